@@ -1,0 +1,73 @@
+# Everything a fresh clone needs; `make help` lists the targets.
+
+PYTHON ?= python3
+MODEL  ?= fashion-cnn
+# the model's own data set unless one is named
+DATASET ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+READY := $(VENV)/ready
+OLD_READY := .venv-tflite-runtime/ready
+NAME := $(MODEL)$(addprefix -,$(DATASET))
+OUT  := models/$(NAME)
+
+.PHONY: help setup export bench test lint lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  settings: MODEL=fashion-cnn|mnist-cnn  DATASET=fashion-mnist|mnist|digits  PYTHON=python3.12"
+
+export: $(OUT)/.exported ## train MODEL if need be, convert it, prove every file: models/MODEL/
+
+bench: $(READY) ## accuracy and latency of MODEL's files
+	$(BIN)/toolchain bench $(NAME)
+
+test: $(READY) $(OLD_READY) ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## style, types and the house's import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(READY) ## only make .venv
+
+clean: ## remove environments and caches; models and data stay
+	rm -rf $(VENV) .venv-tflite-runtime .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	find toolchain tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# What was trained or exported once is made again only when what it was made from is newer.
+$(OUT)/training.json: | $(READY)
+	$(BIN)/toolchain train $(MODEL) $(addprefix --dataset ,$(DATASET))
+
+$(OUT)/.exported: $(OUT)/training.json
+	$(BIN)/toolchain export $(OUT)
+	@touch $@
+
+$(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# tflite-runtime needs numpy 1, so it lives apart; it exists for Python 3.11 alone.
+$(OLD_READY): requirements/tflite-runtime.txt | $(READY)
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  $(BIN)/python -m venv .venv-tflite-runtime && \
+	  $(BIN)/uv pip sync --quiet --require-hashes --python .venv-tflite-runtime/bin/python requirements/tflite-runtime.txt; \
+	else \
+	  echo "tflite-runtime has no wheel for this Python: its tests will be skipped" >&2; \
+	  mkdir -p .venv-tflite-runtime; \
+	fi
+	@touch $@
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-annotate --no-header --upgrade
+
+lock: $(READY) ## bring the requirements locks up to date
+	$(COMPILE) --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --python-version 3.11 --extra tflite-runtime pyproject.toml -o requirements/tflite-runtime.txt
+	echo uv | $(COMPILE) --python-version 3.11 - -o requirements/uv.txt

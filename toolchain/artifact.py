@@ -1,0 +1,222 @@
+"""What a model file is and what it answers: the small frozen records that pass between rooms.
+
+Standard library only, because a device imports this before it has anything else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from toolchain.errors import ToolchainError
+
+SCHEMA = 1  # of ModelInfo as JSON; a reader refuses a larger number
+
+
+class Precision(StrEnum):
+    """How a file keeps its weights and computes.
+
+    `float32`: as trained, the reference. `float16`: half the size, same answers.
+    `dynamic`: int8 weights, needs no calibration images. `int8`: weights and activations in
+    8 bits, the smallest and fastest on most devices; needs calibration images.
+    """
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    DYNAMIC = "dynamic"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """What every file takes: uint8 `[batch, height, width, channels]`, raw pixels 0–255.
+
+    `channels` is 1 (grayscale) or 3 (RGB). No caller ever normalises.
+    """
+
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The training images an int8 file's ranges were measured on.
+
+    `indices` count from 0 in the training split, in the order they were used; `sha256` is over
+    the images' bytes in that order.
+    """
+
+    seed: int
+    indices: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a file says of itself.
+
+    `accuracy` (0–1) was measured on all `test_images` of the data set's test split, in the
+    file's own runtime. `source_sha256` is the Keras file it was converted from, empty for the
+    Keras file itself. `min_runtime` names the oldest runtime that loads it. `versions` are the
+    packages it was made with.
+    """
+
+    name: str
+    architecture: str
+    dataset: str
+    labels: tuple[str, ...]
+    input: InputContract
+    precision: Precision
+    accuracy: float | None = None
+    test_images: int = 0
+    source_sha256: str = ""
+    calibration_sha256: str = ""
+    min_runtime: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> str:
+        """One line of JSON, the same for the same content."""
+        record = dataclasses.asdict(self) | {"versions": dict(self.versions), "schema": SCHEMA}
+        return json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ModelInfo:
+        """The record that `to_json` wrote.
+
+        Raises:
+            ToolchainError: the text is not such a record, or of a newer schema.
+        """
+        try:
+            record = json.loads(text)
+            if record.pop("schema") > SCHEMA:
+                raise ToolchainError(
+                    "This file was made by a newer toolchain. Update the toolchain to read it."
+                )
+            info = cls(
+                **record
+                | {
+                    "labels": tuple(record["labels"]),
+                    "input": InputContract(**record["input"]),
+                    "precision": Precision(record["precision"]),
+                    "versions": tuple(sorted(record["versions"].items())),
+                }
+            )
+            _check(info)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ToolchainError(
+                f"The description inside the file is damaged ({error}). "
+                "Export the model again, or fetch a fresh copy of the file."
+            ) from error
+        return info
+
+
+def _check(info: ModelInfo) -> None:
+    """Types and ranges of a record that came from outside.
+
+    Raises:
+        ValueError: a field has the wrong type or an impossible value.
+    """
+    expected: dict[str, type | tuple[type, ...]] = {
+        "name": str,
+        "architecture": str,
+        "dataset": str,
+        "accuracy": (float, int, type(None)),
+        "test_images": int,
+        "source_sha256": str,
+        "calibration_sha256": str,
+        "min_runtime": str,
+    }
+    for field, types in expected.items():
+        if not isinstance(getattr(info, field), types):
+            raise ValueError(f"field '{field}' has the wrong type")
+    sides = (info.input.height, info.input.width)
+    if not all(isinstance(side, int) and 0 < side <= 65536 for side in sides):
+        raise ValueError("the input's height and width must be between 1 and 65536")
+    if info.input.channels not in (1, 3):
+        raise ValueError("the input must have 1 or 3 channels")
+    if not info.labels or not all(isinstance(label, str) for label in info.labels):
+        raise ValueError("the labels must be a list of words")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file on disk and what it is. The suffix is the name of its format."""
+
+    path: Path
+    info: ModelInfo
+
+    @property
+    def format(self) -> str:
+        return self.path.suffix.removeprefix(".")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One step of a graph, in the order in which it runs; `macs` are multiply-accumulates."""
+
+    name: str
+    macs: int = 0
+
+
+@dataclass(frozen=True)
+class GraphSummary:
+    """What is inside a file, read from its graph and not from its description.
+
+    `parameters` counts the values of all constant tensors; `activation_bytes` adds up all
+    tensors that are computed for one image, an upper bound on what the runtime holds at once.
+    """
+
+    operators: tuple[Operator, ...]
+    parameters: int
+    activation_bytes: int
+    min_runtime: str
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+        return sum(operator.macs for operator in self.operators)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A file against Keras on the same images; every rate is between 0 and 1.
+
+    `interval` is the 95 % Wilson interval of `accuracy`. `agreement` is the share of images with
+    the same top class, `largest_difference` that of any probability. `only_keras_right` and
+    `only_file_right` count the images that just one of them gets right; `p_value` is McNemar's
+    exact test on these two counts: small means that the difference is not chance.
+    """
+
+    images: int
+    accuracy: float
+    interval: tuple[float, float]
+    keras_accuracy: float
+    agreement: float
+    largest_difference: float
+    only_keras_right: int
+    only_file_right: int
+    p_value: float
+
+    @property
+    def change(self) -> float:
+        """Accuracy against Keras, in percentage points; negative where the file is worse."""
+        return 100 * (self.only_file_right - self.only_keras_right) / self.images
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and its probability (0–1); `index` counts from 0 in the model's labels."""
+
+    label: str
+    index: int
+    probability: float
+
+
+def as_json(record: Any) -> str:
+    """A record of ours, or a list of them, as indented JSON for people and programs."""
+    return json.dumps(record, default=dataclasses.asdict, ensure_ascii=False, indent=2) + "\n"

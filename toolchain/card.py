@@ -1,0 +1,55 @@
+"""`card.md`: what a model folder holds, for a person to read; all of it from the manifest."""
+
+from __future__ import annotations
+
+from toolchain.manifest import Entry, Manifest
+
+CALL = """```python
+from toolchain.runtime import Classifier
+
+classifier = Classifier.load("{file}")
+print(classifier.classify("photo.png")[0])
+```"""
+
+
+def card(name: str, manifest: Manifest) -> str:
+    """The card of the model folder called `name`, as Markdown."""
+    entries = sorted(manifest.files.items(), key=lambda item: item[1].size)
+    first_name, first = entries[0]
+    info = first.info
+    versions = sorted({pair for entry in manifest.files.values() for pair in entry.info.versions})
+    shape = f"{info.input.height} × {info.input.width} × {info.input.channels}"
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"`{info.architecture}`, trained on `{info.dataset}`, {len(info.labels)} classes: "
+            f"{', '.join(info.labels)}.",
+            "",
+            f"Every file takes raw pixels, uint8 `[batch, {shape.replace(' × ', ', ')}]`, 0 to "
+            f"255, and gives float32 probabilities `[batch, {len(info.labels)}]`. "
+            "Nothing has to be normalised.",
+            "",
+            f"Compared with Keras on all {first.proof.images} test images, each file in its own "
+            "runtime:",
+            "",
+            "| file | KB | accuracy | 95 % interval | against Keras | same class | needs |",
+            "|---|---:|---:|---|---:|---:|---|",
+            *(_row(file, entry) for file, entry in entries),
+            "",
+            CALL.format(file=first_name),
+            "",
+            f"Made with {', '.join(f'{package} {number}' for package, number in versions)}.",
+            "`manifest.json` has the SHA-256 of each file and the calibration images of int8.",
+            "",
+        ]
+    )
+
+
+def _row(file: str, entry: Entry) -> str:
+    proof = entry.proof
+    low, high = proof.interval
+    return (
+        f"| `{file}` | {entry.size / 1000:.0f} | {proof.accuracy:.2%} | {low:.2%} – {high:.2%} "
+        f"| {proof.change:+.2f} points | {proof.agreement:.2%} | {entry.info.min_runtime} |"
+    )

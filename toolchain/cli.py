@@ -1,0 +1,305 @@
+"""The command line: parse, call one function, print. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain import __version__, architectures, formats, locate
+from toolchain.artifact import Precision, as_json
+from toolchain.chatter import silence
+from toolchain.errors import ProofFailedError, TargetNotReachedError, ToolchainError, UsageError
+
+app = typer.Typer(
+    help="From a data set to a small image classifier that is proven on the device it runs on.",
+    epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
+    "3 training did not reach its target, 4 a file failed its proof, 130 interrupted.",
+    rich_markup_mode=None,  # plain help needs no rich, which halves its time
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="List the data sets, and fetch them.", rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(envvar="TOOLCHAIN_DATA", help="Folder with the data sets, each in NAME/."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the libraries say.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", help=f"Only this one of: {', '.join(formats.names())}."),
+]
+Precisions = Annotated[list[Precision] | None, typer.Option("--precision", help="Only this one.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@data_app.callback(invoke_without_command=True)
+def data(context: typer.Context, data_dir: DataDir = None) -> None:
+    """List the data sets: where each would come from, and whether it is here."""
+    if context.invoked_subcommand is not None:
+        return
+    from toolchain import datasets, report
+
+    report.data([datasets.status(name, data_dir) for name in datasets.names()])
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Which data set.")], data_dir: DataDir = None
+) -> None:
+    """Get a data set from the first source that has it, and check it."""
+    from toolchain import datasets, report
+
+    report.data([datasets.fetch(name, data_dir)])
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help=f"Which model: {', '.join(architectures.names())}.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="Which data set; the model's own unless given.")
+    ] = None,
+    data_dir: DataDir = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="At most so many; as documented unless given.")
+    ] = None,
+    target_accuracy: Annotated[
+        float | None,
+        typer.Option(help="Stop after the first epoch that reaches it, such as 0.998."),
+    ] = None,
+    monitor: Annotated[
+        str, typer.Option(help="Where the target counts: training or validation.")
+    ] = "training",
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Stop after so many epochs without a lower validation loss; keep the best."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Same weights again on this machine; slower.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="The model's folder.")] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a documented model; an interrupted run with the same settings goes on."""
+    if not verbose:
+        silence()
+    architecture = architectures.get(model)
+    if target_accuracy is None:
+        target_accuracy = architecture.target_accuracy
+    from toolchain import datasets, report, training
+    from toolchain.progress import TrainingProgress, say
+
+    plan = training.Plan(
+        architecture=model,
+        dataset=dataset or architecture.dataset,
+        epochs=epochs or architecture.epochs,
+        target_accuracy=target_accuracy,
+        monitor=monitor,
+        patience=patience,
+        seed=seed,
+        deterministic=deterministic,
+    )
+    folder = out or locate.own_folder(model, plan.dataset, architecture.dataset)
+    found = datasets.load(plan.dataset, data_dir)
+    with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
+        result = training.train(plan, found, folder, progress)
+    if json:
+        typer.echo(training.summary(result), nl=False)
+        if result.stopped == "target":
+            say(report.target_line(result))
+    else:
+        report.training(result)
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt
+    if not result.reached:
+        raise TargetNotReachedError(
+            f"{plan.epochs} epochs passed without {plan.target_accuracy:.4%} on the "
+            f"{plan.monitor} images: the layers need a redesign. The model and its history are "
+            f"kept in {folder}."
+        )
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="The folder of a trained model.")],
+    formats_: Formats = None,
+    precision: Precisions = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Prove on this data set; the model's own unless given.")
+    ] = None,
+    data_dir: DataDir = None,
+    calibration_images: Annotated[
+        int, typer.Option(min=1, help="Training images that int8's ranges are measured on.")
+    ] = 500,
+    seed: Seed = 0,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of accuracy a file may lose against Keras.")
+    ] = 0.5,
+    min_agreement: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of images with Keras' top class.")
+    ] = 0.99,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Convert a trained model, prove every file against Keras, publish those that pass."""
+    if not verbose:
+        silence()
+    from toolchain import datasets, exporting, report
+    from toolchain.evaluation import Gate
+    from toolchain.progress import say
+
+    chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
+    _, info = exporting.read_source(model)
+    outcomes = []
+    for outcome in exporting.export(
+        model,
+        chosen,
+        datasets.load(dataset or info.dataset, data_dir),
+        Gate(max_drop, min_agreement),
+        calibration_images,
+        seed,
+        say,
+    ):
+        outcomes.append(outcome)
+    if json:
+        typer.echo(as_json(outcomes), nl=False)
+    else:
+        report.proof(outcomes)
+    rejected = [outcome for outcome in outcomes if outcome.failures]
+    if rejected:
+        raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
+
+
+@app.command()
+def info(
+    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Print what a model file is and what its graph holds."""
+    if not verbose:
+        silence()
+    from toolchain import files, report
+
+    path = _model_file(model)
+    data = files.read_bytes(path)
+    described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
+    if json:
+        record = {"file": path.name, "size": len(data), "info": described, "graph": summary}
+        typer.echo(as_json(record), nl=False)
+    else:
+        report.info(path, len(data), described, summary)
+
+
+@app.command()
+def classify(
+    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    image: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 1,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="For dark drawings on a light ground.")
+    ] = False,
+    threads: Threads = 1,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Name what is on each image. No TensorFlow is needed for .tflite and .onnx files."""
+    if not verbose:
+        silence()
+    from toolchain import report
+    from toolchain.progress import say
+    from toolchain.runtime import Classifier
+    from toolchain.runtime.batch import classify_paths
+
+    classifier = Classifier.load(_model_file(model), threads)
+    answers = []
+    for answer in classify_paths(classifier, image, top, invert):
+        answers.append(answer)
+        if answer.error:
+            say(f"{answer.image}: {answer.error}")
+        elif not json:
+            report.predictions(answer.image, answer.predictions)
+    if json:
+        typer.echo(as_json(answers), nl=False)
+    failed = sum(bool(answer.error) for answer in answers)
+    if failed:
+        raise ToolchainError(f"{failed} of {len(answers)} could not be read; see above.")
+
+
+@app.command()
+def bench(
+    model: Annotated[
+        list[str] | None, typer.Argument(help="Model files, folders or names.")
+    ] = None,
+    formats_: Formats = None,
+    precision: Precisions = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Test images of this data set; the model's own unless given.")
+    ] = None,
+    data_dir: DataDir = None,
+    threads: Threads = 1,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Accuracy on the whole test set and latency of one image, file against file."""
+    if not verbose:
+        silence()
+    from toolchain import datasets, exporting, files, report
+    from toolchain.benchmark.run import compare_files
+    from toolchain.progress import say
+
+    chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
+    wanted = [f"{target.precision}.{target.format}" for target in chosen]
+    paths = [path for name in model or ["fashion-cnn"] for path in locate.model_files(name, wanted)]
+    for path in paths:
+        say(f"Using {path}.")
+    described = formats.of(paths[0]).read_info(files.read_bytes(paths[0]))
+    dataset = dataset or (described.dataset if described else None)
+    if dataset is None:
+        raise UsageError(f"{paths[0]} names no data set. Name one with --dataset.")
+    found = datasets.load(dataset, data_dir)
+    rows = compare_files(paths, found, threads)
+    if json:
+        typer.echo(as_json(rows), nl=False)
+    else:
+        report.bench(found.name, threads, rows)
+
+
+def _model_file(model: str) -> Path:
+    """The file that is meant; where it was not named outright, which one is said."""
+    path = locate.model_file(model)
+    if str(path) != model:
+        print(f"Using {path}.", file=sys.stderr)
+    return path
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in a sentence and an exit code."""
+    try:
+        app()
+    except ToolchainError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,112 @@
+"""The data sets: one module each, and its file name is its name on the command line.
+
+Adding one is adding one file here (`fashion_mnist.py` is called `fashion-mnist`) with two
+functions, each taking the user's data directory or None:
+
+- `load(data_dir) -> Dataset` finds the data, fetching it if need be;
+- `status(data_dir) -> Status` says where the data is; it neither fetches nor writes.
+
+Modules whose names start with an underscore are helpers. Listing the names imports none of the
+modules and no numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from toolchain.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and what they show, in a part to train on and a part to test on.
+
+    Images are uint8 `[N, H, W, C]`, C-contiguous, 0–255, and may be read-only. Label numbers are
+    uint8 `[N]` and count from 0 in `labels`.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.uint8]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a data set without fetching it.
+
+    `where` is the folder with its files, checked by hash, or "embedded"; None when it is not
+    here. `sources` are tried from first to last. `problem` tells of a wrong file found on the way.
+    """
+
+    name: str
+    title: str
+    where: str | None
+    sources: tuple[str, ...]
+    problem: str = ""
+
+    @property
+    def here(self) -> bool:
+        """Whether the data can be loaded without a network."""
+        return self.where is not None
+
+
+def names() -> tuple[str, ...]:
+    """The names of all data sets, sorted."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))
+
+
+def load(name: str, data_dir: Path | None = None) -> Dataset:
+    """The data set `name`, from `data_dir`/NAME or the next source that has it.
+
+    Each attempt is said on standard error.
+
+    Raises:
+        UsageError: there is no data set of that name.
+        ToolchainError: no source has it, or the user's data directory has a wrong file.
+    """
+    dataset: Dataset = _module(name).load(data_dir)
+    return dataset
+
+
+def fetch(name: str, data_dir: Path | None = None) -> Status:
+    """Make sure that the data set is here, and say where.
+
+    Raises:
+        UsageError, ToolchainError: as `load`.
+    """
+    load(name, data_dir)
+    return status(name, data_dir)
+
+
+def status(name: str, data_dir: Path | None = None) -> Status:
+    """Where the data set is and where it would be looked for.
+
+    Raises:
+        UsageError: there is no data set of that name.
+    """
+    found: Status = _module(name).status(data_dir)
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    """The module of the data set `name`.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    if name not in names():
+        raise UsageError(f"There is no data set '{name}'. Choose one of: {', '.join(names())}.")
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")

@@ -1,0 +1,130 @@
+"""The search for the files of a data set: source after source, each attempt said aloud."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.datasets import Status
+from toolchain.datasets._sources import Address, DebianPackage, File, Folder, NotThereError
+from toolchain.errors import ToolchainError, require
+from toolchain.files import replace
+
+Source = Folder | Address | DebianPackage
+
+
+@dataclass(frozen=True)
+class Origin:
+    """All that is known of where a data set comes from."""
+
+    name: str
+    title: str
+    files: tuple[File, ...]
+    addresses: tuple[str, ...]
+    debian: DebianPackage | None = None
+
+    def search(self, data_dir: Path | None) -> tuple[bytes, ...]:
+        """The content of the files from the first source that has them.
+
+        Each attempt is said on standard error. What came over the network is kept in the cache.
+
+        Raises:
+            ToolchainError: no source has them, or the user's data directory has a wrong file.
+        """
+        outcomes = []
+        for source in self._sources(data_dir):
+            remote = not isinstance(source, Folder)
+            if remote:
+                self._say(f"asking {source}")
+            try:
+                contents = source.read(self.files)
+            except ToolchainError as error:
+                outcomes.append(f"{source}: {error}")
+                if source == self._own(data_dir) and not isinstance(error, NotThereError):
+                    raise ToolchainError(
+                        f"In the {source}: {error} "
+                        "Put the original there, or remove the file to use another source."
+                    ) from error
+                self._say(outcomes[-1])
+                continue
+            self._say(f"{source}: all {len(self.files)} files are right")
+            if remote:
+                self._keep(contents)
+            return contents
+        raise ToolchainError(self._nothing_found(outcomes))
+
+    def status(self, data_dir: Path | None) -> Status:
+        """The first folder with the right files, as `search` would find it; fetches nothing."""
+        where, problem = None, ""
+        sources = self._sources(data_dir)
+        for folder in (source for source in sources if isinstance(source, Folder)):
+            try:
+                folder.read(self.files)
+            except NotThereError:
+                continue
+            except ToolchainError as error:
+                problem = f"{folder}: {error}"
+                if folder == self._own(data_dir):
+                    break
+            else:
+                where = str(folder.path)
+                break
+        return Status(self.name, self.title, where, tuple(map(str, sources)), problem)
+
+    def _sources(self, data_dir: Path | None) -> tuple[Source, ...]:
+        """All sources in the order in which they are tried: first the folders, then the rest."""
+        sources = (
+            self._own(data_dir),
+            self._cache(),
+            self.debian and Folder("installed by Debian:", self.debian.folder),
+            *(Address(url) for url in self.addresses),
+            self.debian,
+        )
+        return tuple(source for source in sources if source)
+
+    def _own(self, data_dir: Path | None) -> Folder | None:
+        """The folder that the user pointed to, by argument or environment."""
+        directory = data_dir or os.environ.get("TOOLCHAIN_DATA")
+        return Folder("data directory", Path(directory, self.name)) if directory else None
+
+    def _cache(self) -> Folder | None:
+        """The folder in this user's cache; None where the user has none."""
+        try:
+            platformdirs = require("platformdirs", "data")
+            root = Path(platformdirs.user_cache_dir("toolchain", appauthor=False))
+        except (ToolchainError, RuntimeError):
+            return None
+        # for a user without a home, newer platformdirs raise the RuntimeError above and older ones
+        # give a relative path with a literal "~"
+        return Folder("cache", root / self.name) if root.is_absolute() else None
+
+    def _keep(self, contents: tuple[bytes, ...]) -> None:
+        """Write checked contents to the cache, or say why that cannot be."""
+        cache = self._cache()
+        try:
+            if cache is None:
+                raise ToolchainError("This user has no cache folder.")
+            for file, content in zip(self.files, contents, strict=True):
+                replace(cache.path / file.name, content)
+            self._say(f"kept in {cache}")
+        except ToolchainError as error:
+            self._say(f"used now but not kept: {error}")
+
+    def _say(self, text: str) -> None:
+        print(f"{self.name}: {text}", file=sys.stderr)
+
+    def _nothing_found(self, outcomes: list[str]) -> str:
+        """The message when no source has the files."""
+        files = ", ".join(f"{file.name}.gz" for file in self.files)
+        return "\n".join(
+            [
+                f"The data set '{self.name}' is not here, and no source has it:",
+                *(f"  - {outcome}" for outcome in outcomes),
+                "Any one of these helps:",
+                f"  - put {files} in DIR/{self.name} and set TOOLCHAIN_DATA=DIR",
+                *([f"  - sudo apt install {self.debian.package}"] if self.debian else []),
+                "  - make export DATASET=digits, which needs no network",
+            ]
+        )

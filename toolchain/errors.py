@@ -1,0 +1,63 @@
+"""The one exception family, and the one way to reach for a heavy or optional package.
+
+A message says what happened, what was expected, and what to do next. Each family member has
+the exit code with which the command line ends when it meets one:
+
+====  =============================================
+code  meaning
+====  =============================================
+0     done
+1     an error in the input or the environment
+2     wrong usage
+3     training did not reach its target
+4     a file failed its proof against Keras
+130   interrupted with Ctrl-C
+====  =============================================
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class ToolchainError(Exception):
+    """Something the user can mend: a bad file, a missing package, a full disk."""
+
+    exit_code = 1
+
+
+class UsageError(ToolchainError):
+    """The command was called in a way that cannot be carried out."""
+
+    exit_code = 2
+
+
+class TargetNotReachedError(ToolchainError):
+    """Training ended without reaching the accuracy that was asked for."""
+
+    exit_code = 3
+
+
+class ProofFailedError(ToolchainError):
+    """An exported file does not answer as the Keras model does."""
+
+    exit_code = 4
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import a heavy or optional `module`, or say which `extra` of the toolchain installs it.
+
+    Raises:
+        ToolchainError: the package that holds `module` is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != module.split(".")[0]:
+            raise  # the package is there but one of its own dependencies is not: a real defect
+        raise ToolchainError(
+            f"This needs the Python package '{module.split('.')[0]}', which is not installed here. "
+            f"Install it with: pip install 'toolchain[{extra}]' "
+            f"(in a clone of the project: pip install -e '.[{extra}]')."
+        ) from error

@@ -1,0 +1,237 @@
+"""Convert, prove, publish: the only place that writes exported files.
+
+No file gets its final name before it has answered, as deployed, like Keras on every test image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolchain import evaluation, files, formats, manifest
+from toolchain.artifact import Artifact, Calibration, Comparison, ModelInfo, Precision
+from toolchain.card import card
+from toolchain.errors import ToolchainError, UsageError
+from toolchain.formats import keras as keras_format
+from toolchain.versions import versions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from toolchain.datasets import Dataset
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file to make."""
+
+    format: str
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one target; `failures` is empty where the file was published."""
+
+    artifact: Artifact
+    size: int
+    comparison: Comparison
+    failures: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The Keras model that all files are converted from and compared with."""
+
+    model: Any
+    info: ModelInfo
+    sha256: str
+    scores: NDArray[np.float32]
+
+
+def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) -> tuple[Target, ...]:
+    """All files of the chosen formats and precisions; an empty choice means every one.
+
+    Raises:
+        UsageError: no chosen format has a chosen precision.
+    """
+    chosen = [name for name in format_names or formats.names() if name != formats.SOURCE]
+    found = tuple(
+        Target(name, precision)
+        for name in chosen
+        for precision in formats.get(name).PRECISIONS
+        if not precisions or precision in precisions
+    )
+    if not found:
+        offered = "; ".join(f"{name}: {', '.join(formats.get(name).PRECISIONS)}" for name in chosen)
+        raise UsageError(f"There is no such file to make. What can be made is {offered}.")
+    return found
+
+
+def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
+    """The Keras file of a model folder and what it says of itself.
+
+    Raises:
+        ToolchainError: there is none, or it was not trained with this toolchain.
+    """
+    path = folder / f"{folder.name}.{formats.SOURCE}"
+    if not path.is_file():
+        raise ToolchainError(
+            f"There is no {path}. Train it first, for example with: toolchain train fashion-cnn."
+        )
+    data = files.read_bytes(path)
+    info = keras_format.read_info(data)
+    if info is None:
+        raise ToolchainError(
+            f"{path} does not say what it is. Expected a file that `toolchain train` wrote."
+        )
+    return data, info
+
+
+def export(
+    folder: Path,
+    chosen: tuple[Target, ...],
+    dataset: Dataset,
+    gate: evaluation.Gate,
+    calibration_images: int,
+    seed: int,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    """Make the chosen files of the model in `folder`, one after the other, each proved.
+
+    A file that fails is kept as `NAME.rejected`; one that passes replaces its predecessor.
+
+    Raises:
+        ToolchainError: the source is missing, a converter failed, or the folder is not writable.
+    """
+    data, info = read_source(folder)
+    _check_dataset(info, dataset)
+    calibration = draw_calibration(dataset, calibration_images, seed)
+    progress("keras: answering all test images, for comparison")
+    session = keras_format.open_session(data, threads=1)
+    reference = Reference(
+        model=keras_format.load(data),
+        info=info,
+        sha256=files.sha256(data),
+        scores=evaluation.scores(session, dataset.test_images),
+    )
+    _publish(
+        folder / f"{folder.name}.{formats.SOURCE}",
+        data,
+        info,
+        evaluation.compare(reference.scores, reference.scores, dataset.test_labels),
+    )
+    for target in chosen:
+        progress(f"{target.format} {target.precision}: converting and proving")
+        yield _export_one(folder, target, reference, dataset, gate, calibration)
+    published = manifest.read(folder) or manifest.Manifest({})
+    files.replace(folder / "card.md", card(folder.name, published).encode())
+
+
+def draw_calibration(dataset: Dataset, count: int, seed: int) -> Calibration:
+    """`count` training images, the same number of each class as far as it goes, drawn by `seed`.
+
+    Raises:
+        UsageError: fewer than one image a class is asked for, or more than there are.
+    """
+    classes = len(dataset.labels)
+    if not classes <= count <= len(dataset.train_labels):
+        raise UsageError(
+            f"Calibration needs at least one image a class and at most all training images: "
+            f"between {classes} and {len(dataset.train_labels)}, not {count}."
+        )
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(dataset.train_labels))
+    rank = np.empty(len(order), np.int64)  # an image's place among those of its class
+    for label in range(classes):
+        members = order[dataset.train_labels[order] == label]
+        rank[members] = np.arange(len(members))
+    indices = order[np.argsort(rank[order], kind="stable")][:count]
+    pixels = dataset.train_images[indices].tobytes()
+    return Calibration(seed, tuple(int(i) for i in indices), files.sha256(pixels))
+
+
+def _check_dataset(info: ModelInfo, dataset: Dataset) -> None:
+    expected = (info.input.height, info.input.width, info.input.channels)
+    if dataset.test_images.shape[1:] != expected or dataset.labels != info.labels:
+        raise UsageError(
+            f"The model was trained on '{info.dataset}' and takes {list(expected)} pixels; "
+            f"'{dataset.name}' has other classes or another shape. Prove it on '{info.dataset}'."
+        )
+
+
+def _export_one(
+    folder: Path,
+    target: Target,
+    reference: Reference,
+    dataset: Dataset,
+    gate: evaluation.Gate,
+    calibration: Calibration,
+) -> Outcome:
+    started = time.monotonic()
+    maker = formats.get(target.format)
+    used = calibration if target.precision is Precision.INT8 else None
+    pixels = dataset.train_images[list(calibration.indices)] if used else None
+    converted = maker.convert(reference.model, target.precision, pixels)
+    answers = evaluation.scores(maker.open_session(converted, threads=1), dataset.test_images)
+    comparison = evaluation.compare(answers, reference.scores, dataset.test_labels)
+    info = dataclasses.replace(
+        reference.info,
+        precision=target.precision,
+        accuracy=comparison.accuracy,
+        test_images=comparison.images,
+        source_sha256=reference.sha256,
+        calibration_sha256=used.sha256 if used else "",
+        min_runtime=maker.summarize(converted).min_runtime,
+        versions=versions(maker.PACKAGES),
+    )
+    final = maker.embed(converted, info)
+    # The description came after the proof, so the bytes that leave must answer bit for bit alike.
+    again = evaluation.scores(maker.open_session(final, threads=1), dataset.test_images)
+    failures = gate.failures(comparison)
+    if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
+        failures += ("the file answers differently once it carries its description",)
+    path = folder / f"{folder.name}.{target.precision}.{target.format}"
+    rejected = path.with_name(f"{path.name}.rejected")
+    if failures:
+        files.replace(rejected, final)
+    else:
+        _publish(path, final, info, comparison, used)
+        rejected.unlink(missing_ok=True)
+    seconds = time.monotonic() - started
+    return Outcome(Artifact(path, info), len(final), comparison, failures, seconds)
+
+
+def advice(outcome: Outcome) -> str:
+    """Why a file was rejected and what to try."""
+    tries = "more --calibration-images, or another precision"
+    if outcome.artifact.info.precision is not Precision.INT8:
+        tries = "another precision, and please report it: only int8 is expected to lose anything"
+    return (
+        f"{outcome.artifact.path.name} was rejected and is kept as "
+        f"{outcome.artifact.path.name}.rejected: {'; '.join(outcome.failures)}. Try {tries}; "
+        "--max-drop and --min-agreement set what is allowed."
+    )
+
+
+def _publish(
+    path: Path,
+    data: bytes,
+    info: ModelInfo,
+    proof: Comparison,
+    calibration: Calibration | None = None,
+) -> None:
+    """Give a proved file its final name and enter it in the folder's manifest."""
+    files.replace(path, data)
+    entry = manifest.Entry(len(data), files.sha256(data), info, proof, calibration)
+    known = manifest.read(path.parent) or manifest.Manifest({})
+    manifest.write(path.parent, manifest.Manifest(known.files | {path.name: entry}))

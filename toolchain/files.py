@@ -1,0 +1,67 @@
+"""Files are read whole, hashed, and replaced in one step: nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from toolchain.errors import ToolchainError
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of `data` as 64 hexadecimal digits (FIPS 180-4)."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_bytes(path: Path, limit: int = 2**31) -> bytes:
+    """The whole content of `path`, at most `limit` bytes.
+
+    Raises:
+        ToolchainError: there is no such file, it cannot be read, or it is larger than `limit`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise ToolchainError(f"Cannot read {path}: {error.strerror or error}.") from error
+    if len(data) > limit:
+        raise ToolchainError(f"{path} is larger than {limit} bytes, the most that is read here.")
+    return data
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that `path` holds either the old content or all of the new.
+
+    The bytes go to a temporary file in the same folder, reach the disk, and are then renamed.
+
+    Raises:
+        ToolchainError: the folder cannot be written or the disk is full; `path` is as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ToolchainError(
+            f"Cannot write {path}: {error.strerror or error}. Nothing was changed."
+        ) from error
+
+
+def _umask() -> int:
+    """The process's umask: mkstemp makes private files, published ones are ordinary."""
+    current = os.umask(0o077)
+    os.umask(current)
+    return current

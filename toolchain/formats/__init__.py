@@ -1,0 +1,112 @@
+"""The file formats: one module a format, whose name is its file suffix and its command-line name.
+
+Every module here that does not begin with an underscore is a format and has the face `Format`.
+Listing the formats imports none of them; importing one imports no converter and no interpreter,
+which happens inside its functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from toolchain.artifact import GraphSummary, ModelInfo, Precision
+from toolchain.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SOURCE = "keras"  # the format that training writes and all others are converted from
+
+
+class Session(Protocol):
+    """A loaded file, ready to answer. Not safe for use by two threads at once."""
+
+    engine: str
+    """The runtime and its version, such as `ai-edge-litert 2.3.0`."""
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities float32 `[N, classes]` of raw pixels uint8 `[N, height, width, channels]`.
+
+        Raises:
+            ToolchainError: the runtime cannot compute.
+        """
+
+
+class Format(Protocol):
+    """What a format's module offers."""
+
+    PRECISIONS: tuple[Precision, ...]
+    PACKAGES: tuple[str, ...]
+    """The Python packages whose versions decide what `convert` writes."""
+
+    def convert(
+        self, model: Any, precision: Precision, calibration: NDArray[np.uint8] | None
+    ) -> bytes:
+        """The Keras `model` as a file of this format.
+
+        `calibration`, uint8 `[N, height, width, channels]`, is needed for int8 and ignored
+        otherwise.
+
+        Raises:
+            ToolchainError: the converter failed.
+        """
+
+    def embed(self, data: bytes, info: ModelInfo) -> bytes:
+        """The same model, now saying what it is."""
+
+    def read_info(self, data: bytes) -> ModelInfo | None:
+        """What the file says of itself; None where another tool wrote it.
+
+        Raises:
+            ToolchainError: the file or its description is damaged.
+        """
+
+    def summarize(self, data: bytes) -> GraphSummary:
+        """What the file's graph holds.
+
+        Raises:
+            ToolchainError: the file cannot be loaded.
+        """
+
+    def open_session(self, data: bytes, threads: int) -> Session:
+        """Load the file's bytes into this format's own runtime.
+
+        Raises:
+            ToolchainError: no runtime is installed, or it does not take the file, or the file
+                breaks the contract: one input uint8, one output float32.
+        """
+
+
+def names() -> tuple[str, ...]:
+    """All formats, sorted by name."""
+    return tuple(
+        sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    )
+
+
+def get(name: str) -> Format:
+    """The format called `name`.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if name not in names():
+        raise UsageError(f"There is no format '{name}'. The formats are: {', '.join(names())}.")
+    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def of(path: Path) -> Format:
+    """The format of a model file, told by its suffix.
+
+    Raises:
+        UsageError: the suffix names no format.
+    """
+    suffix = path.suffix.removeprefix(".")
+    if suffix not in names():
+        expected = ", ".join(f".{name}" for name in names())
+        raise UsageError(f"{path} is not a model file: its name should end in one of {expected}.")
+    return get(suffix)

@@ -1,0 +1,163 @@
+"""Passes over a converted ONNX graph; each one transform, in place, true where it changed it.
+
+1. `fold_scale`: a constant factor in front of a convolution goes into the convolution's weights.
+2. `fold_flatten_transpose`: channels-last order before Flatten goes into the dense weights.
+3. `free_batch`: batch 1 becomes a batch of any size.
+4. `feed_pixels_directly`: raw pixels are already what QuantizeLinear would make of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from toolchain.errors import ToolchainError, require
+
+# operators through which a constant factor may pass unchanged
+TRANSPARENT = ("Reshape", "Transpose")
+
+
+def apply(model: Any, *passes: Callable[[Any], bool]) -> None:
+    """Run the passes in order.
+
+    Raises:
+        ToolchainError: a pass failed; it is named.
+    """
+    for number, transform in enumerate(passes):
+        try:
+            transform(model)
+        except Exception as error:
+            done = ", ".join(each.__name__ for each in passes[:number]) or "none"
+            raise ToolchainError(
+                f"The ONNX pass '{transform.__name__}' failed (done before it: {done}): {error}"
+            ) from error
+    del model.graph.value_info[:]  # shapes of the graph as it was
+
+
+def fold_scale(model: Any) -> bool:
+    """Rule 1: Mul(x, c) → [Reshape | Transpose] → Conv becomes Conv with weights × c.
+
+    Exact up to rounding: a convolution is linear, and its zero padding stays zero.
+    """
+    graph = model.graph
+    for node in list(graph.node):
+        factor = _constant(graph, node.input[1]) if node.op_type == "Mul" else None
+        convolution = _reached(graph, node.output[0], "Conv")
+        if factor is None or factor.size != 1 or convolution is None:
+            continue
+        weights = _constant(graph, convolution.input[1])
+        if weights is None:
+            continue
+        _set_constant(graph, convolution.input[1], weights * factor.astype(weights.dtype))
+        _bypass(graph, node)
+        return True
+    return False
+
+
+def fold_flatten_transpose(model: Any) -> bool:
+    """Rule 2: Transpose(NCHW→NHWC) → Reshape → Gemm becomes Reshape → Gemm with permuted rows."""
+    graph = model.graph
+    for node in list(graph.node):
+        if node.op_type != "Transpose" or list(node.attribute[0].ints) != [0, 2, 3, 1]:
+            continue
+        dense = _reached(graph, node.output[0], "Gemm", "MatMul")
+        if dense is None:
+            continue
+        _, channels, height, width = _shapes(model)[node.input[0]]
+        weights = _constant(graph, dense.input[1])
+        if weights is None or weights.shape[0] != channels * height * width:
+            continue
+        rows = weights.reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
+        _set_constant(graph, dense.input[1], rows.reshape(weights.shape))
+        _bypass(graph, node)
+        return True
+    return False
+
+
+def free_batch(model: Any) -> bool:
+    """Rule 3: the ends get a symbolic batch, and each Reshape keeps the batch it is given."""
+    graph = model.graph
+    for end in (*graph.input, *graph.output):
+        end.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for node in graph.node:
+        if node.op_type == "Reshape":
+            shape = _constant(graph, node.input[1])
+            if shape is None or shape[0] not in (0, 1, -1):
+                raise ValueError(f"Reshape '{node.name}' mixes the batch with other dimensions")
+            # 0 means "as in the input"; -1 elsewhere stays as it is
+            _set_constant(graph, node.input[1], np.array([0, *shape[1:]], np.int64))
+    return True
+
+
+def feed_pixels_directly(model: Any) -> bool:
+    """Rule 4: Cast(uint8→float) → … → QuantizeLinear(scale 1, zero point 0) is the identity."""
+    graph = model.graph
+    cast = next(node for node in graph.node if node.input[0] == graph.input[0].name)
+    quantize = _reached(graph, cast.output[0], "QuantizeLinear")
+    if cast.op_type != "Cast" or quantize is None:
+        return False
+    scale, zero = (_constant(graph, name) for name in quantize.input[1:3])
+    if scale is None or zero is None or scale != 1 or zero != 0 or zero.dtype != np.uint8:
+        return False
+    _bypass(graph, quantize)
+    _bypass(graph, cast)
+    return True
+
+
+def reshapes_of_pixels(model: Any) -> list[Any]:
+    """The Reshape nodes between the cast of the input and what computes first."""
+    found = []
+    node = _only_reader(model.graph, model.graph.input[0].name)
+    while _is(node, "Cast", "Reshape"):
+        if node.op_type == "Reshape":
+            found.append(node)
+        node = _only_reader(model.graph, node.output[0])
+    return found
+
+
+def _reached(graph: Any, tensor: str, *wanted: str) -> Any:
+    """The only reader of `tensor` past transparent operators, if it is a `wanted` operator."""
+    node = _only_reader(graph, tensor)
+    while _is(node, *TRANSPARENT):
+        node = _only_reader(graph, node.output[0])
+    return node if _is(node, *wanted) else None
+
+
+def _is(node: Any, *types: str) -> bool:
+    return node is not None and node.op_type in types
+
+
+def _only_reader(graph: Any, tensor: str) -> Any:
+    readers = [node for node in graph.node if tensor in node.input]
+    return readers[0] if len(readers) == 1 else None
+
+
+def _bypass(graph: Any, node: Any) -> None:
+    """Take `node` out: its readers read its first input."""
+    for reader in graph.node:
+        for index, name in enumerate(reader.input):
+            if name == node.output[0]:
+                reader.input[index] = node.input[0]
+    graph.node.remove(node)
+
+
+def _shapes(model: Any) -> dict[str, list[int]]:
+    inferred = require("onnx", "export").shape_inference.infer_shapes(model)
+    return {
+        value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        for value in inferred.graph.value_info
+    }
+
+
+def _constant(graph: Any, name: str) -> np.ndarray[Any, Any] | None:
+    onnx = require("onnx", "export")
+    found = [tensor for tensor in graph.initializer if tensor.name == name]
+    return onnx.numpy_helper.to_array(found[0]) if found else None
+
+
+def _set_constant(graph: Any, name: str, value: np.ndarray[Any, Any]) -> None:
+    onnx = require("onnx", "export")
+    tensor = next(tensor for tensor in graph.initializer if tensor.name == name)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))

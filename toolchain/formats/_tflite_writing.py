@@ -1,0 +1,157 @@
+"""Writes what a `.tflite` file says of itself, on the workstation.
+
+Three descriptions: our own JSON; Google's `TFLITE_METADATA` (metadata schema, file identifier
+M001), which Android's tools read; and the labels as a file in a zip archive appended to the
+FlatBuffer, where Google's tools look for them.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+from toolchain.artifact import ModelInfo
+from toolchain.errors import require
+from toolchain.formats._tflite_metadata import IDENTIFIER, INFO_ENTRY
+
+GOOGLE_ENTRY = "TFLITE_METADATA"
+LABELS_FILE = "labels.txt"
+
+
+def write_entries(data: bytes, info: ModelInfo) -> bytes:
+    """The same model with readable tensor names, Google's metadata, our JSON and the labels."""
+    schema = require("ai_edge_litert.schema_py_generated", "export")
+    flatbuffers = require("flatbuffers", "export")
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    _name_ends(model)
+    for name, content in (
+        (GOOGLE_ENTRY, google_metadata(info)),
+        (INFO_ENTRY, info.to_json().encode()),
+    ):
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, len(model.buffers)
+        buffer = schema.BufferT()
+        buffer.data = content
+        model.buffers.append(buffer)
+        model.metadata.append(entry)
+    model.buffers = [_AlignedBuffer(buffer, schema) for buffer in model.buffers]
+    builder = flatbuffers.Builder(len(data) + 4096)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return _append_labels(bytes(builder.Output()), info.labels)
+
+
+def _name_ends(model: Any) -> None:
+    """Call the ends `image` and `probabilities`, in the graph and in its signature."""
+    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    graph.tensors[graph.inputs[0]].name = signature.inputs[0].name = b"image"
+    graph.tensors[graph.outputs[0]].name = signature.outputs[0].name = b"probabilities"
+
+
+class _AlignedBuffer:
+    """Packs a buffer's data on a 16-byte boundary, as the schema's `force_align` demands.
+
+    The generated Python code knows no `force_align`; kernels and memory-mapping devices rely on it.
+    """
+
+    def __init__(self, buffer: Any, schema: Any) -> None:
+        self._data = b"" if buffer.data is None else bytes(buffer.data)
+        self._schema = schema
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 - the generated code calls it so
+        vector = None
+        if self._data:
+            builder.StartVector(1, len(self._data), 16)
+            builder.head -= len(self._data)
+            builder.Bytes[builder.head : builder.head + len(self._data)] = self._data
+            vector = builder.EndVector()
+        self._schema.BufferStart(builder)
+        if vector is not None:
+            self._schema.BufferAddData(builder, vector)
+        return int(self._schema.BufferEnd(builder))
+
+
+def _append_labels(data: bytes, labels: tuple[str, ...]) -> bytes:
+    file = io.BytesIO(data)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{label}\n" for label in labels))
+    return file.getvalue()
+
+
+def google_metadata(info: ModelInfo) -> bytes:
+    """The description that Google's task libraries and Android Studio read.
+
+    Source: TensorFlow Lite metadata schema, `metadata_schema.fbs`; the numbers are the fields'
+    places in its tables. Normalisation is mean 0 and std 1: raw pixels go in.
+    """
+    builder = require("flatbuffers", "export").Builder(1024)
+    text = builder.CreateString
+    image = _table(
+        builder,
+        {
+            0: text("image"),
+            1: text("Raw pixels, uint8, 0 to 255."),
+            3: _image_content(builder, info),
+            4: _vector(builder, _normalization(builder)),
+            5: _table(builder, {0: _floats(builder, 255.0), 1: _floats(builder, 0.0)}),
+        },
+    )
+    axis_labels = 2
+    labels = _table(builder, {0: text(LABELS_FILE), 1: text("One class a line.")}, {2: axis_labels})
+    probabilities = _table(
+        builder,
+        {
+            0: text("probabilities"),
+            1: text("Probability of each class, 0 to 1."),
+            6: _vector(builder, labels),
+        },
+    )
+    graph = _table(builder, {2: _vector(builder, image), 3: _vector(builder, probabilities)})
+    description = text(f"{info.architecture} trained on {info.dataset}")
+    root = _table(
+        builder,
+        {0: text(info.name), 1: description, 3: _vector(builder, graph), 7: text("1.0.0")},
+    )
+    builder.Finish(root, b"M001")
+    return bytes(builder.Output())
+
+
+def _image_content(builder: Any, info: ModelInfo) -> int:
+    image_properties, rgb, grayscale = 2, 1, 2
+    builder.StartObject(2)
+    builder.PrependUint32Slot(0, info.input.width, 0)
+    builder.PrependUint32Slot(1, info.input.height, 0)
+    size = builder.EndObject()
+    color = rgb if info.input.channels == 3 else grayscale
+    properties = _table(builder, {1: size}, {0: color})
+    return _table(builder, {1: properties}, {0: image_properties})
+
+
+def _normalization(builder: Any) -> int:
+    normalization = 1
+    options = _table(builder, {0: _floats(builder, 0.0), 1: _floats(builder, 1.0)})
+    return _table(builder, {1: options}, {0: normalization})
+
+
+def _table(builder: Any, references: dict[int, int], enums: dict[int, int] | None = None) -> int:
+    """A table of references to finished objects, and of one-byte enumerations."""
+    builder.StartObject(8)
+    for field, offset in references.items():
+        builder.PrependUOffsetTRelativeSlot(field, offset, 0)
+    for field, value in (enums or {}).items():
+        builder.PrependUint8Slot(field, value, 0)
+    return int(builder.EndObject())
+
+
+def _vector(builder: Any, table: int) -> int:
+    """A vector of one table."""
+    builder.StartVector(4, 1, 4)
+    builder.PrependUOffsetTRelative(table)
+    return int(builder.EndVector())
+
+
+def _floats(builder: Any, value: float) -> int:
+    """A vector of one float, which stands for all channels."""
+    builder.StartVector(4, 1, 4)
+    builder.PrependFloat32(value)
+    return int(builder.EndVector())

@@ -1,0 +1,139 @@
+"""Keras' own format: what training writes, what all others are converted from and proved against.
+
+Our description travels as one more member of the zip archive that a `.keras` file is.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
+from toolchain.errors import ToolchainError, require
+from toolchain.formats._contract import check_images
+
+PRECISIONS = (Precision.FLOAT32,)
+PACKAGES = ("keras", "tensorflow")
+INFO_MEMBER = "toolchain.json"
+INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
+BATCH = 250  # images a step: larger ones gain nothing and need memory
+
+
+def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
+    """The model in Keras 3's native format (keras.io, "Save, serialize, and export models")."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def embed(data: bytes, info: ModelInfo) -> bytes:
+    file = io.BytesIO(data)
+    with zipfile.ZipFile(file, "a") as archive:
+        if INFO_MEMBER in archive.namelist():
+            raise ToolchainError("This Keras file already carries a description.")
+        archive.writestr(zipfile.ZipInfo(INFO_MEMBER), info.to_json())
+    return file.getvalue()
+
+
+def read_info(data: bytes) -> ModelInfo | None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if INFO_MEMBER not in archive.namelist():
+                return None
+            with archive.open(INFO_MEMBER) as member:
+                return ModelInfo.from_json(member.read(INFO_LIMIT))
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+        raise ToolchainError(
+            f"This is not a whole .keras file ({error}). Train the model again."
+        ) from error
+
+
+def load(data: bytes) -> Any:
+    """The `keras.Model` in `data`. Nothing in the file is run (`safe_mode`).
+
+    Raises:
+        ToolchainError: Keras cannot load it.
+    """
+    keras = require("keras", "export")
+    if keras.config.backend() != "tensorflow":
+        raise ToolchainError(
+            f"Keras runs on '{keras.config.backend()}' here; the converters need TensorFlow. "
+            "Set KERAS_BACKEND=tensorflow."
+        )
+    if keras.src.saving.serialization_lib.in_safe_mode() is False:
+        raise ToolchainError(
+            "Keras' unsafe deserialization is switched on in this process, and it would override "
+            "our safe loading. Switch it off."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(data)
+        try:
+            return keras.models.load_model(path, safe_mode=True, compile=False)
+        except Exception as error:  # Keras raises whatever its layers raise
+            raise ToolchainError(
+                f"Keras {keras.__version__} cannot load this file: {_first_line(error)} "
+                "Expected a whole .keras file of built-in layers; train or save it again."
+            ) from error
+
+
+def summarize(data: bytes) -> GraphSummary:
+    model = load(data)
+    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    return GraphSummary(
+        operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
+        parameters=model.count_params(),
+        activation_bytes=sum(4 * _elements(layer.output.shape) for layer in layers),
+        min_runtime=f"keras {version('keras')}",
+    )
+
+
+def open_session(data: bytes, threads: int) -> KerasSession:
+    return KerasSession(load(data), threads)
+
+
+class KerasSession:
+    """A Keras model as a graph function with a free batch: the fastest way Keras answers."""
+
+    def __init__(self, model: Any, threads: int) -> None:
+        tf = require("tensorflow", "export")
+        # TensorFlow fixes its threads when it starts; later wishes cannot be granted.
+        self.engine = f"keras {version('keras')} on tensorflow {tf.__version__}"
+        self._shape = tuple(model.input_shape[1:])
+        signature = [tf.TensorSpec((None, *self._shape), tf.uint8)]
+        self._function = tf.function(
+            lambda images: model(images, training=False), input_signature=signature
+        )
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self._shape)
+        steps = range(0, len(images), BATCH)
+        return np.concatenate([self._function(images[i : i + BATCH]).numpy() for i in steps])
+
+
+def _macs(layer: Any) -> int:
+    """Multiply-accumulates of one layer: each kernel value once per position it is applied to."""
+    positions = _elements(layer.output.shape[1:-1])
+    kernels = [weight for weight in layer.weights if len(weight.shape) in (2, 4)]
+    return sum(
+        _elements(kernel.shape) * (positions if len(kernel.shape) == 4 else 1) for kernel in kernels
+    )
+
+
+def _elements(shape: Any) -> int:
+    product = 1
+    for size in shape:
+        product *= size or 1
+    return product
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,224 @@
+"""ONNX: converted with tf2onnx and onnxslim, answered by onnxruntime."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
+from toolchain.errors import ToolchainError, require
+from toolchain.formats import _onnx_passes as passes
+from toolchain.formats._contract import check_contract, check_images
+
+PRECISIONS = (Precision.FLOAT32, Precision.INT8)
+PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
+OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
+INFO_KEY = "toolchain"
+INPUT, OUTPUT = "image", "probabilities"
+RUNTIME_OF_IR = {7: "1.6", 8: "1.10", 9: "1.15", 10: "1.18"}  # onnxruntime.ai, "Compatibility"
+
+
+def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
+    """An `.onnx` file with a free batch (onnxruntime.ai, "Quantize ONNX models").
+
+    The graph is converted with batch 1, so that every shape is a constant that folds away; the
+    batch is set free afterwards. int8 is static QDQ, weights per channel, activations uint8.
+    """
+    onnx = require("onnx", "export")
+    try:
+        graph = _simplified(model)
+        passes.apply(graph, passes.fold_scale, passes.fold_flatten_transpose, passes.free_batch)
+        if precision is Precision.INT8:
+            if calibration is None:
+                raise ToolchainError("int8 needs calibration images, and none were given.")
+            graph = _quantized(graph, calibration)
+            passes.apply(graph, passes.feed_pixels_directly)
+        graph.producer_name, graph.producer_version = "toolchain", ""
+        onnx.checker.check_model(graph, full_check=True)
+    except ToolchainError:
+        raise
+    except Exception as error:  # tf2onnx and onnxruntime raise straight from Exception
+        raise ToolchainError(
+            f"tf2onnx {version('tf2onnx')} cannot convert this model to ONNX {precision}: {error} "
+            "Run with --verbose for the converter's own words; "
+            "a custom layer or an unusual operator is the usual cause."
+        ) from error
+    return bytes(graph.SerializeToString())
+
+
+def _simplified(model: Any) -> Any:
+    """The model as an ONNX graph for one image, constants folded."""
+    tf = require("tensorflow", "export")
+    tf2onnx = require("tf2onnx", "export")
+    onnxslim = require("onnxslim", "export")
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8, name=INPUT)]
+    # `from_keras` of tf2onnx fails on Keras 3; a plain function of the model does not.
+    function = tf.function(
+        lambda image: tf.identity(model(image, training=False), name=OUTPUT),
+        input_signature=signature,
+    )
+    graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    return onnxslim.slim(graph)
+
+
+def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
+    """The graph with QuantizeLinear and DequantizeLinear pairs around what can run in int8."""
+    onnx = require("onnx", "export")
+    quantization = require("onnxruntime.quantization", "onnx")
+
+    class Images(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            self._images = iter(calibration)
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            image = next(self._images, None)
+            return None if image is None else {INPUT: image[None]}
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "int8.onnx"
+        quantization.quantize_static(
+            graph,
+            path,
+            Images(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu", "Add", "Reshape"],
+            # in front of the first convolution there are only pixels
+            nodes_to_exclude=[n.name for n in passes.reshapes_of_pixels(graph)],
+        )
+        return onnx.load(path)
+
+
+def embed(data: bytes, info: ModelInfo) -> bytes:
+    onnx = require("onnx", "export")
+    model = onnx.load_from_string(data)
+    onnx.helper.set_model_props(model, {INFO_KEY: info.to_json(), "labels": "\n".join(info.labels)})
+    return bytes(model.SerializeToString())
+
+
+def read_info(data: bytes) -> ModelInfo | None:
+    properties = _runtime_session(data, threads=1, optimize=False).get_modelmeta()
+    text = properties.custom_metadata_map.get(INFO_KEY)
+    return None if text is None else ModelInfo.from_json(text)
+
+
+def summarize(data: bytes) -> GraphSummary:
+    onnx = require("onnx", "export")
+    try:
+        model = onnx.load_from_string(data)
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # protobuf raises its own family
+        raise ToolchainError(f"This is not a whole ONNX file: {error}") from error
+    shapes = {value.name: _shape(value.type.tensor_type) for value in model.graph.value_info}
+    shapes |= {value.name: _shape(value.type.tensor_type) for value in model.graph.output}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    sources = _weights_behind(model.graph.node, constants)
+    used = {source.name for source in sources.values()}
+    operators = tuple(
+        Operator(node.op_type, _macs(node, shapes, sources)) for node in model.graph.node
+    )
+    passing = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    passing |= {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    activations = [value for value in model.graph.value_info if value.name not in passing]
+    return GraphSummary(
+        operators=operators,
+        parameters=sum(math.prod(constants[name].dims) for name in used),
+        activation_bytes=sum(_bytes(value.type.tensor_type) for value in activations),
+        min_runtime=f"onnxruntime {RUNTIME_OF_IR.get(model.ir_version, 'unknown')}",
+    )
+
+
+def _weights_behind(nodes: Any, constants: dict[str, Any]) -> dict[str, Any]:
+    """The constant behind each weight or bias, through DequantizeLinear where it is quantised."""
+    behind: dict[str, Any] = {}
+    for node in nodes:
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
+            behind[node.output[0]] = constants[node.input[0]]
+        elif node.op_type in ("Conv", "Gemm", "MatMul"):
+            behind |= {name: constants[name] for name in node.input if name in constants}
+    return behind
+
+
+def _macs(node: Any, shapes: dict[str, list[int]], weights: dict[str, Any]) -> int:
+    """Multiply-accumulates of one operator: its weights, once per position they are applied to."""
+    if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in weights:
+        return 0
+    size: int = math.prod(weights[node.input[1]].dims)
+    return size * (math.prod(shapes[node.output[0]][2:]) if node.op_type == "Conv" else 1)
+
+
+def _shape(tensor: Any) -> list[int]:
+    """Sizes for one image: a free dimension counts as 1."""
+    return [dimension.dim_value or 1 for dimension in tensor.shape.dim]
+
+
+def _bytes(tensor: Any) -> int:
+    onnx = require("onnx", "export")
+    size: int = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+    return math.prod(_shape(tensor)) * size
+
+
+def open_session(data: bytes, threads: int) -> OnnxSession:
+    return OnnxSession(data, threads)
+
+
+class OnnxSession:
+    """One onnxruntime session on the CPU."""
+
+    def __init__(self, data: bytes, threads: int) -> None:
+        self._session = _runtime_session(data, threads, optimize=True)
+        self.engine = f"onnxruntime {version('onnxruntime')}"
+        takes, gives = self._session.get_inputs(), self._session.get_outputs()
+        if len(takes) != 1 or len(gives) != 1:
+            raise ToolchainError(
+                f"Expected one input and one output, found {len(takes)} and {len(gives)}."
+            )
+        check_contract(
+            takes[0].shape,
+            takes[0].type.removeprefix("tensor(").removesuffix(")"),
+            gives[0].shape,
+            "float32" if gives[0].type == "tensor(float)" else gives[0].type,
+        )
+        self._shape = tuple(takes[0].shape[1:])
+        self._input, self._output = takes[0].name, [gives[0].name]
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self._shape)
+        try:
+            # One image a call, as deployed; batches would only change the order of summation.
+            answers = [
+                self._session.run(self._output, {self._input: images[i : i + 1]})[0]
+                for i in range(len(images))
+            ]
+        except Exception as error:  # onnxruntime's exceptions share no base but this
+            raise ToolchainError(f"onnxruntime cannot compute: {error}") from error
+        return np.concatenate(answers)
+
+
+def _runtime_session(data: bytes, threads: int, optimize: bool) -> Any:
+    """A session on the bytes; the path is never given, so external data is never read.
+
+    Raises:
+        ToolchainError: onnxruntime is not installed, or refuses the file.
+    """
+    runtime = require("onnxruntime", "onnx")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # its words come to us as exceptions
+    if not optimize:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base but this
+        raise ToolchainError(
+            f"onnxruntime {version('onnxruntime')} does not take this file: {error} "
+            "Expected a whole ONNX file; export it again, or fetch a fresh copy."
+        ) from error

@@ -1,0 +1,216 @@
+"""TensorFlow Lite: converted with TensorFlow, answered by ai-edge-litert or tflite-runtime."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import warnings
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
+from toolchain.errors import ToolchainError, require
+from toolchain.formats import _tflite_metadata as metadata
+from toolchain.formats._contract import check_contract, check_images
+
+PRECISIONS = (Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC, Precision.INT8)
+PACKAGES = ("keras", "tensorflow")
+ENGINES = ("ai-edge-litert", "tflite-runtime")  # in the order in which they are looked for
+BATCH = 1  # a free batch would leave SHAPE, STRIDED_SLICE and PACK in the graph
+
+
+def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
+    """A `.tflite` file with batch 1 (ai.google.dev, "LiteRT: Post-training quantization").
+
+    Dense weights are quantised per tensor: tflite-runtime 2.14 and TensorFlow Lite Micro cannot
+    load them per channel. In int8 the softmax stays in float: it costs no time, its output keeps
+    more than 8 bits, and the whole computation is one delegate partition.
+    """
+    tf = require("tensorflow", "export")
+    keras = require("keras", "export")
+    keras.config.disable_interactive_logging()  # "Saved artifact at…" goes to its log instead
+    image = keras.Input(batch_shape=(BATCH, *model.input_shape[1:]), dtype="uint8", name="image")
+    fixed = keras.Model(image, model(image), name="fixed_batch")
+    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if precision is not Precision.FLOAT32:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision is Precision.FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    if precision is Precision.INT8:
+        if calibration is None:
+            raise ToolchainError("int8 needs calibration images, and none were given.")
+        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
+        converter._experimental_calibrate_only = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = bytes(converter.convert())
+            return _quantize(data) if precision is Precision.INT8 else data
+    except Exception as error:  # the converter raises what its passes raise
+        raise ToolchainError(
+            f"TensorFlow {tf.__version__} cannot convert this model to TFLite {precision}: {error} "
+            "Run with --verbose for the converter's own words; "
+            "a custom layer or an unusual operator is the usual cause."
+        ) from error
+
+
+def _quantize(calibrated: bytes) -> bytes:
+    """A calibrated model with int8 weights and activations, and a float softmax."""
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    return bytes(
+        mlir_quantize(
+            calibrated, denylisted_ops={"SOFTMAX"}, disable_per_channel_for_dense_layers=True
+        )
+    )
+
+
+def embed(data: bytes, info: ModelInfo) -> bytes:
+    from toolchain.formats._tflite_writing import write_entries
+
+    return write_entries(data, info)
+
+
+def read_info(data: bytes) -> ModelInfo | None:
+    entries = metadata.read_entries(data)
+    if metadata.INFO_ENTRY not in entries:
+        return None
+    return ModelInfo.from_json(entries[metadata.INFO_ENTRY])
+
+
+def summarize(data: bytes) -> GraphSummary:
+    interpreter = _interpreter(data, threads=1, delegates=False)
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    steps = interpreter._get_ops_details()
+    computed = {index for step in steps for index in step["outputs"]}
+    used = {index for step in steps for index in step["inputs"] if index >= 0}
+    given = {tensor["index"] for tensor in interpreter.get_input_details()}
+    constants = used - computed - given
+    runtime = metadata.read_entries(data).get(metadata.RUNTIME_ENTRY, b"").rstrip(b"\0").decode()
+    return GraphSummary(
+        operators=tuple(Operator(step["op_name"], _macs(step, tensors)) for step in steps),
+        parameters=sum(_elements(tensors[i]) for i in constants if _is_parameter(tensors[i])),
+        activation_bytes=sum(_bytes(tensors[i]) for i in computed - _unpacked(steps, constants)),
+        min_runtime=f"tflite {runtime}" if runtime else "",
+    )
+
+
+def _macs(step: dict[str, Any], tensors: dict[int, dict[str, Any]]) -> int:
+    """Multiply-accumulates of one operator: its weights, once per position they are applied to."""
+    if step["op_name"] not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return 0
+    weights, output = tensors[step["inputs"][1]], tensors[step["outputs"][0]]
+    channels = int(output["shape"][-1])
+    return _elements(weights) * _elements(output) // channels
+
+
+def _is_parameter(tensor: dict[str, Any]) -> bool:
+    """Weights and biases, not the shapes and axes that operators take as constants."""
+    quantized = len(tensor["quantization_parameters"]["scales"]) > 0
+    return quantized or tensor["dtype"].__name__.startswith("float")
+
+
+def _unpacked(steps: list[dict[str, Any]], constants: set[int]) -> set[int]:
+    """What float16 files unpack from their own constants: weights, not activations."""
+    return {
+        int(index)
+        for step in steps
+        if step["op_name"] == "DEQUANTIZE" and set(step["inputs"]) <= constants
+        for index in step["outputs"]
+    }
+
+
+def _elements(tensor: dict[str, Any]) -> int:
+    return math.prod(int(size) for size in tensor["shape"])
+
+
+def _bytes(tensor: dict[str, Any]) -> int:
+    size: int = np.dtype(tensor["dtype"]).itemsize
+    return _elements(tensor) * size
+
+
+def open_session(data: bytes, threads: int) -> TFLiteSession:
+    return TFLiteSession(data, threads)
+
+
+class TFLiteSession:
+    """One interpreter; images go through it in the batch the file was made for."""
+
+    def __init__(self, data: bytes, threads: int) -> None:
+        metadata.read_entries(data)  # refuses other files more kindly than the interpreter
+        self._interpreter = _interpreter(data, threads, delegates=True)
+        self.engine = _installed_engine()
+        takes = self._interpreter.get_input_details()
+        gives = self._interpreter.get_output_details()
+        if len(takes) != 1 or len(gives) != 1:
+            raise ToolchainError(
+                f"Expected one input and one output, found {len(takes)} and {len(gives)}."
+            )
+        self._shape = tuple(int(size) for size in takes[0]["shape"])
+        check_contract(
+            self._shape, takes[0]["dtype"].__name__, gives[0]["shape"], gives[0]["dtype"].__name__
+        )
+        self._input, self._output = takes[0]["index"], gives[0]["index"]
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self._shape[1:])
+        batch = self._shape[0]
+        missing = -len(images) % batch
+        padded = np.concatenate([images, images[:1].repeat(missing, 0)]) if missing else images
+        try:
+            answers = [self._answer(padded[i : i + batch]) for i in range(0, len(padded), batch)]
+        except (RuntimeError, ValueError) as error:
+            raise ToolchainError(f"The TFLite runtime cannot compute: {error}") from error
+        return np.concatenate(answers)[: len(images)]
+
+    def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input, images)
+        self._interpreter.invoke()
+        answer: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        return answer
+
+
+def _installed_engine() -> str:
+    """The first engine that is installed here, with its version.
+
+    Raises:
+        ToolchainError: none is.
+    """
+    for name in ENGINES:
+        if importlib.util.find_spec(name.replace("-", "_")) is not None:
+            return f"{name} {version(name)}"
+    raise ToolchainError(
+        "No TFLite runtime is installed here. Install one with: pip install ai-edge-litert "
+        "(64-bit), or pip install 'tflite-runtime==2.14.0' 'numpy<2' (32-bit, Python 3.11)."
+    )
+
+
+def _interpreter(data: bytes, threads: int, delegates: bool) -> Any:
+    """An interpreter with its tensors allocated.
+
+    It gets the bytes, never the path: a file that changes while it is mapped kills the process.
+
+    Raises:
+        ToolchainError: no engine is installed, or it refuses the file.
+    """
+    module = _installed_engine().split()[0].replace("-", "_")
+    library = importlib.import_module(f"{module}.interpreter")
+    resolver = library.OpResolverType.AUTO
+    if not delegates:
+        resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        interpreter = library.Interpreter(
+            model_content=data, num_threads=threads, experimental_op_resolver_type=resolver
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ToolchainError(
+            f"{_installed_engine()} does not take this file: {error} "
+            "Expected a whole TFLite file that this runtime is new enough for."
+        ) from error
+    return interpreter

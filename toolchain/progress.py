@@ -1,0 +1,58 @@
+"""How far long work is, on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from toolchain.history import Epoch
+
+
+def say(message: str) -> None:
+    """One line for the person who waits."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class TrainingProgress:
+    """A bar for the batches of an epoch and a line for each epoch that is done."""
+
+    def __init__(self, epochs: int, watched: str) -> None:
+        self._epochs, self._watched = epochs, watched
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[number]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("batches"),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", number=1, total=None)
+        self._number = 1
+
+    @contextmanager
+    def shown(self) -> Iterator[TrainingProgress]:
+        """The bar is on the screen inside this block."""
+        with self._bar:
+            yield self
+
+    def resumed(self, epochs: int) -> None:
+        say(f"Going on after epoch {epochs} of an interrupted run with the same settings.")
+        self._number = epochs + 1
+
+    def batches(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total, number=self._number)
+
+    def epoch(self, epoch: Epoch) -> None:
+        self._number = epoch.number + 1
+        self._bar.console.print(
+            f"epoch {epoch.number} of at most {self._epochs}: training {epoch.accuracy:.2%}, "
+            f"{self._watched} {epoch.watched_accuracy:.2%}, {epoch.seconds:.0f} s",
+            highlight=False,
+        )

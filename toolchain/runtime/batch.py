@@ -1,0 +1,38 @@
+"""Many images, answered one by one: a bad one costs one line and never the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain import images
+from toolchain.artifact import Prediction
+from toolchain.errors import ToolchainError
+from toolchain.runtime.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one image: its classes, or the reason why there are none."""
+
+    image: str
+    predictions: tuple[Prediction, ...] = ()
+    error: str = ""
+
+
+def classify_paths(
+    classifier: Classifier, paths: Iterable[Path], top: int, invert: bool
+) -> Iterator[Answer]:
+    """An answer for each image file in `paths`, which may be folders of them."""
+    for path in paths:
+        try:
+            found, _ = images.find_images(path)
+        except ToolchainError as error:
+            yield Answer(str(path), error=str(error))
+            continue
+        for image in found:
+            try:
+                yield Answer(str(image), tuple(classifier.classify(image, top, invert)))
+            except ToolchainError as error:
+                yield Answer(str(image), error=str(error))

@@ -1,0 +1,335 @@
+"""Data set and architecture in, trained model and its history out.
+
+While it trains, a run keeps its state in `FOLDER/.training/`: the plan, the history, and the
+weights after the last and the best epoch. A later run with the same plan goes on from there.
+Keras' BackupAndRestore writes weights and epoch number one after the other, so a kill between
+them trains an epoch twice; here the epoch is in the name of the weights' file.
+
+When a run ends it writes `NAME.keras`, `training.csv` and `training.png`; and last, if it did
+what was asked of it, `training.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from toolchain import architectures, files, formats
+from toolchain.artifact import InputContract, ModelInfo, Precision, as_json
+from toolchain.errors import UsageError, require
+from toolchain.formats import keras as keras_format
+from toolchain.history import Epoch, History
+from toolchain.versions import versions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from toolchain.datasets import Dataset
+
+BATCH = 32
+VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
+STATE = ".training"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of a run.
+
+    `target_accuracy` (0–1) stops it after the first epoch that reaches it, measured on the
+    `monitor` images: `training` or `validation`. `patience` stops it after that many epochs
+    without a lower validation loss and restores the best weights.
+    """
+
+    architecture: str
+    dataset: str
+    epochs: int
+    target_accuracy: float | None = None
+    monitor: str = "training"
+    patience: int | None = None
+    seed: int = 0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise UsageError(f"A run needs at least 1 epoch, not {self.epochs}.")
+        if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
+            raise UsageError(
+                f"The target accuracy lies between 0 and 1 (0.998 for 99.8 %), "
+                f"not {self.target_accuracy:g}."
+            )
+        if self.monitor not in ("training", "validation"):
+            raise UsageError(f"Monitor 'training' or 'validation', not '{self.monitor}'.")
+        if self.patience is not None and self.patience < 1:
+            raise UsageError(f"Patience is at least 1 epoch, not {self.patience}.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
+
+    @property
+    def watched(self) -> str:
+        """The images looked at after each epoch. Test images are never let to choose anything."""
+        chooses = self.patience is not None or self.monitor == "validation"
+        return "validation" if chooses else "test"
+
+    def stop(self, history: History) -> str | None:
+        """Why the run ends after the last epoch of `history`; None where it goes on."""
+        last = history.epochs[-1]
+        monitored = last.accuracy if self.monitor == "training" else last.watched_accuracy
+        if self.target_accuracy is not None and monitored >= self.target_accuracy:
+            return "target"
+        if self.patience is not None and last.number - history.best.number >= self.patience:
+            return "patience"
+        return "epochs" if last.number >= self.epochs else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    `stopped` is `epochs`, `target`, `patience` or `interrupted`; `epoch` the one whose weights
+    the file holds; `test_accuracy` (0–1) is that of the file on all test images.
+    """
+
+    path: Path
+    plan: Plan
+    history: History
+    stopped: str
+    epoch: int
+    test_accuracy: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the run did what was asked: reached its target if it had one."""
+        if self.stopped == "interrupted":
+            return False
+        return self.plan.target_accuracy is None or self.stopped == "target"
+
+
+class Progress(Protocol):
+    """Who is told how far a run is."""
+
+    def resumed(self, epochs: int) -> None:
+        """The run goes on after so many epochs of an interrupted one."""
+
+    def batches(self, done: int, total: int) -> None:
+        """So many batches of the current epoch are done."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is done."""
+
+
+def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
+    """Train `plan.architecture` on `dataset` and write the model into `folder`.
+
+    Ctrl-C ends the run after its last whole epoch, which is kept.
+
+    Raises:
+        ToolchainError: TensorFlow is missing or the folder cannot be written.
+        KeyboardInterrupt: interrupted before the first epoch was done.
+    """
+    keras = require("keras", "export")
+    tf = require("tensorflow", "export")
+    keras.utils.set_random_seed(plan.seed)
+    if plan.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    model = _compiled(plan, dataset)
+    state = _State(folder / STATE, plan)
+    history = state.resume(model)
+    if history.epochs:
+        progress.resumed(len(history.epochs))
+    trained, watched = _split(plan, dataset)
+    keeper = _keeper(state, plan, history, progress)
+    stopped = plan.stop(history) if history.epochs else None
+    try:
+        if stopped is None:
+            _fit(model, plan, trained, watched, keeper)
+            stopped = keeper.stopped
+    except KeyboardInterrupt:
+        if not keeper.history.epochs:
+            raise
+        stopped = "interrupted"
+    return _publish(model, plan, dataset, folder, state, keeper.history, stopped)
+
+
+def _compiled(plan: Plan, dataset: Dataset) -> Any:
+    contract = InputContract(*dataset.train_images.shape[1:])
+    model = architectures.get(plan.architecture).build(contract, len(dataset.labels))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+Split = tuple["NDArray[np.uint8]", "NDArray[np.integer]"]
+
+
+def _split(plan: Plan, dataset: Dataset) -> tuple[Split, Split]:
+    """The images to train on and those to look at after each epoch."""
+    images, labels = dataset.train_images, dataset.train_labels
+    if plan.watched == "test":
+        return (images, labels), (dataset.test_images, dataset.test_labels)
+    held_out = np.zeros(len(labels), bool)
+    generator = np.random.default_rng(plan.seed)
+    for label in range(len(dataset.labels)):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        held_out[members[: round(len(members) * VALIDATION_SHARE)]] = True
+    return (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out])
+
+
+def _fit(model: Any, plan: Plan, trained: Split, watched: Split, keeper: Any) -> None:
+    model.fit(
+        *trained,
+        batch_size=BATCH,
+        initial_epoch=len(keeper.history.epochs),
+        epochs=plan.epochs,
+        validation_data=watched,
+        validation_batch_size=1000,
+        callbacks=[keeper],
+        verbose=0,
+    )
+
+
+class _State:
+    """What an interrupted run leaves behind: plan, history, and weights by their epoch."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder = folder
+        self._plan = as_json(plan)
+        self._empty = History(plan.watched)
+
+    def resume(self, model: Any) -> History:
+        """Bring `model` to the end of the last epoch of an earlier run with the same plan."""
+        history = self._history()
+        if not history.epochs:
+            self.remove()
+            files.replace(self._folder / "plan.json", self._plan.encode())
+            return self._empty
+        self.load(model, len(history.epochs))
+        return history
+
+    def _history(self) -> History:
+        """The epochs of an earlier run with the same plan, as far as their weights are here."""
+        plan, table = self._folder / "plan.json", self._folder / "training.csv"
+        if not (plan.is_file() and table.is_file() and plan.read_text() == self._plan):
+            return self._empty
+        saved = [int(path.name.split(".")[0]) for path in self._folder.glob("[0-9]*.weights.h5")]
+        history = History.from_csv(table.read_text())
+        return dataclasses.replace(history, epochs=history.epochs[: max(saved, default=0)])
+
+    def save(self, model: Any, history: History) -> None:
+        """Keep the history, and the weights of the last epoch and of the best one."""
+        last = history.epochs[-1].number
+        files.replace(self._folder / "training.csv", history.to_csv().encode())
+        temporary = self._folder / "new.weights.h5"
+        model.save_weights(temporary)
+        os.replace(temporary, self._weights(last))
+        kept = {self._weights(last), self._weights(history.best.number)}
+        for path in set(self._folder.glob("*.weights.h5")) - kept:
+            path.unlink()
+
+    def load(self, model: Any, epoch: int) -> None:
+        """Give `model` and its optimizer the weights they had after `epoch`."""
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(self._weights(epoch))
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _weights(self, epoch: int) -> Path:
+        return self._folder / f"{epoch}.weights.h5"
+
+
+def _keeper(state: _State, plan: Plan, history: History, progress: Progress) -> Any:
+    """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
+    keras = require("keras", "export")
+
+    class Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.history = history
+            self.stopped = "interrupted"
+            self._started = 0.0
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._started = monotonic()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            progress.batches(batch + 1, self.params["steps"])
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            done = Epoch(
+                number=epoch + 1,
+                accuracy=logs["accuracy"],
+                loss=logs["loss"],
+                watched_accuracy=logs["val_accuracy"],
+                watched_loss=logs["val_loss"],
+                seconds=monotonic() - self._started,
+            )
+            self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
+            state.save(self.model, self.history)
+            progress.epoch(done)
+            reason = plan.stop(self.history)
+            if reason is not None:
+                self.stopped = reason
+                self.model.stop_training = True
+
+    return Keeper()
+
+
+def _publish(
+    model: Any,
+    plan: Plan,
+    dataset: Dataset,
+    folder: Path,
+    state: _State,
+    history: History,
+    stopped: str,
+) -> Result:
+    best = plan.patience is not None
+    epoch = history.best.number if best else history.epochs[-1].number
+    state.load(model, epoch)
+    _, accuracy = model.evaluate(dataset.test_images, dataset.test_labels, 1000, verbose=0)
+    info = ModelInfo(
+        name=folder.name,
+        architecture=plan.architecture,
+        dataset=plan.dataset,
+        labels=dataset.labels,
+        input=InputContract(*dataset.train_images.shape[1:]),
+        precision=Precision.FLOAT32,
+        accuracy=round(accuracy * len(dataset.test_labels)) / len(dataset.test_labels),
+        test_images=len(dataset.test_labels),
+        versions=versions(keras_format.PACKAGES),
+    )
+    path = folder / f"{folder.name}.{formats.SOURCE}"
+    result = Result(path, plan, history, stopped, epoch, info.accuracy or 0.0)
+    (folder / "training.json").unlink(missing_ok=True)
+    data = keras_format.convert(model, Precision.FLOAT32, None)
+    files.replace(path, keras_format.embed(data, info))
+    files.replace(folder / "training.csv", history.to_csv().encode())
+    files.replace(folder / "training.png", history.to_png(f"{plan.architecture} · {plan.dataset}"))
+    if result.reached:
+        files.replace(folder / "training.json", summary(result).encode())
+    if stopped != "interrupted":
+        state.remove()
+    return result
+
+
+def summary(result: Result) -> str:
+    """The run as JSON."""
+    at = result.history.epochs[result.epoch - 1]
+    return as_json(
+        {
+            "plan": result.plan,
+            "stopped": result.stopped,
+            "epoch": result.epoch,
+            "training_accuracy": at.accuracy,
+            f"{result.history.watched}_accuracy": at.watched_accuracy,
+            "test_accuracy": result.test_accuracy,
+            "overfits_since": result.history.overfits_since,
+            "seconds": sum(epoch.seconds for epoch in result.history.epochs),
+        }
+    )
