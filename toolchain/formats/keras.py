@@ -107,7 +107,7 @@ class KerasSession:
         tf = require("tensorflow", "export")
         # TensorFlow fixes its threads when it starts; later wishes cannot be granted.
         self.engine = f"keras {version('keras')} on tensorflow {tf.__version__}"
-        self._shape = tuple(model.input_shape[1:])
+        self._shape, self._classes = tuple(model.input_shape[1:]), model.output_shape[1]
         signature = [tf.TensorSpec((None, *self._shape), tf.uint8)]
         self._function = tf.function(
             lambda images: model(images, training=False), input_signature=signature
@@ -115,8 +115,10 @@ class KerasSession:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape)
-        steps = range(0, len(images), BATCH)
-        return np.concatenate([self._function(images[i : i + BATCH]).numpy() for i in steps])
+        answers = np.empty((len(images), self._classes), np.float32)
+        for i in range(0, len(images), BATCH):
+            answers[i : i + BATCH] = self._function(images[i : i + BATCH])
+        return answers
 
 
 def _macs(layer: Any) -> int:

@@ -117,6 +117,8 @@ def summarize(data: bytes) -> GraphSummary:
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # protobuf raises its own family
         raise ToolchainError(f"This is not a whole ONNX file: {error}") from error
+    if not model.graph.node:
+        raise ToolchainError("This ONNX file is empty: it has no operators.")
     shapes = {value.name: _shape(value.type.tensor_type) for value in model.graph.value_info}
     shapes |= {value.name: _shape(value.type.tensor_type) for value in model.graph.output}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -187,20 +189,19 @@ class OnnxSession:
             gives[0].shape,
             "float32" if gives[0].type == "tensor(float)" else gives[0].type,
         )
-        self._shape = tuple(takes[0].shape[1:])
+        self._shape, self._classes = tuple(takes[0].shape[1:]), gives[0].shape[1]
         self._input, self._output = takes[0].name, [gives[0].name]
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape)
+        answers = np.empty((len(images), self._classes), np.float32)
         try:
-            # One image a call, as deployed; batches would only change the order of summation.
-            answers = [
-                self._session.run(self._output, {self._input: images[i : i + 1]})[0]
-                for i in range(len(images))
-            ]
+            # One image a call, as deployed: batches are summed in another order.
+            for i in range(len(images)):
+                answers[i] = self._session.run(self._output, {self._input: images[i : i + 1]})[0]
         except Exception as error:  # onnxruntime's exceptions share no base but this
             raise ToolchainError(f"onnxruntime cannot compute: {error}") from error
-        return np.concatenate(answers)
+        return answers
 
 
 def _runtime_session(data: bytes, threads: int, optimize: bool) -> Any:

@@ -156,17 +156,20 @@ class TFLiteSession:
             self._shape, takes[0]["dtype"].__name__, gives[0]["shape"], gives[0]["dtype"].__name__
         )
         self._input, self._output = takes[0]["index"], gives[0]["index"]
+        self._classes = int(gives[0]["shape"][1])
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape[1:])
         batch = self._shape[0]
         missing = -len(images) % batch
         padded = np.concatenate([images, images[:1].repeat(missing, 0)]) if missing else images
+        answers = np.empty((len(padded), self._classes), np.float32)
         try:
-            answers = [self._answer(padded[i : i + batch]) for i in range(0, len(padded), batch)]
+            for i in range(0, len(padded), batch):
+                answers[i : i + batch] = self._answer(padded[i : i + batch])
         except (RuntimeError, ValueError) as error:
             raise ToolchainError(f"The TFLite runtime cannot compute: {error}") from error
-        return np.concatenate(answers)[: len(images)]
+        return answers[: len(images)]
 
     def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input, images)
