@@ -131,7 +131,8 @@ def _is(node: Any, *types: str) -> bool:
 
 def _only_reader(graph: Any, tensor: str) -> Any:
     readers = [node for node in graph.node if tensor in node.input]
-    return readers[0] if len(readers) == 1 else None
+    is_result = any(tensor == output.name for output in graph.output)
+    return readers[0] if len(readers) == 1 and not is_result else None
 
 
 def _bypass(graph: Any, node: Any) -> None:

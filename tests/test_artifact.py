@@ -1,0 +1,242 @@
+"""The records of toolchain/artifact.py, and what a file from outside may claim in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolchain.artifact import (
+    SCHEMA,
+    Artifact,
+    Comparison,
+    GraphSummary,
+    InputContract,
+    ModelInfo,
+    Operator,
+    Precision,
+    Prediction,
+    as_json,
+)
+from toolchain.errors import ToolchainError
+
+INFO = ModelInfo(
+    name="fashion-cnn",
+    architecture="fashion-cnn",
+    dataset="fashion-mnist",
+    labels=("鞋", "Ärmel 👕", "bag"),
+    input=InputContract(28, 28, 1),
+    precision=Precision.INT8,
+    accuracy=0.9131,
+    test_images=10_000,
+    source_sha256="ab" * 32,
+    calibration_sha256="cd" * 32,
+    min_runtime="2.3.0",
+    versions=(("keras", "3.10.0"), ("toolchain", "0.1.0")),
+)
+GOOD = json.loads(INFO.to_json())
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+chinese = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1, max_size=4)
+infos = st.builds(
+    ModelInfo,
+    name=words,
+    architecture=words,
+    dataset=words,
+    labels=st.lists(words | chinese, min_size=1, max_size=12).map(tuple),
+    input=st.builds(
+        InputContract, st.integers(1, 65536), st.integers(1, 65536), st.sampled_from([1, 3])
+    ),
+    precision=st.sampled_from(Precision),
+    accuracy=st.none() | st.floats(0, 1),
+    test_images=st.integers(0, 10**6),
+    source_sha256=words,
+    calibration_sha256=words,
+    min_runtime=words,
+    versions=st.dictionaries(words, words, max_size=4).map(lambda d: tuple(sorted(d.items()))),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+def read_or_refused(text: str | bytes) -> None:
+    """Anything but a ToolchainError fails the test that calls this."""
+    try:
+        info = ModelInfo.from_json(text)
+    except ToolchainError:
+        return
+    assert isinstance(info, ModelInfo)
+    assert isinstance(info.precision, Precision)
+    assert info.input.channels in (1, 3)
+    assert all(isinstance(label, str) for label in info.labels)
+
+
+# ModelInfo as JSON
+
+
+@given(infos)
+def test_an_info_comes_back_as_it_was(info: ModelInfo) -> None:
+    text = info.to_json()
+    assert ModelInfo.from_json(text) == info
+    assert ModelInfo.from_json(text.encode()) == info
+    assert "\n" not in text
+
+
+def test_the_json_is_readable_compact_and_carries_its_schema() -> None:
+    text = INFO.to_json()
+    assert '"labels":["鞋","Ärmel 👕","bag"]' in text
+    assert '"precision":"int8"' in text
+    assert f'"schema":{SCHEMA}' in text
+    assert text == json.dumps(
+        json.loads(text), ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    )
+
+
+def test_a_device_may_find_the_optional_fields_missing() -> None:
+    needed = ("name", "architecture", "dataset", "labels", "input", "precision")
+    record = {key: GOOD[key] for key in (*needed, "schema")} | {"versions": {}}
+    info = ModelInfo.from_json(json.dumps(record))
+    assert info == ModelInfo(*(getattr(INFO, key) for key in needed))
+
+
+@pytest.mark.parametrize("schema", [SCHEMA + 1, 10**30, SCHEMA + 0.5])
+def test_a_newer_schema_is_refused(schema: float) -> None:
+    with pytest.raises(ToolchainError, match="newer toolchain"):
+        ModelInfo.from_json(json.dumps(GOOD | {"schema": schema, "a new field": 1}))
+
+
+@pytest.mark.parametrize("field", ["schema", "name", "labels", "input", "precision", "versions"])
+def test_a_missing_field_is_refused(field: str) -> None:
+    record = {key: value for key, value in GOOD.items() if key != field}
+    with pytest.raises(ToolchainError, match="damaged"):
+        ModelInfo.from_json(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schema", "1"),
+        ("schema", None),
+        ("name", 7),
+        ("architecture", None),
+        ("dataset", ["mnist"]),
+        ("labels", []),
+        ("labels", [1, 2]),
+        ("labels", None),
+        ("input", None),
+        ("input", [28, 28, 1]),
+        ("input", {"height": 28, "width": 28}),
+        ("input", {"height": 28, "width": 28, "channels": 1, "depth": 1}),
+        ("input", {"height": 0, "width": 28, "channels": 1}),
+        ("input", {"height": 28, "width": 65537, "channels": 1}),
+        ("input", {"height": 28.0, "width": 28, "channels": 1}),
+        ("input", {"height": 28, "width": "28", "channels": 1}),
+        ("input", {"height": 28, "width": 28, "channels": 2}),
+        ("precision", "int4"),
+        ("precision", None),
+        ("accuracy", "0.9"),
+        ("test_images", 1.5),
+        ("test_images", None),
+        ("source_sha256", 5),
+        ("calibration_sha256", None),
+        ("min_runtime", {}),
+        ("versions", []),
+        ("versions", None),
+        ("unknown", 1),
+    ],
+)
+def test_a_wrong_field_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(ToolchainError, match=r"damaged \(.+\)\. Export the model again"):
+        ModelInfo.from_json(json.dumps(GOOD | {field: value}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "1", '"text"', "[]", "{}", "[" * 100_000, '{"schema":' + "9" * 5000 + "}"),
+        *(b"", b"\xff\xfe", b"\xef\xbb\xbf{}", b"\x80" * 10),
+    ],
+)
+def test_text_that_is_no_record_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ToolchainError):
+        ModelInfo.from_json(text)
+
+
+@given(st.text() | st.binary())
+def test_arbitrary_text_and_bytes_never_crash(text: str | bytes) -> None:
+    read_or_refused(text)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4),
+    st.integers(0, 10**4),
+)
+def test_mutated_bytes_never_crash(changes: list[tuple[int, int]], length: int) -> None:
+    damaged = bytearray(INFO.to_json().encode())
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    read_or_refused(bytes(damaged))
+    read_or_refused(bytes(damaged)[: length % len(damaged)])
+
+
+@given(st.sampled_from(sorted(GOOD)), json_values)
+def test_any_value_in_any_field_never_crashes(field: str, value: Any) -> None:
+    read_or_refused(json.dumps(GOOD | {field: value}))
+
+
+@given(st.sampled_from(["height", "width", "channels"]), json_values)
+def test_any_value_in_the_input_never_crashes(field: str, value: Any) -> None:
+    read_or_refused(json.dumps(GOOD | {"input": GOOD["input"] | {field: value}}))
+
+
+# the other records
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("m.int8.tflite", "tflite"),
+        ("m.float32.onnx", "onnx"),
+        ("a.b/m.keras", "keras"),
+        ("a.b/m", ""),
+    ],
+)
+def test_the_suffix_is_the_format(name: str, expected: str) -> None:
+    assert Artifact(Path(name), INFO).format == expected
+
+
+def test_macs_add_up_over_the_operators() -> None:
+    operators = (Operator("CONV_2D", 90), Operator("SOFTMAX"), Operator("FULLY_CONNECTED", 10))
+    assert GraphSummary(operators, 0, 0, "").macs == 100
+    assert GraphSummary((), 0, 0, "").macs == 0
+
+
+@pytest.mark.parametrize(
+    ("only_keras", "only_file", "change"), [(5, 0, -0.5), (0, 5, 0.5), (3, 3, 0.0), (4, 1, -0.3)]
+)
+def test_change_is_in_points_and_negative_where_the_file_is_worse(
+    only_keras: int, only_file: int, change: float
+) -> None:
+    comparison = Comparison(1000, 0.9, (0.88, 0.92), 0.9, 0.99, 0.1, only_keras, only_file, 1.0)
+    assert comparison.change == change
+
+
+def test_as_json_writes_records_for_people_and_programs() -> None:
+    prediction = Prediction("鞋", 7, 0.75)
+    assert as_json(prediction) == ('{\n  "label": "鞋",\n  "index": 7,\n  "probability": 0.75\n}\n')
+    assert json.loads(as_json([prediction, prediction])) == [dataclasses.asdict(prediction)] * 2
+    assert json.loads(as_json({"info": INFO, "size": 3}))["info"]["precision"] == "int8"
+    assert as_json([]) == "[]\n"
+
+
+def test_as_json_refuses_what_is_no_record() -> None:
+    with pytest.raises(TypeError):
+        as_json({"not a record": object()})

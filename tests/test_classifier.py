@@ -1,0 +1,185 @@
+"""Image in, label out: the device wing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toolchain import evaluation
+from toolchain.artifact import Prediction
+from toolchain.datasets import Dataset
+from toolchain.errors import ToolchainError
+from toolchain.runtime import Classifier
+from toolchain.runtime.classifier import ranked
+
+FILES = ("int8.tflite", "int8.onnx", "keras")
+OLD = Path(__file__).parent.parent / ".venv-tflite-runtime" / "bin" / "python"
+
+
+@pytest.fixture(params=FILES)
+def path(request: pytest.FixtureRequest, exported: Path) -> Path:
+    return exported / f"{exported.name}.{request.param}"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
+    """The first 20 test images as PNG files, named by their number."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(20):
+        picture = Image.fromarray(digits.test_images[number, :, :, 0])
+        picture.save(folder / f"{number:02}.png")
+    return folder
+
+
+def test_a_picture_file_is_answered_like_its_pixels(
+    path: Path, pictures: Path, digits: Dataset
+) -> None:
+    classifier = Classifier.load(path)
+    scores = classifier.scores(digits.test_images[:20])
+    for number, picture in enumerate(sorted(pictures.iterdir())):
+        (best,) = classifier.classify(picture)
+        assert best.index == scores[number].argmax()
+        assert best.label == digits.labels[best.index]
+        assert best.probability == pytest.approx(scores[number].max(), abs=1e-5)
+
+
+def test_top_and_invert(exported: Path, digits: Dataset) -> None:
+    classifier = Classifier.load(exported / f"{exported.name}.int8.tflite")
+    light_on_dark = digits.test_images[0]
+    usual = classifier.classify(light_on_dark, top=3)
+    assert len(usual) == 3
+    assert usual[0].probability >= usual[1].probability >= usual[2].probability
+    assert classifier.classify(255 - light_on_dark, top=3, invert=True) == usual
+
+
+def test_a_loaded_model_says_what_it_is(exported: Path) -> None:
+    classifier = Classifier.load(str(exported / f"{exported.name}.int8.tflite"), threads=10_000)
+    assert classifier.verified
+    assert classifier.info.dataset == "digits"
+    assert classifier.engine.startswith("ai-edge-litert ")
+
+
+def test_a_file_alone_is_loaded_but_not_verified(exported: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(exported / f"{exported.name}.int8.tflite", tmp_path)
+    assert not Classifier.load(alone).verified
+
+
+@pytest.mark.parametrize("suffix", FILES)
+def test_a_changed_file_is_refused(exported: Path, tmp_path: Path, suffix: str) -> None:
+    name = f"{exported.name}.{suffix}"
+    shutil.copy(exported / "manifest.json", tmp_path)
+    data = bytearray((exported / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ToolchainError, match="not the file that was proved"):
+        Classifier.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("size", [0, 7, 100, 5000, 200_000])
+@pytest.mark.parametrize("suffix", FILES)
+def test_a_truncated_file_is_refused(
+    exported: Path, tmp_path: Path, suffix: str, size: int
+) -> None:
+    short = tmp_path / f"short.{suffix}"
+    short.write_bytes((exported / f"{exported.name}.{suffix}").read_bytes()[:size])
+    with pytest.raises(ToolchainError):
+        Classifier.load(short)
+
+
+def test_missing_files_and_foreign_suffixes(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="Cannot read"):
+        Classifier.load(tmp_path / "none.tflite")
+    with pytest.raises(ToolchainError, match="is not a model file"):
+        Classifier.load(tmp_path / "model.pb")
+
+
+def test_values_that_are_no_probabilities_are_refused(exported: Path, digits: Dataset) -> None:
+    classifier = Classifier.load(exported / f"{exported.name}.int8.tflite")
+    for wrong in (np.nan, 0.0, 7.0):
+        classifier.session = _Constant(wrong)
+        with pytest.raises(ToolchainError, match="no probabilities"):
+            classifier.scores(digits.test_images[:1])
+
+
+class _Constant:
+    engine = "none"
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), 10), self._value, np.float32)
+
+
+def test_threads_share_a_classifier_without_wrong_answers(path: Path, digits: Dataset) -> None:
+    classifier = Classifier.load(path)
+    images = digits.test_images[:40]
+    expected = [classifier.scores(image[None]) for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda image: classifier.scores(image[None]), [*images] * 5))
+    assert all(np.array_equal(a, b) for a, b in zip(answers, expected * 5, strict=True))
+
+
+def test_ranking() -> None:
+    assert ranked(np.array([0.25, 0.5, 0.25], np.float32), ("a", "b", "c")) == [
+        Prediction("b", 1, 0.5),
+        Prediction("a", 0, 0.25),  # ties in the labels' order
+        Prediction("c", 2, 0.25),
+    ]
+
+
+HEAVY = "tensorflow keras tf2onnx onnx onnxslim matplotlib typer rich sklearn pooch scipy".split()
+ASK = """
+import json, sys
+from pathlib import Path
+from toolchain.runtime import Classifier
+answers = {{}}
+for path in sorted(Path({folder!r}).glob({pattern!r})):
+    classifier = Classifier.load(path)
+    pictures = sorted(Path({pictures!r}).iterdir())
+    answers[path.name] = [classifier.classify(picture)[0].index for picture in pictures]
+loaded = [name for name in {heavy!r} if name in sys.modules]
+print(json.dumps([classifier.engine, loaded, answers]))
+"""
+
+
+def ask(python: str | Path, exported: Path, pattern: str, pictures: Path) -> list:
+    """A fresh interpreter's engine, the heavy modules it loaded, and its answers a file."""
+    code = ASK.format(folder=str(exported), pattern=pattern, pictures=str(pictures), heavy=HEAVY)
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [python, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=120
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("pattern", ["*.int8.tflite", "*.int8.onnx"])
+def test_nothing_heavy_is_imported(exported: Path, pictures: Path, pattern: str) -> None:
+    _, loaded, answers = ask(sys.executable, exported, pattern, pictures)
+    assert loaded == []
+    assert len(answers) == 1
+
+
+@pytest.mark.skipif(
+    not OLD.exists(),
+    reason="no .venv-tflite-runtime: `make test` makes it where Python is 3.11",
+)
+def test_all_tflite_files_answer_alike_in_tflite_runtime(
+    exported: Path, pictures: Path, digits: Dataset
+) -> None:
+    engine, _, answers = ask(OLD, exported, "*.tflite", pictures)
+    assert engine == "tflite-runtime 2.14.0"
+    assert len(answers) == 4
+    for name, classes in answers.items():
+        scores = evaluation.scores(
+            Classifier.load(exported / name).session, digits.test_images[:20]
+        )
+        assert classes == scores.argmax(1).tolist()

@@ -1,0 +1,76 @@
+"""The exception family and `require`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from toolchain import errors
+from toolchain.errors import (
+    ProofFailedError,
+    TargetNotReachedError,
+    ToolchainError,
+    UsageError,
+    require,
+)
+
+
+def test_the_exit_codes_are_those_of_the_table() -> None:
+    documented = dict(re.findall(r"^(\d+)  +(\w.*)$", errors.__doc__ or "", re.MULTILINE))
+    for member, code, meaning in (
+        (ToolchainError, 1, "an error in the input or the environment"),
+        (UsageError, 2, "wrong usage"),
+        (TargetNotReachedError, 3, "training did not reach its target"),
+        (ProofFailedError, 4, "a file failed its proof against Keras"),
+    ):
+        assert member("words").exit_code == code
+        assert documented[str(code)] == meaning
+        assert issubclass(member, ToolchainError)
+
+
+def test_a_module_that_is_there_is_imported() -> None:
+    assert require("json", "export") is json
+    assert require("json.decoder", "export") is json.decoder
+
+
+@pytest.mark.parametrize("module", ["toolchain_no_such", "toolchain_no_such.part.of_it"])
+def test_a_missing_package_names_the_extra_that_brings_it(module: str) -> None:
+    with pytest.raises(ToolchainError) as refusal:
+        require(module, "onnx")
+    message = str(refusal.value)
+    assert "'toolchain_no_such'" in message
+    assert "pip install 'toolchain[onnx]'" in message
+    assert isinstance(refusal.value.__cause__, ModuleNotFoundError)
+
+
+def test_a_package_hidden_on_purpose_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ToolchainError, match="'onnxruntime', which is not installed here"):
+        require("onnxruntime", "onnx")
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "words"),
+    [
+        ("import toolchain_no_such", ModuleNotFoundError, "toolchain_no_such"),
+        ("from json import no_such", ImportError, "no_such"),
+        ("raise ModuleNotFoundError('without a name')", ModuleNotFoundError, "without a name"),
+        ("1 / 0", ZeroDivisionError, "division"),
+    ],
+)
+def test_a_package_that_is_there_and_broken_is_not_called_missing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    error: type[Exception],
+    words: str,
+) -> None:
+    (tmp_path / "broken_package").mkdir()
+    (tmp_path / "broken_package" / "__init__.py").write_text(line)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(error, match=words):
+        require("broken_package", "export")

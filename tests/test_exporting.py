@@ -1,0 +1,174 @@
+"""Convert, prove, publish."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolchain import evaluation, exporting, files, manifest
+from toolchain.artifact import Precision
+from toolchain.datasets import Dataset
+from toolchain.errors import ToolchainError, UsageError
+from toolchain.exporting import Outcome, Target
+from toolchain.training import Result
+
+INT8 = (Target("tflite", Precision.INT8),)
+IMPOSSIBLE = evaluation.Gate(least_agreement=1.01)
+
+
+def export(folder: Path, dataset: Dataset, gate: evaluation.Gate, seed: int = 0) -> Outcome:
+    (outcome,) = exporting.export(folder, INT8, dataset, gate, 50, seed, lambda _: None)
+    return outcome
+
+
+@pytest.fixture
+def folder(tmp_path: Path, trained: Result) -> Path:
+    """A model folder of one's own, with nothing exported yet."""
+    own = tmp_path / "模型 one"
+    own.mkdir()
+    shutil.copy(trained.path, own / f"{own.name}.keras")
+    return own
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_every_file_is_proved_on_the_whole_test_set(
+    outcomes: dict[str, Outcome], digits: Dataset
+) -> None:
+    assert len(outcomes) == 6
+    for outcome in outcomes.values():
+        assert not outcome.failures
+        assert outcome.comparison.images == len(digits.test_labels)
+        assert outcome.comparison.accuracy == outcome.artifact.info.accuracy
+        assert outcome.comparison.agreement >= 0.99
+
+
+def test_the_manifest_has_every_file_as_it_is(exported: Path) -> None:
+    known = manifest.read(exported)
+    suffixes = {".tflite", ".onnx", ".keras"}
+    assert set(known.files) == {p.name for p in exported.iterdir() if p.suffix in suffixes}
+    for name in known.files:
+        assert manifest.verify(exported / name, (exported / name).read_bytes())
+
+
+def test_only_int8_files_have_calibration_images(exported: Path, digits: Dataset) -> None:
+    for name, entry in manifest.read(exported).files.items():
+        assert (entry.calibration is not None) == (".int8." in name)
+        if entry.calibration is not None:
+            pixels = digits.train_images[list(entry.calibration.indices)].tobytes()
+            assert entry.calibration.sha256 == files.sha256(pixels)
+            assert entry.info.calibration_sha256 == entry.calibration.sha256
+
+
+def test_the_card_names_every_file(exported: Path) -> None:
+    card = (exported / "card.md").read_text()
+    assert all(f"`{name}`" in card for name in manifest.read(exported).files)
+
+
+def test_calibration_is_balanced_seeded_and_from_training(digits: Dataset) -> None:
+    drawn = exporting.draw_calibration(digits, 200, seed=5)
+    assert drawn == exporting.draw_calibration(digits, 200, seed=5)
+    assert drawn.indices != exporting.draw_calibration(digits, 200, seed=6).indices
+    counts = np.bincount(digits.train_labels[list(drawn.indices)], minlength=10)
+    assert counts.tolist() == [20] * 10
+    assert len(set(drawn.indices)) == 200
+
+
+def test_calibration_takes_what_a_rare_class_has(digits: Dataset) -> None:
+    few = np.flatnonzero(digits.train_labels == 3)[2:]
+    kept = np.setdiff1d(np.arange(len(digits.train_labels)), few)
+    rare = dataclasses.replace(
+        digits, train_images=digits.train_images[kept], train_labels=digits.train_labels[kept]
+    )
+    drawn = exporting.draw_calibration(rare, 200, seed=0)
+    counts = np.bincount(rare.train_labels[list(drawn.indices)], minlength=10)
+    assert counts[3] == 2
+    assert set(np.delete(counts, 3)) <= {22, 23}
+    assert counts.sum() == 200
+
+
+@pytest.mark.parametrize("count", [0, 9, 10**6])
+def test_calibration_counts_that_cannot_be_are_refused(digits: Dataset, count: int) -> None:
+    with pytest.raises(UsageError, match="between 10 and"):
+        exporting.draw_calibration(digits, count, seed=0)
+
+
+def test_exporting_again_gives_the_same_bytes(folder: Path, digits: Dataset) -> None:
+    export(folder, digits, evaluation.Gate())
+    first = content(folder)
+    export(folder, digits, evaluation.Gate())
+    assert content(folder) == first
+
+
+def test_a_rejected_file_leaves_the_good_one(folder: Path, digits: Dataset) -> None:
+    good = export(folder, digits, evaluation.Gate())
+    before = good.artifact.path.read_bytes()
+    outcome = export(folder, digits, IMPOSSIBLE, seed=1)
+    assert outcome.failures
+    assert "--calibration-images" in exporting.advice(outcome)
+    assert good.artifact.path.read_bytes() == before
+    assert manifest.verify(good.artifact.path, before)
+    rejected = folder / f"{folder.name}.int8.tflite.rejected"
+    assert rejected.read_bytes() != before
+    export(folder, digits, evaluation.Gate())
+    assert not rejected.exists()
+
+
+def test_a_file_that_was_never_good_gets_no_final_name(folder: Path, digits: Dataset) -> None:
+    outcome = export(folder, digits, IMPOSSIBLE)
+    assert not outcome.artifact.path.exists()
+    assert outcome.artifact.path.name not in manifest.read(folder).files
+
+
+def test_calibration_on_noise_is_caught(folder: Path, digits: Dataset) -> None:
+    """Ranges measured on images that are nearly black: int8 then loses accuracy in silence."""
+    dark = dataclasses.replace(digits, train_images=(digits.train_images > 254).astype(np.uint8))
+    outcome = export(folder, dark, evaluation.Gate())
+    assert outcome.failures
+    assert outcome.comparison.accuracy < 0.9
+
+
+def test_a_converter_that_fails_is_told(
+    folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    def fail(self: object) -> bytes:
+        raise RuntimeError("unsupported layer")
+
+    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_keras_model", lambda model: _Broken(fail))
+    with pytest.raises(ToolchainError, match=r"cannot convert .* unsupported layer.*--verbose"):
+        export(folder, digits, evaluation.Gate())
+    assert {path.suffix for path in folder.iterdir()} <= {".keras", ".json"}
+
+
+class _Broken:
+    def __init__(self, convert) -> None:
+        self.convert = lambda: convert(self)
+        self.target_spec = self
+        self.supported_types: list[object] = []
+
+
+def test_another_data_set_is_refused(trained: Result, digits: Dataset) -> None:
+    other = dataclasses.replace(digits, name="letters", labels=tuple("abcdefghij"))
+    with pytest.raises(UsageError, match="other classes"):
+        export(trained.path.parent, other, evaluation.Gate())
+
+
+def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="toolchain train"):
+        exporting.read_source(tmp_path)
+
+
+def test_targets() -> None:
+    assert len(exporting.targets((), ())) == 6
+    assert exporting.targets(("tflite",), (Precision.INT8,)) == INT8
+    assert len(exporting.targets((), (Precision.INT8,))) == 2
+    with pytest.raises(UsageError, match="onnx: float32, int8"):
+        exporting.targets(("onnx",), (Precision.FLOAT16,))

@@ -1,0 +1,232 @@
+"""The manifest beside the files, and what it vouches for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolchain import files, manifest
+from toolchain.artifact import Calibration, Comparison, InputContract, ModelInfo, Precision
+from toolchain.errors import ToolchainError
+from toolchain.manifest import NAME, SCHEMA, Entry, Manifest
+
+DATA = b"the bytes of a model"
+INFO = ModelInfo(
+    name="m",
+    architecture="fashion-cnn",
+    dataset="fashion-mnist",
+    labels=("鞋", "bag"),
+    input=InputContract(28, 28, 1),
+    precision=Precision.INT8,
+    accuracy=0.9,
+    versions=(("keras", "3.10.0"), ("toolchain", "0.1.0")),
+)
+PROOF = Comparison(10, 0.9, (0.5958, 0.9821), 1.0, 0.9, 0.125, 1, 0, 1.0)
+INT8 = Entry(len(DATA), files.sha256(DATA), INFO, PROOF, Calibration(0, (5, 2, 9), "ef" * 32))
+FLOAT = dataclasses.replace(
+    INT8, info=dataclasses.replace(INFO, precision=Precision.FLOAT32), calibration=None
+)
+GOOD = Manifest({"m.float32.onnx": FLOAT, "m.int8.tflite": INT8})
+
+
+def text_of(published: Manifest) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        manifest.write(Path(folder), published)
+        return (Path(folder) / NAME).read_text("utf-8")
+
+
+TEXT = text_of(GOOD)
+RECORD = json.loads(TEXT)
+
+
+def changed(entry: dict[str, Any]) -> str:
+    """The good manifest with fields of its int8 entry replaced."""
+    int8 = RECORD["files"]["m.int8.tflite"] | entry
+    return json.dumps(RECORD | {"files": RECORD["files"] | {"m.int8.tflite": int8}})
+
+
+def read(text: str | bytes) -> Manifest | None:
+    with tempfile.TemporaryDirectory() as folder:
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        (Path(folder) / NAME).write_bytes(data)
+        return manifest.read(Path(folder))
+
+
+def good_or_refused(text: str | bytes) -> None:
+    """Anything but a ToolchainError or a manifest of true entries fails the test."""
+    try:
+        found = read(text)
+    except ToolchainError:
+        return
+    assert found is not None
+    for entry in found.files.values():
+        assert isinstance(entry.size, int)
+        assert isinstance(entry.sha256, str)
+        assert isinstance(entry.info, ModelInfo)
+        assert isinstance(entry.proof, Comparison)
+
+
+# writing and reading
+
+
+def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
+    manifest.write(tmp_path, GOOD)
+    assert manifest.read(tmp_path) == GOOD
+    manifest.write(tmp_path, Manifest({}))
+    assert manifest.read(tmp_path) == Manifest({})
+
+
+def test_there_may_be_no_manifest(tmp_path: Path) -> None:
+    assert manifest.read(tmp_path) is None
+    assert manifest.read(tmp_path / "missing") is None
+
+
+def test_the_same_content_gives_the_same_bytes_in_any_order() -> None:
+    turned = Manifest(dict(reversed(GOOD.files.items())))
+    assert list(turned.files) != list(GOOD.files)
+    assert text_of(turned) == TEXT
+
+
+def test_a_person_can_read_it() -> None:
+    assert '"鞋"' in TEXT
+    assert f'\n  "schema": {SCHEMA},\n' in TEXT
+    assert TEXT.endswith("}\n")
+
+
+def test_a_manifest_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(ToolchainError, match="Cannot read"):
+        manifest.read(tmp_path)
+    with pytest.raises(ToolchainError, match="Cannot write"):
+        manifest.write(tmp_path, GOOD)
+
+
+# verifying
+
+
+def test_the_right_bytes_are_vouched_for(tmp_path: Path) -> None:
+    manifest.write(tmp_path, GOOD)
+    assert manifest.verify(tmp_path / "m.int8.tflite", DATA) is True
+
+
+def test_without_a_manifest_or_a_name_in_it_nothing_is_vouched_for(tmp_path: Path) -> None:
+    assert manifest.verify(tmp_path / "m.int8.tflite", DATA) is False
+    manifest.write(tmp_path, GOOD)
+    assert manifest.verify(tmp_path / "other.int8.tflite", DATA) is False
+
+
+@pytest.mark.parametrize(
+    "data", [b"", DATA[:-1], DATA + b"\0", bytes(len(DATA)), DATA.replace(b"m", b"M")]
+)
+def test_another_size_or_content_is_refused(tmp_path: Path, data: bytes) -> None:
+    manifest.write(tmp_path, GOOD)
+    with pytest.raises(ToolchainError, match="not the file that was proved") as refusal:
+        manifest.verify(tmp_path / "m.int8.tflite", data)
+    assert f"expects {len(DATA)} bytes" in str(refusal.value)
+    assert f"found {len(data)} bytes with {files.sha256(data)}" in str(refusal.value)
+
+
+def test_a_wrong_size_is_refused_though_the_hash_is_right(tmp_path: Path) -> None:
+    entry = dataclasses.replace(INT8, size=len(DATA) + 1)
+    manifest.write(tmp_path, Manifest({"m.int8.tflite": entry}))
+    with pytest.raises(ToolchainError, match="not the file that was proved"):
+        manifest.verify(tmp_path / "m.int8.tflite", DATA)
+
+
+def test_a_damaged_manifest_vouches_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(TEXT[:-10], "utf-8")
+    with pytest.raises(ToolchainError, match=r"manifest\.json is damaged"):
+        manifest.verify(tmp_path / "m.int8.tflite", DATA)
+
+
+# what comes from outside
+
+
+@pytest.mark.parametrize("schema", [SCHEMA + 1, 10**30])
+def test_a_newer_schema_is_refused(schema: int) -> None:
+    with pytest.raises(ToolchainError, match="newer toolchain"):
+        read(json.dumps({"schema": schema, "in": "another shape"}))
+
+
+def test_an_entry_of_a_newer_schema_is_refused() -> None:
+    info = RECORD["files"]["m.int8.tflite"]["info"]
+    with pytest.raises(ToolchainError, match="newer toolchain"):
+        read(changed({"info": info | {"schema": 99}}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[]", "{}", "3", '{"schema": 1}', '{"schema": 1, "files": []}'),
+        *('{"schema": "1", "files": {}}', '{"schema": 1, "files": {"m": null}}', "[" * 100_000),
+        b"\xff\xfe{}",
+    ],
+)
+def test_text_that_is_no_manifest_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ToolchainError, match=r"manifest\.json is damaged"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"size": "20"},
+        {"size": None},
+        {"sha256": 5},
+        {"info": None},
+        {"info": {}},
+        {"proof": None},
+        {"proof": {}},
+        {"proof": RECORD["files"]["m.int8.tflite"]["proof"] | {"interval": 0.5}},
+        {"proof": RECORD["files"]["m.int8.tflite"]["proof"] | {"mood": "good"}},
+        {"calibration": 3},
+        {"calibration": {"seed": 0, "sha256": ""}},
+        {"calibration": {"seed": 0, "sha256": "", "indices": 5}},
+    ],
+)
+def test_a_wrong_field_of_an_entry_is_refused(entry: dict[str, Any]) -> None:
+    with pytest.raises(ToolchainError, match="damaged"):
+        read(changed(entry))
+
+
+def test_a_manifest_of_endless_length_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / NAME).open("wb") as file:
+        file.truncate(manifest.LIMIT + 1)
+    with pytest.raises(ToolchainError, match="larger than"):
+        manifest.read(tmp_path)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4),
+    st.integers(0, 10**4),
+)
+def test_mutated_bytes_never_crash(changes: list[tuple[int, int]], length: int) -> None:
+    damaged = bytearray(TEXT.encode())
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    good_or_refused(bytes(damaged))
+    good_or_refused(bytes(damaged)[: length % len(damaged)])
+
+
+@given(
+    st.sampled_from(sorted(RECORD["files"]["m.int8.tflite"])),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+        max_leaves=6,
+    ),
+)
+def test_any_value_in_any_field_never_crashes(field: str, value: Any) -> None:
+    good_or_refused(changed({field: value}))
+
+
+@given(st.text() | st.binary())
+def test_arbitrary_text_and_bytes_never_crash(text: str | bytes) -> None:
+    good_or_refused(text)

@@ -1,0 +1,233 @@
+"""Training: the documented models, when a run stops, and what survives an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Silent
+from toolchain import architectures, training
+from toolchain.artifact import InputContract
+from toolchain.datasets import Dataset
+from toolchain.errors import UsageError
+from toolchain.formats import keras as keras_format
+from toolchain.history import Epoch, History
+from toolchain.training import Plan
+
+PLAN = Plan("fashion-cnn", "digits", epochs=2, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "layers"),
+    [
+        ("fashion-cnn", 243_786, "Conv2D MaxPooling2D Conv2D MaxPooling2D Flatten Dense Dense"),
+        ("mnist-cnn", 1_386_506, "Conv2D MaxPooling2D Flatten Dense Dense"),
+    ],
+)
+def test_the_models_are_the_documented_ones(name: str, parameters: int, layers: str) -> None:
+    model = architectures.get(name).build(InputContract(28, 28, 1), 10)
+    assert model.count_params() == parameters
+    assert [type(layer).__name__ for layer in model.layers] == ["Rescaling", *layers.split()]
+
+
+def test_unknown_models_are_usage_errors() -> None:
+    with pytest.raises(UsageError, match="fashion-cnn, mnist-cnn"):
+        architectures.get("resnet")
+
+
+def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 0.3) -> Epoch:
+    return Epoch(number, accuracy, 0.3, watched, loss, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "expected"),
+    [
+        ({"epochs": 3}, [row(1), row(2)], None),
+        ({"epochs": 2}, [row(1), row(2)], "epochs"),
+        ({"epochs": 9, "target_accuracy": 0.998}, [row(1, 0.9979)], None),
+        ({"epochs": 9, "target_accuracy": 0.998}, [row(1, 0.998)], "target"),
+        # the images in training decide, whatever the others say
+        ({"epochs": 9, "target_accuracy": 0.95}, [row(1, 0.94, 0.99)], None),
+        (
+            {"epochs": 9, "target_accuracy": 0.95, "monitor": "validation"},
+            [row(1, 0.99, 0.94)],
+            None,
+        ),
+        (
+            {"epochs": 9, "target_accuracy": 0.95, "monitor": "validation"},
+            [row(1, 0.9, 0.96)],
+            "target",
+        ),
+        ({"epochs": 9, "patience": 2}, [row(1, loss=0.2), row(2, loss=0.3)], None),
+        (
+            {"epochs": 9, "patience": 2},
+            [row(1, loss=0.2), row(2, loss=0.3), row(3, loss=0.25)],
+            "patience",
+        ),
+    ],
+)
+def test_when_a_run_stops(settings: dict, rows: list[Epoch], expected: str | None) -> None:
+    plan = Plan("fashion-cnn", "digits", **settings)
+    assert plan.stop(History(plan.watched, tuple(rows))) == expected
+
+
+def test_test_images_never_choose() -> None:
+    assert PLAN.watched == "test"  # for looking only
+    assert Plan("fashion-cnn", "digits", 5, patience=3).watched == "validation"
+    assert Plan("fashion-cnn", "digits", 5, monitor="validation").watched == "validation"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epochs": 0},
+        {"epochs": 5, "target_accuracy": 99.8},
+        {"epochs": 5, "target_accuracy": float("nan")},
+        {"epochs": 5, "monitor": "test"},
+        {"epochs": 5, "patience": 0},
+        {"epochs": 5, "seed": -1},
+    ],
+)
+def test_impossible_plans_are_usage_errors(settings: dict) -> None:
+    with pytest.raises(UsageError):
+        Plan("fashion-cnn", "digits", **settings)
+
+
+def test_a_run_leaves_model_history_and_picture(trained: training.Result) -> None:
+    folder = trained.path.parent
+    assert {path.name for path in folder.iterdir()} >= {
+        "fashion-cnn-digits.keras",
+        "training.csv",
+        "training.png",
+        "training.json",
+    }
+    assert not (folder / ".training").exists()
+    history = History.from_csv((folder / "training.csv").read_text())
+    assert history == trained.history
+    assert [epoch.number for epoch in history.epochs] == [1, 2, 3, 4]
+    assert history.epochs[-1].accuracy > 0.9
+    with Image.open(folder / "training.png") as picture:
+        assert picture.width > 800
+    summary = json.loads((folder / "training.json").read_text())
+    assert summary["stopped"] == "epochs"
+    assert summary["test_accuracy"] == trained.test_accuracy > 0.9
+
+
+def test_the_model_knows_what_it_is(trained: training.Result, digits: Dataset) -> None:
+    data = trained.path.read_bytes()
+    info = keras_format.read_info(data)
+    scores = keras_format.open_session(data, 1).run(digits.test_images)
+    right = (scores.argmax(1) == digits.test_labels).mean()
+    assert info.accuracy == trained.test_accuracy == pytest.approx(right)
+
+
+def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
+    plan = Plan("fashion-cnn", "digits", epochs=40, patience=1, seed=3)
+    result = training.train(plan, digits, tmp_path / "model", Silent())
+    assert result.stopped == "patience"
+    assert result.epoch == result.history.best.number == len(result.history.epochs) - 1
+    header = (tmp_path / "model" / "training.csv").read_text().splitlines()[0]
+    assert "validation_accuracy" in header
+    (_, trained_labels), (_, held_out) = training.split(plan, digits)
+    assert len(trained_labels) + len(held_out) == len(digits.train_labels)
+    shares = np.bincount(held_out) / np.bincount(digits.train_labels)
+    assert np.allclose(shares, 0.1, atol=0.01)
+
+
+def test_deterministic_runs_give_the_same_weights(tmp_path: Path) -> None:
+    weights = []
+    for name in "ab":
+        train(tmp_path / name / "model", "--epochs", "1", "--deterministic", "--seed", "5")
+        model = keras_format.load((tmp_path / name / "model" / "model.keras").read_bytes())
+        weights.append(model.get_weights())
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def command(out: Path, *options: str) -> list[str]:
+    start = [sys.executable, "-m", "toolchain", "train", "fashion-cnn", "--dataset", "digits"]
+    return [*start, "--out", str(out), *options]
+
+
+def train(out: Path, *options: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(out, *options), capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def interrupted(out: Path, after: str, how: signal.Signals) -> tuple[int, str]:
+    """Start a long run and send it a signal once it has said `after`."""
+    process = subprocess.Popen(
+        command(out, "--epochs", "400"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    said = ""
+    deadline = time.monotonic() + 120
+    while after not in said:
+        assert time.monotonic() < deadline
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(how)
+    output, rest = process.communicate(timeout=60)
+    return process.returncode, output + rest
+
+
+def test_ctrl_c_keeps_what_was_trained_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    code, said = interrupted(out, "epoch 2 of", signal.SIGINT)
+    assert code == 130
+    assert "Traceback" not in said
+    kept = History.from_csv((out / "training.csv").read_text())
+    assert len(kept.epochs) >= 2
+    assert keras_format.read_info((out / "model.keras").read_bytes()).accuracy > 0.5
+    assert not (out / "training.json").exists()  # it did not do what was asked of it
+
+    code, said = interrupted(out, "Going on after epoch", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert History.from_csv((out / "training.csv").read_text()) == kept
+
+
+def test_a_killed_run_goes_on_and_another_plan_starts_anew(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    code, _ = interrupted(out, "epoch 2 of", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert not list(out.glob("*.keras"))
+    code, said = interrupted(out, "epoch 3 of", signal.SIGINT)
+    assert code == 130
+    numbers = [e.number for e in History.from_csv((out / "training.csv").read_text()).epochs]
+    assert numbers == list(range(1, len(numbers) + 1))
+    done = train(out, "--epochs", "1")
+    assert "Going on" not in done.stderr
+    assert len(History.from_csv((out / "training.csv").read_text()).epochs) == 1
+
+
+def test_the_documented_words_when_the_target_is_reached(tmp_path: Path) -> None:
+    done = train(tmp_path / "model", "--target-accuracy", "0.5", "--epochs", "20")
+    assert done.stdout.splitlines()[0] == "达到50%准确率,所以取消训练!"
+    assert len(History.from_csv((tmp_path / "model/training.csv").read_text()).epochs) < 20
+
+
+def test_a_target_that_is_not_reached_exits_with_3(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    done = train(out, "--target-accuracy", "1", "--epochs", "1", code=3)
+    assert "the layers need a redesign" in done.stderr
+    assert (out / "model.keras").exists()
+    assert (out / "training.csv").exists()
+    assert not (out / "training.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    done = train(blocked / "model", "--epochs", "1", code=1)
+    assert "Cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == ["file"]
