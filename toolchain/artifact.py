@@ -219,4 +219,8 @@ class Prediction:
 
 def as_json(record: Any) -> str:
     """A record of ours, or a list of them, as indented JSON for people and programs."""
-    return json.dumps(record, default=dataclasses.asdict, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(record, default=_plain, ensure_ascii=False, indent=2) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else dataclasses.asdict(value)

@@ -1,0 +1,182 @@
+"""The command line as a person meets it: what is printed where, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from toolchain import __version__
+from toolchain.datasets import Dataset
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: object, code: int = 0, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """`python -m toolchain …` in a process of its own."""
+    command = [sys.executable, "-m", "toolchain", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def picture(tmp_path: Path, digits: Dataset) -> Path:
+    path = tmp_path / "一张 picture.png"
+    Image.fromarray(digits.test_images[0, :, :, 0]).save(path)
+    return path
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "sys.argv = ['toolchain', '--help']\n"
+        "from toolchain.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print([m for m in ('numpy', 'tensorflow', 'keras', 'rich', 'PIL') if m in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Exit codes: 0 done" in done.stdout
+
+
+def test_the_command_and_the_module_are_the_same() -> None:
+    script = Path(sys.executable).parent / "toolchain"
+    by_name = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+    assert by_name.stdout.replace("toolchain", "") == run("--help").stdout.replace(
+        "python -m toolchain", ""
+    ).replace("toolchain", "")
+    assert run("--version").stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "resnet"],
+        ["train", "fashion-cnn", "--dataset", "letters"],
+        ["train", "fashion-cnn", "--epochs", "0"],
+        ["train", "fashion-cnn", "--target-accuracy", "99.8"],
+        ["export", "models", "--format", "coreml"],
+        ["export", "models", "--precision", "int4"],
+        ["classify", "fashion-cnn"],
+        ["data", "fetch", "letters"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert run(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export", "nowhere"], "toolchain train"),
+        (["classify", "nowhere", "x.png"], "fashion-cnn"),
+        (["info", "README.md"], "model file"),
+        (["bench", "nowhere"], "make export"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_to_do(arguments: list[str], words: str) -> None:
+    done = run(*arguments, code=2 if words == "model file" else 1)
+    assert words in done.stderr
+    assert not done.stdout
+
+
+def test_data_lists_every_data_set() -> None:
+    printed = run("data").stdout
+    assert all(name in printed for name in ("digits", "fashion-mnist", "mnist", "embedded"))
+
+
+def test_export_prints_a_table_and_nothing_of_the_libraries(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / exported.name))
+    done = run("export", folder, "--format", "tflite", "--calibration-images", 50)
+    assert done.stdout.count("proved") == 4
+    lines = done.stderr.splitlines()
+    assert all(line.startswith(("keras:", "tflite ")) for line in lines), lines
+
+
+def test_export_as_json(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / exported.name))
+    done = run("export", folder, "--precision", "int8", "--format", "onnx", "--json")
+    (record,) = json.loads(done.stdout)
+    assert record["comparison"]["agreement"] >= 0.99
+    assert record["failures"] == []
+
+
+def test_a_failed_proof_exits_with_4(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / exported.name))
+    good = (folder / f"{exported.name}.int8.tflite").read_bytes()
+    done = run(
+        *("export", folder, "--precision", "int8", "--format", "tflite"),
+        *("--min-agreement", "1", "--calibration-images", "10"),
+        code=4,
+    )
+    assert "REJECTED" in done.stdout
+    assert ".rejected" in done.stderr
+    assert "Try " in done.stderr
+    assert (folder / f"{exported.name}.int8.tflite").read_bytes() == good
+
+
+@pytest.mark.parametrize("suffix", ["int8.tflite", "float32.onnx", "keras"])
+def test_info(exported: Path, suffix: str) -> None:
+    path = exported / f"{exported.name}.{suffix}"
+    printed = run("info", path).stdout
+    for words in ("243,786", "5,056,000", "digits", "uint8 [batch, 28, 28, 1]"):
+        assert words in printed
+    record = json.loads(run("info", path, "--json").stdout)
+    assert record["info"]["labels"] == list("0123456789")
+    assert record["size"] == path.stat().st_size
+
+
+def test_classify(exported: Path, picture: Path, digits: Dataset) -> None:
+    done = run("classify", exported, picture, "--top", 2)
+    label = digits.labels[digits.test_labels[0]]
+    assert done.stdout.startswith(f"{picture}: {label} ")
+    assert done.stdout.count("%") == 2
+    assert "int8.tflite" in done.stderr  # which file was meant
+
+
+def test_one_bad_image_costs_one_line(exported: Path, picture: Path) -> None:
+    bad = picture.with_name("bad.png")
+    bad.write_bytes(b"not a picture")
+    done = run("classify", exported, picture.parent, code=1)
+    assert done.stdout.count("\n") == 1
+    assert "bad.png" in done.stderr
+    assert "1 of 2" in done.stderr
+
+
+def test_classify_as_json_of_several_models(exported: Path, picture: Path) -> None:
+    for suffix in ("int8.tflite", "int8.onnx", "keras"):
+        path = exported / f"{exported.name}.{suffix}"
+        (answer,) = json.loads(run("classify", path, picture, "--json").stdout)
+        assert answer["image"] == str(picture)
+        assert len(answer["predictions"]) == 1
+
+
+def test_bench(exported: Path) -> None:
+    done = run("bench", exported, "--format", "tflite")
+    assert done.stdout.count("tflite") >= 4
+    assert "median of" in done.stdout
+    rows = json.loads(run("bench", exported, "--precision", "int8", "--json").stdout)
+    assert {row["file"].split(".", 1)[1] for row in rows} == {"int8.tflite", "int8.onnx"}
+    assert all(row["latency"]["median"] > 0 for row in rows)
+    assert all(row["accuracy"] > 0.9 for row in rows)
+
+
+def test_a_closed_pipe_is_no_traceback(exported: Path) -> None:
+    command = f"{sys.executable} -m toolchain info {exported} | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,227 @@
+"""Statistics against an independent implementation and published values; the gate's edges."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from toolchain.artifact import Comparison
+from toolchain.errors import ToolchainError
+from toolchain.evaluation import CHUNK, Gate, compare, mcnemar_exact, scores, wilson_interval
+
+Scores = NDArray[np.float32]
+counts = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+discordant = st.integers(0, 300)
+
+
+def sure(classes: list[int], of: int = 3) -> Scores:
+    """Scores that name these classes without doubt."""
+    return np.eye(of, dtype=np.float32)[classes]
+
+
+def compared(
+    images: int, only_keras: int = 0, only_file: int = 0, both_wrong: int = 0
+) -> Comparison:
+    """So many images that just one, or neither, gets right; all others both do. The truth is 0."""
+    right = images - only_keras - only_file - both_wrong
+    file = [0] * right + [1] * only_keras + [0] * only_file + [1] * both_wrong
+    keras = [0] * right + [0] * only_keras + [1] * only_file + [2] * both_wrong
+    return compare(sure(file), sure(keras), np.zeros(images, np.uint8))
+
+
+# statistics
+
+
+@given(counts)
+def test_wilson_interval_is_that_of_scipy(count: tuple[int, int]) -> None:
+    expected = stats.binomtest(*count).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(*count) == pytest.approx((expected.low, expected.high), abs=1e-7)
+
+
+@given(counts)
+def test_wilson_interval_holds_the_rate_and_stays_a_rate(count: tuple[int, int]) -> None:
+    low, high = wilson_interval(*count)
+    assert 0 <= low <= count[0] / count[1] + 1e-15
+    assert count[0] / count[1] - 1e-15 <= high <= 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_interval_is_the_published_one(
+    successes: int, trials: int, low: float, high: float
+) -> None:
+    """R. G. Newcombe, Statistics in Medicine 17 (1998), 857–872, table I, method 3."""
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=0.5e-4)
+
+
+@given(discordant, discordant)
+def test_mcnemar_is_the_binomial_test_of_scipy(first: int, second: int) -> None:
+    expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
+    assert mcnemar_exact(first, second) == pytest.approx(expected, rel=1e-9)
+
+
+@given(discordant, discordant)
+def test_mcnemar_favours_neither_side(first: int, second: int) -> None:
+    assert mcnemar_exact(first, second) == mcnemar_exact(second, first)
+
+
+def test_mcnemar_is_the_published_one() -> None:
+    """P. Armitage and G. Berry, Statistical Methods in Medical Research (1994), p. 127; the exact
+    P is that of statsdirect.com/help/chi_square_tests/mat.htm."""
+    assert mcnemar_exact(12, 2) == pytest.approx(0.0129, abs=0.5e-4)
+
+
+def test_mcnemar_copes_with_a_file_that_is_wrong_on_everything() -> None:
+    assert mcnemar_exact(9_000, 100) == 0.0
+    assert mcnemar_exact(0, 1) == 1.0
+
+
+# compare
+
+
+def test_a_comparison_counts_what_it_says() -> None:
+    truth = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+    keras = sure([0, 1, 2, 0, 1, 0, 1, 2])  # right on the first five
+    file = sure([0, 1, 2, 1, 2, 2, 1, 0])  # right on the first three and on the sixth
+    file[0] = [0.75, 0.25, 0]
+    found = compare(file, keras, truth)
+    assert found.images == 8
+    assert found.keras_accuracy == 5 / 8
+    assert found.accuracy == 4 / 8
+    assert found.interval == wilson_interval(4, 8)
+    assert (found.only_keras_right, found.only_file_right) == (2, 1)
+    assert found.change == -12.5
+    assert found.p_value == mcnemar_exact(2, 1)
+    assert found.agreement == 4 / 8  # the first three and the seventh, where both are wrong
+    assert found.largest_difference == 1.0
+
+
+def test_a_comparison_with_itself_finds_nothing() -> None:
+    answers = np.random.default_rng(1).dirichlet([1.0] * 3, 50).astype(np.float32)
+    found = compare(answers, answers, np.zeros(50, np.uint8))
+    assert (found.agreement, found.largest_difference, found.change) == (1.0, 0.0, 0.0)
+    assert found.p_value == 1.0
+    assert Gate().failures(found) == ()
+
+
+def test_the_largest_difference_is_that_of_any_probability() -> None:
+    keras = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]], np.float32)
+    file = np.array([[0.5, 0.25, 0.25], [0.125, 0.5625, 0.3125]], np.float32)
+    assert compare(file, keras, np.array([0, 1])).largest_difference == 0.1875
+
+
+@pytest.mark.parametrize("worse", [1, 3])
+def test_the_sign_of_change_says_who_is_better(worse: int) -> None:
+    assert compared(100, only_keras=worse).change == -worse
+    assert compared(100, only_file=worse).change == worse
+    assert compared(100, only_keras=worse, only_file=worse).change == 0
+
+
+def test_all_these_fields_are_plain_numbers() -> None:
+    found = compared(10, only_keras=1)
+    for value in (*vars(found).values(), *found.interval):
+        assert type(value) in (int, float, tuple)
+
+
+# the gate
+
+
+@given(st.integers(1, 30))
+def test_a_drop_of_exactly_half_a_point_passes_and_one_image_more_fails(allowed: int) -> None:
+    images = 200 * allowed
+    assert Gate().failures(compared(images, only_keras=allowed)) == ()
+    gate = Gate(least_agreement=0)
+    assert gate.failures(compared(images, only_keras=allowed + 2, only_file=2)) == ()
+    (failure,) = gate.failures(compared(images, only_keras=allowed + 1))
+    assert "accuracy fell by" in failure
+    assert "at most 0.5 are allowed" in failure
+
+
+@given(st.integers(1, 30))
+def test_an_agreement_of_exactly_99_percent_passes_and_one_image_less_fails(others: int) -> None:
+    assert Gate().failures(compared(100 * others, both_wrong=others)) == ()
+    (failure,) = Gate().failures(compared(100 * others, both_wrong=others + 1))
+    assert "agrees with Keras on" in failure
+    assert "at least 99.00%" in failure
+
+
+def test_a_file_that_is_better_passes() -> None:
+    assert Gate().failures(compared(1000, only_file=10)) == ()
+
+
+def test_a_gate_may_be_stricter_or_open() -> None:
+    found = compared(1000, only_keras=3)
+    assert Gate(largest_drop=0.3, least_agreement=0.997).failures(found) == ()
+    assert len(Gate(largest_drop=0.2, least_agreement=0.998).failures(found)) == 2
+    assert Gate(largest_drop=100, least_agreement=0).failures(compared(10, only_keras=10)) == ()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", [(0, 0), (999, 2)])
+def test_one_value_that_is_no_number_fails_whatever_the_classes(
+    value: float, where: tuple[int, int]
+) -> None:
+    keras, file = sure([0] * 1000), sure([0] * 1000)
+    file[where] = value
+    found = compare(file, keras, np.zeros(1000, np.uint8))
+    assert not math.isfinite(found.largest_difference)
+    assert math.isnan(found.largest_difference) == math.isnan(value)
+    assert "not numbers" in Gate(largest_drop=100, least_agreement=0).failures(found)[0]
+
+
+def test_a_file_that_answers_only_nan_fails() -> None:
+    file = np.full((10, 3), np.nan, np.float32)
+    found = compare(file, sure([0] * 10), np.zeros(10, np.uint8))
+    assert math.isnan(found.largest_difference)
+    assert Gate().failures(found)
+
+
+# scores
+
+
+class Echo:
+    """A session that answers with the pixels it is asked about and notes how many they are."""
+
+    engine = "fake"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def run(self, images: NDArray[np.uint8]) -> Scores:
+        self.batches.append(len(images))
+        first, second = images[:, 0, 0, 0], images[:, 0, 1, 0]
+        return np.stack([first, second], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 7])
+def test_every_image_is_asked_once_and_in_order(count: int) -> None:
+    images = np.random.default_rng(count).integers(0, 256, (count, 1, 2, 1), np.uint8)
+    session, done = Echo(), []
+    answers = scores(session, images, done.append)
+    assert np.array_equal(answers, images.reshape(count, 2))
+    assert answers.dtype == np.float32
+    assert session.batches == done
+    assert sum(done) == count
+    assert max(done) <= CHUNK
+    assert len(done) == math.ceil(count / CHUNK)
+    assert np.array_equal(scores(Echo(), images), answers)  # without progress too
+
+
+def test_no_images_are_refused() -> None:
+    session = Echo()
+    with pytest.raises(ToolchainError, match="no images to evaluate"):
+        scores(session, np.zeros((0, 1, 2, 1), np.uint8))
+    assert session.batches == []
