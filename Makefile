@@ -12,7 +12,7 @@ OLD_READY := .venv-tflite-runtime/ready
 NAME := $(MODEL)$(addprefix -,$(DATASET))
 OUT  := models/$(NAME)
 
-.PHONY: help setup export bench test lint lock clean
+.PHONY: help setup export bench test lint release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ clean: ## remove environments and caches; models and data stay
 
 # What was trained or exported once is made again only when what it was made from is newer.
 $(OUT)/training.json: | $(READY)
-	$(BIN)/toolchain train $(MODEL) $(addprefix --dataset ,$(DATASET))
+	$(BIN)/toolchain train $(MODEL) $(addprefix --dataset ,$(DATASET)) --out $(OUT)
 
 $(OUT)/.exported: $(OUT)/training.json
 	$(BIN)/toolchain export $(OUT)
@@ -66,6 +66,12 @@ $(OLD_READY): requirements/tflite-runtime.txt | $(READY)
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-annotate --no-header --upgrade
+
+release: $(READY) ## make the models in models/released/ again
+	for model in fashion-cnn mnist-cnn; do \
+	  $(BIN)/toolchain train $$model --out models/released/$$model && \
+	  $(BIN)/toolchain export models/released/$$model --precision int8 || exit; \
+	done
 
 lock: $(READY) ## bring the requirements locks up to date
 	$(COMPILE) --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt

@@ -136,7 +136,7 @@ def test_ranking() -> None:
     ]
 
 
-HEAVY = "tensorflow keras tf2onnx onnx onnxslim matplotlib typer rich sklearn pooch scipy".split()
+HEAVY = ["tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "typer", "rich", "sklearn", "pooch"]
 ASK = """
 import json, sys
 from pathlib import Path

@@ -86,7 +86,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
         (["export", "nowhere"], "toolchain train"),
         (["classify", "nowhere", "x.png"], "fashion-cnn"),
         (["info", "README.md"], "model file"),
-        (["bench", "nowhere"], "make export"),
+        (["bench", "nowhere"], "toolchain export"),
     ],
 )
 def test_what_is_missing_is_said_with_what_to_do(arguments: list[str], words: str) -> None:

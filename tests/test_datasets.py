@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from toolchain import datasets
-from toolchain.artifact import as_json
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.records import as_json
 
 
 def test_names_come_from_the_files_without_importing_anything_heavy() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_missing_package_names_the_extra_that_brings_it(module: str) -> None:
     message = str(refusal.value)
     assert "'toolchain_no_such'" in message
     assert "pip install 'toolchain[onnx]'" in message
-    assert isinstance(refusal.value.__cause__, ModuleNotFoundError)
+    assert refusal.value.__context__ is None  # it was looked for, and no import broke
 
 
 def test_a_package_hidden_on_purpose_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +54,24 @@ def test_a_package_hidden_on_purpose_counts_as_missing(monkeypatch: pytest.Monke
         require("onnxruntime", "onnx")
 
 
+def test_a_module_that_is_already_there_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("made_by_hand")  # has no spec, at which find_spec would stumble
+    monkeypatch.setitem(sys.modules, "made_by_hand", module)
+    assert require("made_by_hand", "export") is module
+
+
+def test_a_part_that_an_installed_package_lacks_is_not_called_a_missing_package() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"json\.no_such"):
+        require("json.no_such", "export")
+
+
 @pytest.mark.parametrize(
     ("line", "error", "words"),
     [
         ("import toolchain_no_such", ModuleNotFoundError, "toolchain_no_such"),
+        # its own compiled part does not load on this machine
+        ("import broken_package._native", ModuleNotFoundError, "broken_package._native"),
+        ("raise ModuleNotFoundError('x', name='broken_package')", ModuleNotFoundError, "x"),
         ("from json import no_such", ImportError, "no_such"),
         ("raise ModuleNotFoundError('without a name')", ModuleNotFoundError, "without a name"),
         ("1 / 0", ZeroDivisionError, "division"),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -44,11 +44,10 @@ def test_wilson_interval_is_that_of_scipy(count: tuple[int, int]) -> None:
     assert wilson_interval(*count) == pytest.approx((expected.low, expected.high), abs=1e-7)
 
 
-@given(counts)
-def test_wilson_interval_holds_the_rate_and_stays_a_rate(count: tuple[int, int]) -> None:
-    low, high = wilson_interval(*count)
-    assert 0 <= low <= count[0] / count[1] + 1e-15
-    assert count[0] / count[1] - 1e-15 <= high <= 1
+@given(st.integers(1, 10_000))
+def test_wilson_interval_of_none_or_all_stays_between_0_and_1(trials: int) -> None:
+    assert 0 <= wilson_interval(0, trials)[0] < 1e-12
+    assert 1 - 1e-12 < wilson_interval(trials, trials)[1] <= 1
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,30 @@ def test_wilson_interval_is_the_published_one(
 @given(discordant, discordant)
 def test_mcnemar_is_the_binomial_test_of_scipy(first: int, second: int) -> None:
     expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
-    assert mcnemar_exact(first, second) == pytest.approx(expected, rel=1e-9)
+    assert mcnemar_exact(first, second) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+@given(st.integers(0, 12_000), st.integers(0, 12_000))
+@example(4_000, 6_000)
+@example(4_900, 5_100)
+@example(100, 1_200)
+@example(1, 1_000)
+@example(3, 10_000)
+@settings(max_examples=30, deadline=None)
+def test_mcnemar_of_large_counts_is_that_of_scipy(first: int, second: int) -> None:
+    expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
+    assert mcnemar_exact(first, second) == pytest.approx(expected, rel=1e-8, abs=1e-300)
+
+
+@pytest.mark.parametrize("each", [1, 2, 500, 512, 513, 5_000, 20_000])
+def test_mcnemar_of_equal_counts_is_1(each: int) -> None:
+    assert mcnemar_exact(each, each) == 1.0
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 10, 1_000, 1_024, 1_075, 10_000])
+def test_mcnemar_where_one_side_never_errs_is_a_power_of_two(pairs: int) -> None:
+    assert mcnemar_exact(0, pairs) == math.ldexp(1, 1 - pairs)
+    assert mcnemar_exact(pairs, 0) == math.ldexp(1, 1 - pairs)
 
 
 @given(discordant, discordant)
@@ -209,7 +231,8 @@ class Echo:
 @pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 7])
 def test_every_image_is_asked_once_and_in_order(count: int) -> None:
     images = np.random.default_rng(count).integers(0, 256, (count, 1, 2, 1), np.uint8)
-    session, done = Echo(), []
+    session = Echo()
+    done: list[int] = []
     answers = scores(session, images, done.append)
     assert np.array_equal(answers, images.reshape(count, 2))
     assert answers.dtype == np.float32

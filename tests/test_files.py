@@ -19,8 +19,11 @@ NAMES = [
     "two words.json",
     "模型·量化.tflite",
     ".hidden",
-    "a" * 200 + ".onnx",
+    "a" * 250 + ".onnx",
     "字" * 80,
+    "字" * 82,
+    "字" * 85,  # 255 bytes, the most there can be
+    "a" * 255,
 ]
 
 
@@ -105,7 +108,7 @@ def test_a_failure_on_the_way_leaves_everything_as_it_was(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, step, fail)
-    with pytest.raises(ToolchainError, match=f"{os.strerror(number)}. Nothing was changed"):
+    with pytest.raises(ToolchainError, match=f"{os.strerror(number)}. What was there is untouched"):
         files.replace(path, b"new")
     assert content(tmp_path) == {"model": b"old"}
 
@@ -132,7 +135,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # a write beyond fails truly
     try:
-        with pytest.raises(ToolchainError, match="Nothing was changed"):
+        with pytest.raises(ToolchainError, match="What was there is untouched"):
             files.replace(tmp_path / "model", bytes(100_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -153,6 +156,7 @@ def test_the_bytes_reach_the_disk_before_the_name_changes(
 
     def watched_replace(source: str, target: Path) -> None:
         assert Path(source).parent == path.parent  # else it would be a copy, not a rename
+        assert Path(source).name.startswith(".new.")  # hidden, however long the name of `path`
         steps.append(("replace", Path(source).stat().st_size, path.read_bytes()))
         replace(source, target)
 
@@ -186,7 +190,17 @@ def test_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:
     assert content(tmp_path) == {"file": b"old"}
 
 
-def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a" * 256, "字" * 86])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ToolchainError, match="File name too long"):
-        files.replace(tmp_path / ("a" * 256), b"x")
+        files.replace(tmp_path / name, b"x")
+    assert content(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\0b/model"])
+def test_a_name_with_a_nul_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ToolchainError, match=r"Cannot read .*: embedded null (byte|character)"):
+        files.read_bytes(tmp_path / name)
+    with pytest.raises(ToolchainError, match=r"Cannot write .*: embedded null (byte|character)"):
+        files.replace(tmp_path / name, b"x")
     assert content(tmp_path) == {}

@@ -131,6 +131,20 @@ def test_onnx_int8_computes_in_int8_from_raw_pixels(exported: Path) -> None:
     assert names.count("QuantizeLinear") >= 4
 
 
+def test_onnx_int8_weights_leave_room_for_processors_that_sum_in_16_bits(exported: Path) -> None:
+    import onnx
+
+    model = onnx.load(exported / f"{exported.name}.int8.onnx")
+    weights = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) > 1
+    ]
+    assert len(weights) == 4
+    # two products of a uint8 and a weight must fit into 16 bits with their sign
+    assert all(2 * 255 * int(np.abs(each.astype(int)).max()) <= 2**15 for each in weights)
+
+
 @pytest.mark.parametrize("precision", formats.get("tflite").PRECISIONS)
 def test_tflite_computes_in_one_delegate_partition(exported: Path, precision: str) -> None:
     from ai_edge_litert.interpreter import Interpreter

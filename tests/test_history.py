@@ -28,6 +28,7 @@ def history(train: list[float], watched: list[float], name: str = "test") -> His
 
 OVERFITTING = history([0.9, 0.6, 0.4, 0.2, 0.1], [0.8, 0.7, 0.75, 0.9, 1.2], "validation")
 LEARNING = history([0.9, 0.6, 0.4, 0.2, 0.1], [0.8, 0.7, 0.6, 0.55, 0.5], "validation")
+NOISY = history([0.9, 0.6, 0.4, 0.2], [0.8, 0.7, 0.6, 0.9])  # only in the last epoch
 
 
 # overfitting
@@ -48,17 +49,16 @@ def test_a_run_that_goes_on_learning_does_not_overfit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("train", "watched"),
+    "run",
     [
-        ([0.5], [0.5]),  # a single epoch
-        ([0.9, 0.6, 0.4, 0.2], [0.8, 0.7, 0.6, 0.9]),  # noise in the last epoch only
-        ([0.9, 0.6, 0.4, 0.2], [0.8, 0.9, 0.7, 0.6]),  # noise on the way
-        ([0.3, 0.2, 0.5, 0.9], [0.3, 0.2, 0.5, 0.9]),  # diverges: learns nothing by heart
-        ([0.3, 0.2, 0.2, 0.2], [0.3, 0.2, 0.5, 0.9]),  # nothing learnt since the best
+        NOISY,
+        history([0.5], [0.5]),  # a single epoch
+        history([0.9, 0.6, 0.4, 0.2], [0.8, 0.9, 0.7, 0.6]),  # noise on the way
+        history([0.3, 0.2, 0.5, 0.9], [0.3, 0.2, 0.5, 0.9]),  # diverges: nothing by heart
+        history([0.3, 0.2, 0.2, 0.2], [0.3, 0.2, 0.5, 0.9]),  # nothing learnt since the best
     ],
 )
-def test_noise_and_divergence_are_not_overfitting(train: list[float], watched: list[float]) -> None:
-    run = history(train, watched)
+def test_noise_and_divergence_are_not_overfitting(run: History) -> None:
     assert run.overfits_since is None
     assert "No overfitting seen: the test loss" in run.verdict()
 
@@ -97,6 +97,14 @@ def test_the_watched_columns_carry_the_name_of_the_images() -> None:
     assert first == "1,0.55,0.9,0.6,0.8,1.5"
 
 
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_the_header_says_which_images_were_watched(name: str) -> None:
+    run = history([0.5], [0.6], name)
+    assert run.header == run.to_csv().splitlines()[0].split(",")
+    assert History.from_csv(run.to_csv()).watched == name
+    assert History.from_csv(",".join(run.header)) == History(name)
+
+
 HEADER, *ROWS = LEARNING.to_csv().splitlines()
 
 
@@ -114,6 +122,30 @@ HEADER, *ROWS = LEARNING.to_csv().splitlines()
         [HEADER, *ROWS[:-1], ROWS[-1][:3]],
         [HEADER, '"' + ROWS[0]],
         ["\0" * 200],
+        # columns of another table
+        ROWS,
+        [",".join(reversed(HEADER.split(","))), *ROWS],
+        [
+            HEADER.replace(
+                "validation_accuracy,validation_loss", "validation_loss,validation_accuracy"
+            )
+        ],
+        [HEADER.replace("validation_accuracy", "test_accuracy"), *ROWS],
+        [HEADER.replace("validation", "train"), *ROWS],
+        [HEADER.replace("validation", "watched"), *ROWS],
+        [HEADER.replace("validation_", ""), *ROWS],
+        [HEADER.replace("number", "epoch"), *ROWS],
+        [HEADER.upper(), *ROWS],
+        [HEADER.replace(",", ", "), *ROWS],
+        [HEADER.replace(",", ";"), *ROWS],
+        ["\ufeff" + HEADER, *ROWS],
+        [HEADER + ",more", *(row + ",1" for row in ROWS)],
+        [HEADER.removesuffix(",seconds"), *(row.removesuffix(",1.5") for row in ROWS)],
+        ["", HEADER, *ROWS],
+        # what the csv module itself does not take
+        [HEADER, "1,0.5\r0.5,0.5,0.5,0.5,1"],
+        [HEADER + "\rmore", *ROWS],
+        [HEADER, "1" * 200_000],
     ],
 )
 def test_a_damaged_table_is_refused(lines: list[str]) -> None:
@@ -125,11 +157,11 @@ def test_a_damaged_table_is_refused(lines: list[str]) -> None:
 def test_any_damage_is_refused_or_leaves_a_table(noise: str, start: int, length: int) -> None:
     text = LEARNING.to_csv()
     for damaged in (noise, text[:start] + noise + text[start + length :]):
-        lines = damaged.replace("\r", "\n")  # as Path.read_text gives them
         try:
-            found = History.from_csv(lines)
+            found = History.from_csv(damaged)
         except ToolchainError:
             continue
+        assert found.watched in ("test", "validation")
         assert all(isinstance(epoch, Epoch) for epoch in found.epochs)
 
 
@@ -162,7 +194,7 @@ def test_both_panels_shade_the_epochs_that_overfit() -> None:
         return sum(n for (red, _, blue), n in panel.items() if 230 < blue < red - 5)
 
     assert all(shaded(panel) > 50_000 for panel in panels(OVERFITTING))
-    assert all(shaded(panel) < 1_000 for panel in panels(LEARNING))
+    assert all(shaded(panel) < 1_000 for panel in panels(NOISY))
 
 
 def test_the_same_run_gives_the_same_picture() -> None:

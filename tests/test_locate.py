@@ -41,7 +41,7 @@ def test_an_own_model_goes_where_its_name_leads_back_to_it(
     folder = own_folder("fashion-cnn", dataset, "fashion-mnist")
     assert folder == Path("models") / expected
     make(folder, "int8.tflite")
-    assert model_folder(expected, "int8.tflite") == folder
+    assert model_folder(expected, ["int8.tflite"]) == folder
 
 
 # a bare name
@@ -52,8 +52,17 @@ def test_a_bare_name_is_the_own_export_before_the_released_model(released: Path)
     assert model_file("cnn") == theirs / "cnn.int8.tflite"
     own = make(Path("models/cnn"), *SUFFIXES)
     assert model_file("cnn") == own / "cnn.int8.tflite"
-    assert model_folder("cnn", "float32.onnx") == own
+    assert model_folder("cnn", ["float32.onnx"]) == own
     assert model_files("cnn", SUFFIXES) == [own / f"cnn.{suffix}" for suffix in SUFFIXES]
+
+
+def test_the_own_export_wins_though_the_released_model_has_an_earlier_suffix(
+    released: Path,
+) -> None:
+    make(released / "cnn", *SUFFIXES)
+    own = make(Path("models/cnn"), SUFFIXES[-1])
+    assert model_folder("cnn", SUFFIXES) == own
+    assert model_files("cnn", SUFFIXES) == [own / f"cnn.{SUFFIXES[-1]}"]
 
 
 def test_an_own_model_without_the_wanted_file_does_not_stand_in_the_way(released: Path) -> None:
@@ -72,7 +81,7 @@ def test_an_unknown_name_is_answered_with_the_released_ones(released: Path) -> N
     message = str(refusal.value)
     assert "README" not in message
     assert f"looked in {Path('models/cnn')} and {released / 'cnn'}" in message
-    assert "make export MODEL=cnn" in message
+    assert "toolchain train fashion-cnn && toolchain export fashion-cnn" in message
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -95,7 +104,7 @@ def test_the_released_models_lie_in_the_project() -> None:
 def test_a_path_to_a_folder_is_that_folder(released: Path, form: str) -> None:
     folder = make(Path("my models/cnn"), *SUFFIXES)
     name = form.format(folder)
-    assert model_folder(name, "int8.tflite").samefile(folder)
+    assert model_folder(name, ["int8.tflite"]).samefile(folder)
     assert model_file(name).samefile(folder / "cnn.int8.tflite")
     assert [path.name for path in model_files(name, SUFFIXES)] == [f"cnn.{s}" for s in SUFFIXES]
 
@@ -122,13 +131,13 @@ def test_a_path_is_not_taken_for_a_name(released: Path) -> None:
     for name in ("elsewhere/cnn", "./cnn", "elsewhere/cnn.int8.tflite"):
         with pytest.raises(ToolchainError, match=f"no file or folder {name}"):
             model_file(name)
-        with pytest.raises(ToolchainError, match="no model"):
+        with pytest.raises(ToolchainError, match=f"no file or folder {name}"):
             model_files(name, SUFFIXES)
 
 
 def test_a_folder_of_another_name_does_not_hold_the_model(released: Path) -> None:
     make(Path("cnn"), *SUFFIXES).rename("renamed")
-    with pytest.raises(ToolchainError, match=r"no model 'renamed' with a file '….int8\.tflite'"):
+    with pytest.raises(ToolchainError, match=r"no model 'renamed' with a file ….int8\.tflite;"):
         model_file("renamed")
 
 
@@ -146,5 +155,12 @@ def test_files_come_in_the_order_asked_for_and_only_those_that_are_there(release
 def test_no_file_of_the_kinds_asked_for_is_an_error(released: Path) -> None:
     make(Path("models/cnn"), "keras")
     for name in ("cnn", "models/cnn", "unknown"):
-        with pytest.raises(ToolchainError, match=r"….float32\.onnx or ….float32\.tflite or"):
+        with pytest.raises(ToolchainError, match=r"….float32\.onnx or ….float32\.tflite or ….int8"):
             model_files(name, SUFFIXES)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\0", "models/a\0b", "a\0b.onnx"])
+def test_a_name_with_a_nul_is_no_model(released: Path, name: str) -> None:
+    for find in (model_file, lambda each: model_files(each, SUFFIXES)):
+        with pytest.raises(ToolchainError, match="There is no"):
+            find(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ INFO = ModelInfo(
     input=InputContract(28, 28, 1),
     precision=Precision.INT8,
     accuracy=0.9,
-    versions=(("keras", "3.10.0"), ("toolchain", "0.1.0")),
+    versions={"keras": "3.10.0", "toolchain": "0.1.0"},
 )
 PROOF = Comparison(10, 0.9, (0.5958, 0.9821), 1.0, 0.9, 0.125, 1, 0, 1.0)
 INT8 = Entry(len(DATA), files.sha256(DATA), INFO, PROOF, Calibration(0, (5, 2, 9), "ef" * 32))
@@ -34,6 +35,9 @@ FLOAT = dataclasses.replace(
     INT8, info=dataclasses.replace(INFO, precision=Precision.FLOAT32), calibration=None
 )
 GOOD = Manifest({"m.float32.onnx": FLOAT, "m.int8.tflite": INT8})
+
+
+any_words = st.text(st.characters(), max_size=5)  # with lone surrogates
 
 
 def text_of(published: Manifest) -> str:
@@ -44,12 +48,25 @@ def text_of(published: Manifest) -> str:
 
 TEXT = text_of(GOOD)
 RECORD = json.loads(TEXT)
+RECORD_INT8 = RECORD["files"]["m.int8.tflite"]
+OPTIONAL_INFO = {
+    "accuracy": None,
+    "test_images": 0,
+    "source_sha256": "",
+    "calibration_sha256": "",
+    "min_runtime": "",
+    "versions": {},
+}
 
 
 def changed(entry: dict[str, Any]) -> str:
     """The good manifest with fields of its int8 entry replaced."""
-    int8 = RECORD["files"]["m.int8.tflite"] | entry
-    return json.dumps(RECORD | {"files": RECORD["files"] | {"m.int8.tflite": int8}})
+    return with_entry(RECORD_INT8 | entry)
+
+
+def with_entry(entry: Any, name: str = "m.int8.tflite") -> str:
+    """The good manifest with this entry."""
+    return json.dumps(RECORD | {"files": RECORD["files"] | {name: entry}})
 
 
 def read(text: str | bytes) -> Manifest | None:
@@ -60,17 +77,25 @@ def read(text: str | bytes) -> Manifest | None:
 
 
 def good_or_refused(text: str | bytes) -> None:
-    """Anything but a ToolchainError or a manifest of true entries fails the test."""
+    """Anything but a ToolchainError, or a manifest of just this content, fails the test."""
     try:
         found = read(text)
     except ToolchainError:
         return
     assert found is not None
+    expected = json.loads(text)
+    for entry in expected["files"].values():
+        entry["info"] = OPTIONAL_INFO | entry["info"]
+    # as text, which tells 1 from 1.0 and from true
+    written = json.loads(text_of(found))
+    assert json.dumps(written, sort_keys=True) == json.dumps(expected, sort_keys=True)
     for entry in found.files.values():
         assert isinstance(entry.size, int)
         assert isinstance(entry.sha256, str)
         assert isinstance(entry.info, ModelInfo)
         assert isinstance(entry.proof, Comparison)
+        assert isinstance(entry.proof.interval, tuple)
+        assert isinstance(entry.calibration, Calibration | None)
 
 
 # writing and reading
@@ -155,10 +180,17 @@ def test_a_newer_schema_is_refused(schema: int) -> None:
         read(json.dumps({"schema": schema, "in": "another shape"}))
 
 
-def test_an_entry_of_a_newer_schema_is_refused() -> None:
-    info = RECORD["files"]["m.int8.tflite"]["info"]
-    with pytest.raises(ToolchainError, match="newer toolchain"):
-        read(changed({"info": info | {"schema": 99}}))
+@pytest.mark.parametrize("schema", [True, False, 0, -1, 1.0, 1.5, 99.5, "1", None, [1]])
+def test_a_schema_that_is_no_count_is_refused(schema: Any) -> None:
+    with pytest.raises(ToolchainError, match=r"manifest\.json is damaged \(schema should be"):
+        read(json.dumps(RECORD | {"schema": schema}))
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, 99])
+def test_the_schema_is_that_of_the_manifest_and_no_entry_has_another(schema: int) -> None:
+    assert "schema" not in RECORD_INT8["info"]
+    with pytest.raises(ToolchainError, match="damaged"):
+        read(changed({"info": RECORD_INT8["info"] | {"schema": schema}}))
 
 
 @pytest.mark.parametrize(
@@ -179,21 +211,102 @@ def test_text_that_is_no_manifest_is_refused(text: str | bytes) -> None:
     [
         {"size": "20"},
         {"size": None},
+        {"size": True},
+        {"size": 20.0},
         {"sha256": 5},
+        {"sha256": None},
+        {"sha256": "\ud800"},
+        {"unknown": 1},
         {"info": None},
         {"info": {}},
+        {"info": RECORD_INT8["info"] | {"labels": "ab"}},
+        {"info": RECORD_INT8["info"] | {"accuracy": 7}},
+        {"info": RECORD_INT8["info"] | {"accuracy": math.nan}},
+        {"info": RECORD_INT8["info"] | {"unknown": 1}},
         {"proof": None},
         {"proof": {}},
-        {"proof": RECORD["files"]["m.int8.tflite"]["proof"] | {"interval": 0.5}},
-        {"proof": RECORD["files"]["m.int8.tflite"]["proof"] | {"mood": "good"}},
+        *(
+            {"proof": RECORD_INT8["proof"] | change}
+            for change in (
+                {"interval": 0.5},
+                {"interval": None},
+                {"interval": "ab"},
+                {"interval": [0.5]},
+                {"interval": [0.5, 0.6, 0.7]},
+                {"interval": ["low", "high"]},
+                {"interval": [0.5, math.nan]},
+                {"mood": "good"},
+                {"images": True},
+                {"images": 10.0},
+                {"images": "10"},
+                {"accuracy": "0.9"},
+                {"accuracy": None},
+                {"accuracy": True},
+                {"accuracy": math.nan},
+                {"keras_accuracy": [1.0]},
+                {"agreement": {}},
+                {"largest_difference": math.nan},
+                {"largest_difference": math.inf},
+                {"largest_difference": None},
+                {"only_keras_right": 0.5},
+                {"only_file_right": False},
+                {"p_value": "small"},
+                {"p_value": 10**400},
+            )
+        ),
         {"calibration": 3},
         {"calibration": {"seed": 0, "sha256": ""}},
         {"calibration": {"seed": 0, "sha256": "", "indices": 5}},
+        {"calibration": []},
+        {"calibration": {}},
+        {"calibration": False},
+        *(
+            {"calibration": RECORD_INT8["calibration"] | change}
+            for change in (
+                {"seed": "0"},
+                {"seed": True},
+                {"seed": None},
+                {"sha256": None},
+                {"sha256": 5},
+                {"indices": "529"},
+                {"indices": ["5"]},
+                {"indices": [5, 2.0]},
+                {"indices": [True]},
+                {"indices": None},
+                {"indices": {"5": 2}},
+                {"unknown": 1},
+            )
+        ),
     ],
 )
 def test_a_wrong_field_of_an_entry_is_refused(entry: dict[str, Any]) -> None:
     with pytest.raises(ToolchainError, match="damaged"):
         read(changed(entry))
+
+
+@pytest.mark.parametrize("field", sorted(RECORD_INT8))
+def test_a_missing_field_of_an_entry_is_refused(field: str) -> None:
+    entry = {key: value for key, value in RECORD_INT8.items() if key != field}
+    with pytest.raises(ToolchainError, match=f"damaged .*'{field}'"):
+        read(with_entry(entry))
+
+
+@pytest.mark.parametrize("part", ["proof", "calibration"])
+def test_a_missing_field_of_a_proof_or_calibration_is_refused(part: str) -> None:
+    for field in RECORD_INT8[part]:
+        less = {key: value for key, value in RECORD_INT8[part].items() if key != field}
+        with pytest.raises(ToolchainError, match=f"damaged .*'{field}'"):
+            read(changed({part: less}))
+
+
+def test_a_field_beside_the_files_is_refused() -> None:
+    with pytest.raises(ToolchainError, match="damaged"):
+        read(json.dumps(RECORD | {"unknown": 1}))
+
+
+def test_a_file_name_that_could_not_be_written_is_refused() -> None:
+    with pytest.raises(ToolchainError, match="damaged"):
+        read(with_entry(RECORD_INT8, name="\ud800.onnx"))
 
 
 def test_a_manifest_of_endless_length_is_refused(tmp_path: Path) -> None:
@@ -216,15 +329,26 @@ def test_mutated_bytes_never_crash(changes: list[tuple[int, int]], length: int) 
 
 
 @given(
-    st.sampled_from(sorted(RECORD["files"]["m.int8.tflite"])),
+    st.sampled_from(
+        [
+            *((field,) for field in sorted(RECORD_INT8)),
+            *(
+                (part, field)
+                for part in ("info", "proof", "calibration")
+                for field in RECORD_INT8[part]
+            ),
+        ]
+    ),
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+        st.none() | st.booleans() | st.integers() | st.floats() | any_words,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_words, inner, max_size=3),
         max_leaves=6,
     ),
 )
-def test_any_value_in_any_field_never_crashes(field: str, value: Any) -> None:
-    good_or_refused(changed({field: value}))
+def test_any_value_in_any_field_never_crashes(path: tuple[str, ...], value: Any) -> None:
+    if len(path) == 2:
+        value = RECORD_INT8[path[0]] | {path[1]: value}
+    good_or_refused(changed({path[0]: value}))
 
 
 @given(st.text() | st.binary())

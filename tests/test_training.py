@@ -200,7 +200,7 @@ def test_a_killed_run_goes_on_and_another_plan_starts_anew(tmp_path: Path) -> No
     code, _ = interrupted(out, "epoch 2 of", signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert not list(out.glob("*.keras"))
-    code, said = interrupted(out, "epoch 3 of", signal.SIGINT)
+    code, _ = interrupted(out, "epoch 3 of", signal.SIGINT)
     assert code == 130
     numbers = [e.number for e in History.from_csv((out / "training.csv").read_text()).epochs]
     assert numbers == list(range(1, len(numbers) + 1))

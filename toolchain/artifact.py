@@ -5,14 +5,13 @@ Standard library only, because a device imports this before it has anything else
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from toolchain.errors import ToolchainError
+from toolchain.records import plain, read_versioned
 
 SCHEMA = 1  # of ModelInfo as JSON; a reader refuses a larger number
 
@@ -35,12 +34,19 @@ class Precision(StrEnum):
 class InputContract:
     """What every file takes: uint8 `[batch, height, width, channels]`, raw pixels 0–255.
 
-    `channels` is 1 (grayscale) or 3 (RGB). No caller ever normalises.
+    Sides are 1 to 65,536 pixels; `channels` is 1 (grayscale) or 3 (RGB). No caller ever
+    normalises.
     """
 
     height: int
     width: int
     channels: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.height <= 65536 and 0 < self.width <= 65536):
+            raise ValueError("the input's height and width lie between 1 and 65536")
+        if self.channels not in (1, 3):
+            raise ValueError("the input has 1 or 3 channels")
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,17 @@ class ModelInfo:
     source_sha256: str = ""
     calibration_sha256: str = ""
     min_runtime: str = ""
-    versions: tuple[tuple[str, str], ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise ValueError("a classifier has at least one label")
+        if self.accuracy is not None and not 0 <= self.accuracy <= 1:
+            raise ValueError("the accuracy lies between 0 and 1")
 
     def to_json(self) -> str:
         """One line of JSON, the same for the same content."""
-        record = dataclasses.asdict(self) | {"versions": dict(self.versions), "schema": SCHEMA}
+        record = plain(self) | {"schema": SCHEMA}
         return json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -92,55 +104,12 @@ class ModelInfo:
             ToolchainError: the text is not such a record, or of a newer schema.
         """
         try:
-            record = json.loads(text)
-            if record.pop("schema") > SCHEMA:
-                raise ToolchainError(
-                    "This file was made by a newer toolchain. Update the toolchain to read it."
-                )
-            info = cls(
-                **record
-                | {
-                    "labels": tuple(record["labels"]),
-                    "input": InputContract(**record["input"]),
-                    "precision": Precision(record["precision"]),
-                    "versions": tuple(sorted(record["versions"].items())),
-                }
-            )
-            _check(info)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return read_versioned(cls, json.loads(text), SCHEMA)
+        except (ValueError, RecursionError) as error:
             raise ToolchainError(
                 f"The description inside the file is damaged ({error}). "
                 "Export the model again, or fetch a fresh copy of the file."
             ) from error
-        return info
-
-
-def _check(info: ModelInfo) -> None:
-    """Types and ranges of a record that came from outside.
-
-    Raises:
-        ValueError: a field has the wrong type or an impossible value.
-    """
-    expected: dict[str, type | tuple[type, ...]] = {
-        "name": str,
-        "architecture": str,
-        "dataset": str,
-        "accuracy": (float, int, type(None)),
-        "test_images": int,
-        "source_sha256": str,
-        "calibration_sha256": str,
-        "min_runtime": str,
-    }
-    for field, types in expected.items():
-        if not isinstance(getattr(info, field), types):
-            raise ValueError(f"field '{field}' has the wrong type")
-    sides = (info.input.height, info.input.width)
-    if not all(isinstance(side, int) and 0 < side <= 65536 for side in sides):
-        raise ValueError("the input's height and width must be between 1 and 65536")
-    if info.input.channels not in (1, 3):
-        raise ValueError("the input must have 1 or 3 channels")
-    if not info.labels or not all(isinstance(label, str) for label in info.labels):
-        raise ValueError("the labels must be a list of words")
 
 
 @dataclass(frozen=True)
@@ -215,12 +184,3 @@ class Prediction:
     label: str
     index: int
     probability: float
-
-
-def as_json(record: Any) -> str:
-    """A record of ours, or a list of them, as indented JSON for people and programs."""
-    return json.dumps(record, default=_plain, ensure_ascii=False, indent=2) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else dataclasses.asdict(value)

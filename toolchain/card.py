@@ -14,10 +14,13 @@ print(classifier.classify("photo.png")[0])
 
 def card(name: str, manifest: Manifest) -> str:
     """The card of the model folder called `name`, as Markdown."""
-    entries = sorted(manifest.files.items(), key=lambda item: item[1].size)
-    first_name, first = entries[0]
-    info = first.info
-    versions = sorted({pair for entry in manifest.files.values() for pair in entry.info.versions})
+    by_size = sorted(manifest.files.items(), key=lambda item: item[1].size)
+    made = [(file, entry) for file, entry in by_size if entry.info.source_sha256]
+    source_name, source = next(item for item in by_size if not item[1].info.source_sha256)
+    info = source.info
+    versions = sorted(
+        {pair for entry in manifest.files.values() for pair in entry.info.versions.items()}
+    )
     shape = f"{info.input.height} × {info.input.width} × {info.input.channels}"
     return "\n".join(
         [
@@ -30,14 +33,16 @@ def card(name: str, manifest: Manifest) -> str:
             f"255, and gives float32 probabilities `[batch, {len(info.labels)}]`. "
             "Nothing has to be normalised.",
             "",
-            f"Compared with Keras on all {first.proof.images} test images, each file in its own "
-            "runtime:",
+            f"Each file was compared in its own runtime with the model it was made from, "
+            f"`{source_name}` (SHA-256 `{source.sha256}`), which Keras answers with "
+            f"{source.proof.accuracy:.2%} on all {source.proof.images} test images of "
+            f"`{info.dataset}`:",
             "",
             "| file | KB | accuracy | 95 % interval | against Keras | same class | needs |",
             "|---|---:|---:|---|---:|---:|---|",
-            *(_row(file, entry) for file, entry in entries),
+            *(_row(file, entry) for file, entry in made),
             "",
-            CALL.format(file=first_name),
+            CALL.format(file=made[0][0]),
             "",
             f"Made with {', '.join(f'{package} {number}' for package, number in versions)}.",
             "`manifest.json` has the SHA-256 of each file and the calibration images of int8.",

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from toolchain import __version__, architectures, formats, locate
-from toolchain.artifact import Precision, as_json
+from toolchain.artifact import Precision
 from toolchain.chatter import silence
 from toolchain.errors import ProofFailedError, TargetNotReachedError, ToolchainError, UsageError
+from toolchain.records import as_json
 
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
@@ -144,7 +145,7 @@ def train(
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Argument(help="The folder of a trained model.")],
+    model: Annotated[str, typer.Argument(help="A trained model's folder or name.")],
     formats_: Formats = None,
     precision: Precisions = None,
     dataset: Annotated[
@@ -172,10 +173,11 @@ def export(
     from toolchain.progress import say
 
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
-    _, info = exporting.read_source(model)
+    folder = locate.model_folder(model, [formats.SOURCE])
+    _, info = exporting.read_source(folder)
     outcomes = []
     for outcome in exporting.export(
-        model,
+        folder,
         chosen,
         datasets.load(dataset or info.dataset, data_dir),
         Gate(max_drop, min_agreement),
@@ -303,3 +305,6 @@ def main() -> None:
     except ToolchainError as error:
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:  # a full disk, a name too long, a folder that vanished
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(ToolchainError.exit_code) from None

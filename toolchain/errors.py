@@ -18,6 +18,8 @@ code  meaning
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from types import ModuleType
 
 
@@ -51,13 +53,11 @@ def require(module: str, extra: str) -> ModuleType:
     Raises:
         ToolchainError: the package that holds `module` is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != module.split(".")[0]:
-            raise  # the package is there but one of its own dependencies is not: a real defect
+    package = module.split(".")[0]
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
         raise ToolchainError(
-            f"This needs the Python package '{module.split('.')[0]}', which is not installed here. "
+            f"This needs the Python package '{package}', which is not installed here. "
             f"Install it with: pip install 'toolchain[{extra}]' "
             f"(in a clone of the project: pip install -e '.[{extra}]')."
-        ) from error
+        )
+    return importlib.import_module(module)

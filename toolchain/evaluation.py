@@ -109,5 +109,8 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     percentages", Psychometrika 12 (1947), 153–157.
     """
     pairs = only_first + only_second
-    tail = sum(math.comb(pairs, k) for k in range(min(only_first, only_second) + 1))
+    tail, ways = 0, 1
+    for chosen in range(min(only_first, only_second) + 1):
+        tail += ways
+        ways = ways * (pairs - chosen) // (chosen + 1)
     return min(1.0, tail / 2 ** (pairs - 1)) if pairs else 1.0

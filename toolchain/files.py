@@ -25,8 +25,8 @@ def read_bytes(path: Path, limit: int = 2**31) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except OSError as error:
-        raise ToolchainError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        raise ToolchainError(f"Cannot read {path!s}: {error}.") from error
     if len(data) > limit:
         raise ToolchainError(f"{path} is larger than {limit} bytes, the most that is read here.")
     return data
@@ -42,7 +42,7 @@ def replace(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -56,7 +56,7 @@ def replace(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise ToolchainError(
-            f"Cannot write {path}: {error.strerror or error}. Nothing was changed."
+            f"Cannot write {path}: {error.strerror or error}. What was there is untouched."
         ) from error
 
 

@@ -68,12 +68,17 @@ class History:
             f"from {best.loss:.3f} to {last.loss:.3f}."
         )
 
+    @property
+    def header(self) -> list[str]:
+        """The columns of the table; the watched ones carry the images' name."""
+        fields = dataclasses.fields(Epoch)
+        return [field.name.replace("watched", self.watched) for field in fields]
+
     def to_csv(self) -> str:
-        """A header and one line an epoch; the watched columns carry the images' name."""
+        """A header and one line an epoch."""
         text = io.StringIO()
-        fields = [field.name for field in dataclasses.fields(Epoch)]
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(field.replace("watched", self.watched) for field in fields)
+        writer.writerow(self.header)
         writer.writerows(dataclasses.astuple(epoch) for epoch in self.epochs)
         return text.getvalue()
 
@@ -86,13 +91,13 @@ class History:
         """
         try:
             header, *rows = csv.reader(io.StringIO(text))
-            watched = header[3].removesuffix("_accuracy")
+            empty = next(cls(name) for name in ("test", "validation") if cls(name).header == header)
             epochs = tuple(Epoch(int(row[0]), *map(float, row[1:])) for row in rows)
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, TypeError, StopIteration, csv.Error) as error:
             raise ToolchainError(
-                f"The training history is damaged ({error}). Remove it and train again."
+                f"The training history is damaged ({error!r}). Remove it and train again."
             ) from error
-        return cls(watched, epochs)
+        return dataclasses.replace(empty, epochs=epochs)
 
     def to_png(self, title: str) -> bytes:
         """Accuracy and loss over the epochs, with the epoch marked from which it overfits."""

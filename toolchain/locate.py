@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,14 +17,14 @@ def own_folder(model: str, dataset: str, usual_dataset: str) -> Path:
     return OWN / (model if dataset == usual_dataset else f"{model}-{dataset}")
 
 
-def model_folder(name: str, wanted: str) -> Path:
-    """The folder that `name` means and that holds a file whose name ends in `wanted`.
+def model_folder(name: str, suffixes: Sequence[str]) -> Path:
+    """The folder that `name` means and that holds a file whose name ends in one of `suffixes`.
 
     A path to a folder is that folder. A bare name is the user's own export, else the released
     model of that name.
 
     Raises:
-        ToolchainError: there is no such folder, or it lacks the file.
+        ToolchainError: there is no such folder, or it lacks the files.
     """
     if Path(name).is_dir():
         places = [Path(name)]
@@ -34,44 +33,38 @@ def model_folder(name: str, wanted: str) -> Path:
     else:
         raise ToolchainError(f"There is no file or folder {name}.")
     for folder in places:
-        if (folder / f"{folder.resolve().name}.{wanted}").is_file():
+        if any(_file(folder, suffix).is_file() for suffix in suffixes):
             return folder
-    released = sorted(path.name for path in RELEASED.glob("*/")) if RELEASED.is_dir() else []
+    released = ", ".join(sorted(path.name for path in RELEASED.glob("*/")))
     raise ToolchainError(
-        f"There is no model '{name}' with a file '….{wanted}'; looked in "
-        f"{' and '.join(str(place) for place in places)}. Expected a model file, a model folder, "
-        f"or one of the released models: {', '.join(released) or 'none here'}. "
-        f"Make one with: make export MODEL={Path(name).name}"
+        f"There is no model '{name}' with a file {' or '.join(f'….{each}' for each in suffixes)}; "
+        f"looked in {' and '.join(str(place) for place in places)}. Expected a model file, a model "
+        f"folder, or one of the released models: {released or 'none here'}. "
+        "Train and export one with: toolchain train fashion-cnn && toolchain export fashion-cnn"
     )
 
 
 def model_files(name: str, suffixes: Sequence[str]) -> list[Path]:
-    """The file that `name` means, or all files of the folder whose names end in a suffix.
+    """The file that `name` means, or all files of its folder whose names end in a suffix.
 
     Raises:
         ToolchainError: there is none.
     """
     if Path(name).is_file():
         return [Path(name)]
-    for suffix in suffixes:
-        with contextlib.suppress(ToolchainError):
-            folder = model_folder(name, suffix)
-            stem = folder.resolve().name
-            files = [folder / f"{stem}.{suffix}" for suffix in suffixes]
-            return [path for path in files if path.is_file()]
-    raise ToolchainError(
-        f"There is no model '{name}' with a file {' or '.join(f'….{each}' for each in suffixes)}. "
-        f"Make one with: make export MODEL={Path(name).name}"
-    )
+    folder = model_folder(name, suffixes)
+    found = [_file(folder, suffix) for suffix in suffixes]
+    return [path for path in found if path.is_file()]
 
 
 def model_file(name: str) -> Path:
-    """The model file that `name` means; for a folder or a bare name its int8 TFLite file.
+    """The file that `name` means; for a folder or a bare name its int8 TFLite file.
 
     Raises:
         ToolchainError: there is none.
     """
-    if Path(name).is_file():
-        return Path(name)
-    folder = model_folder(name, DEFAULT_FILE)
-    return folder / f"{folder.resolve().name}.{DEFAULT_FILE}"
+    return model_files(name, [DEFAULT_FILE])[0]
+
+
+def _file(folder: Path, suffix: str) -> Path:
+    return folder / f"{folder.resolve().name}.{suffix}"

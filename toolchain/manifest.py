@@ -5,15 +5,14 @@ A device checks a file against it before loading, so it is read with the standar
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from toolchain import files
-from toolchain.artifact import Calibration, Comparison, ModelInfo, as_json
+from toolchain.artifact import Calibration, Comparison, ModelInfo
 from toolchain.errors import ToolchainError
+from toolchain.records import as_json, plain, read_versioned
 
 NAME = "manifest.json"
 SCHEMA = 1
@@ -49,31 +48,12 @@ def read(folder: Path) -> Manifest | None:
     if not path.exists():
         return None
     try:
-        record = json.loads(files.read_bytes(path, LIMIT))
-        if record["schema"] > SCHEMA:
-            raise ToolchainError(f"{path} was made by a newer toolchain. Update the toolchain.")
-        return Manifest({name: _entry(entry) for name, entry in record["files"].items()})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return read_versioned(Manifest, json.loads(files.read_bytes(path, LIMIT)), SCHEMA)
+    except (ValueError, RecursionError) as error:
         raise ToolchainError(
-            f"{path} is damaged ({type(error).__name__}: {error}). Export the model again, "
+            f"{path} is damaged ({error}). Export the model again, "
             "or fetch a fresh copy of the folder."
         ) from error
-
-
-def _entry(record: dict[str, Any]) -> Entry:
-    size, digest, proof = record["size"], record["sha256"], record["proof"]
-    calibration = record["calibration"]
-    if not isinstance(size, int) or not isinstance(digest, str):
-        raise ValueError("an entry's size or hash has the wrong type")
-    if calibration is not None:
-        calibration = Calibration(**calibration | {"indices": tuple(calibration["indices"])})
-    return Entry(
-        size=size,
-        sha256=digest,
-        info=ModelInfo.from_json(json.dumps(record["info"])),
-        proof=Comparison(**proof | {"interval": tuple(proof["interval"])}),
-        calibration=calibration,
-    )
 
 
 def write(folder: Path, manifest: Manifest) -> None:
@@ -82,14 +62,8 @@ def write(folder: Path, manifest: Manifest) -> None:
     Raises:
         ToolchainError: the folder cannot be written.
     """
-    record = {
-        "schema": SCHEMA,
-        "files": {
-            name: dataclasses.asdict(entry) | {"info": json.loads(entry.info.to_json())}
-            for name, entry in sorted(manifest.files.items())
-        },
-    }
-    files.replace(folder / NAME, as_json(record).encode())
+    ordered = Manifest(dict(sorted(manifest.files.items())))
+    files.replace(folder / NAME, as_json({"schema": SCHEMA} | plain(ordered)).encode())
 
 
 def verify(path: Path, data: bytes) -> bool:

@@ -135,7 +135,10 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
             ("accuracy", _accuracy(described)),
             ("calibration", described.calibration_sha256 or "–"),
             ("made from", described.source_sha256 or "training"),
-            ("made with", ", ".join(f"{name} {number}" for name, number in described.versions)),
+            (
+                "made with",
+                ", ".join(f"{name} {number}" for name, number in described.versions.items()),
+            ),
         ]
     counted = Counter(operator.name for operator in summary.operators)
     rows += [

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from toolchain import architectures, files, formats
-from toolchain.artifact import InputContract, ModelInfo, Precision, as_json
+from toolchain.artifact import InputContract, ModelInfo, Precision
 from toolchain.errors import UsageError, require
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
+from toolchain.records import as_json
 from toolchain.versions import versions
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class _State:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
-        self._plan = as_json(plan)
+        self._plan = as_json(plan).encode()
         self._empty = History(plan.watched)
 
     def resume(self, model: Any) -> History:
@@ -212,7 +213,7 @@ class _State:
         history = self._history()
         if not history.epochs:
             self.remove()
-            files.replace(self._folder / "plan.json", self._plan.encode())
+            files.replace(self._folder / "plan.json", self._plan)
             return self._empty
         self.load(model, len(history.epochs))
         return history
@@ -220,10 +221,10 @@ class _State:
     def _history(self) -> History:
         """The epochs of an earlier run with the same plan, as far as their weights are here."""
         plan, table = self._folder / "plan.json", self._folder / "training.csv"
-        if not (plan.is_file() and table.is_file() and plan.read_text() == self._plan):
+        if not (plan.is_file() and table.is_file() and plan.read_bytes() == self._plan):
             return self._empty
         saved = [int(path.name.split(".")[0]) for path in self._folder.glob("[0-9]*.weights.h5")]
-        history = History.from_csv(table.read_text())
+        history = History.from_csv(table.read_text("utf-8", "replace"))
         return dataclasses.replace(history, epochs=history.epochs[: max(saved, default=0)])
 
     def save(self, model: Any, history: History) -> None:

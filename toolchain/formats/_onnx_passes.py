@@ -4,10 +4,12 @@
 2. `fold_flatten_transpose`: channels-last order before Flatten goes into the dense weights.
 3. `free_batch`: batch 1 becomes a batch of any size.
 4. `feed_pixels_directly`: raw pixels are already what QuantizeLinear would make of them.
+5. `plain_names`: names that a person can read and that are the same in every run.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +22,7 @@ TRANSPARENT = ("Reshape", "Transpose")
 
 
 def apply(model: Any, *passes: Callable[[Any], bool]) -> None:
-    """Run the passes in order.
+    """Run the passes in order, and drop the constants and shapes that they leave behind.
 
     Raises:
         ToolchainError: a pass failed; it is named.
@@ -33,6 +35,9 @@ def apply(model: Any, *passes: Callable[[Any], bool]) -> None:
             raise ToolchainError(
                 f"The ONNX pass '{transform.__name__}' failed (done before it: {done}): {error}"
             ) from error
+    read = {name for node in model.graph.node for name in node.input}
+    for constant in [each for each in model.graph.initializer if each.name not in read]:
+        model.graph.initializer.remove(constant)
     del model.graph.value_info[:]  # shapes of the graph as it was
 
 
@@ -103,6 +108,27 @@ def feed_pixels_directly(model: Any) -> bool:
         return False
     _bypass(graph, quantize)
     _bypass(graph, cast)
+    return True
+
+
+def plain_names(model: Any) -> bool:
+    """Rule 5: nodes are numbered by their type, constants follow the node that reads them."""
+    graph = model.graph
+    names = {graph.input[0].name: "image", graph.output[0].name: "probabilities", "": ""}
+    counts: Counter[str] = Counter()
+    for node in graph.node:
+        node.name = f"{node.op_type}_{counts[node.op_type]}"
+        counts[node.op_type] += 1
+        for number, name in enumerate(node.input):
+            names.setdefault(name, f"{node.name}.{number}")
+        for number, name in enumerate(node.output):
+            names.setdefault(name, f"{node.name}.out{number or ''}")
+    for node in graph.node:
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for value in (*graph.initializer, *graph.input, *graph.output):
+        value.name = names[value.name]
+    graph.name = "toolchain"
     return True
 
 
