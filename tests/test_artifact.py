@@ -39,7 +39,7 @@ INFO = ModelInfo(
     versions={"keras": "3.10.0", "toolchain": "0.1.0"},
 )
 GOOD = json.loads(INFO.to_json())
-OPTIONAL = {
+OPTIONAL: dict[str, Any] = {
     "accuracy": None,
     "test_images": 0,
     "source_sha256": "",

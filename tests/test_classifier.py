@@ -136,7 +136,17 @@ def test_ranking() -> None:
     ]
 
 
-HEAVY = ["tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "typer", "rich", "sklearn", "pooch"]
+HEAVY = [
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "matplotlib",
+    "typer",
+    "rich",
+    "sklearn",
+    "pooch",
+]
 ASK = """
 import json, sys
 from pathlib import Path

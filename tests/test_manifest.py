@@ -49,7 +49,7 @@ def text_of(published: Manifest) -> str:
 TEXT = text_of(GOOD)
 RECORD = json.loads(TEXT)
 RECORD_INT8 = RECORD["files"]["m.int8.tflite"]
-OPTIONAL_INFO = {
+OPTIONAL_INFO: dict[str, Any] = {
     "accuracy": None,
     "test_images": 0,
     "source_sha256": "",
@@ -173,6 +173,47 @@ def test_a_damaged_manifest_vouches_for_nothing(tmp_path: Path) -> None:
 
 # what comes from outside
 
+WRONG_PROOFS: list[dict[str, Any]] = [
+    {"interval": 0.5},
+    {"interval": None},
+    {"interval": "ab"},
+    {"interval": [0.5]},
+    {"interval": [0.5, 0.6, 0.7]},
+    {"interval": ["low", "high"]},
+    {"interval": [0.5, math.nan]},
+    {"mood": "good"},
+    {"images": True},
+    {"images": 10.0},
+    {"images": "10"},
+    {"accuracy": "0.9"},
+    {"accuracy": None},
+    {"accuracy": True},
+    {"accuracy": math.nan},
+    {"keras_accuracy": [1.0]},
+    {"agreement": {}},
+    {"largest_difference": math.nan},
+    {"largest_difference": math.inf},
+    {"largest_difference": None},
+    {"only_keras_right": 0.5},
+    {"only_file_right": False},
+    {"p_value": "small"},
+    {"p_value": 10**400},
+]
+WRONG_CALIBRATIONS: list[dict[str, Any]] = [
+    {"seed": "0"},
+    {"seed": True},
+    {"seed": None},
+    {"sha256": None},
+    {"sha256": 5},
+    {"indices": "529"},
+    {"indices": ["5"]},
+    {"indices": [5, 2.0]},
+    {"indices": [True]},
+    {"indices": None},
+    {"indices": {"5": 2}},
+    {"unknown": 1},
+]
+
 
 @pytest.mark.parametrize("schema", [SCHEMA + 1, 10**30])
 def test_a_newer_schema_is_refused(schema: int) -> None:
@@ -225,58 +266,14 @@ def test_text_that_is_no_manifest_is_refused(text: str | bytes) -> None:
         {"info": RECORD_INT8["info"] | {"unknown": 1}},
         {"proof": None},
         {"proof": {}},
-        *(
-            {"proof": RECORD_INT8["proof"] | change}
-            for change in (
-                {"interval": 0.5},
-                {"interval": None},
-                {"interval": "ab"},
-                {"interval": [0.5]},
-                {"interval": [0.5, 0.6, 0.7]},
-                {"interval": ["low", "high"]},
-                {"interval": [0.5, math.nan]},
-                {"mood": "good"},
-                {"images": True},
-                {"images": 10.0},
-                {"images": "10"},
-                {"accuracy": "0.9"},
-                {"accuracy": None},
-                {"accuracy": True},
-                {"accuracy": math.nan},
-                {"keras_accuracy": [1.0]},
-                {"agreement": {}},
-                {"largest_difference": math.nan},
-                {"largest_difference": math.inf},
-                {"largest_difference": None},
-                {"only_keras_right": 0.5},
-                {"only_file_right": False},
-                {"p_value": "small"},
-                {"p_value": 10**400},
-            )
-        ),
+        *({"proof": RECORD_INT8["proof"] | change} for change in WRONG_PROOFS),
         {"calibration": 3},
         {"calibration": {"seed": 0, "sha256": ""}},
         {"calibration": {"seed": 0, "sha256": "", "indices": 5}},
         {"calibration": []},
         {"calibration": {}},
         {"calibration": False},
-        *(
-            {"calibration": RECORD_INT8["calibration"] | change}
-            for change in (
-                {"seed": "0"},
-                {"seed": True},
-                {"seed": None},
-                {"sha256": None},
-                {"sha256": 5},
-                {"indices": "529"},
-                {"indices": ["5"]},
-                {"indices": [5, 2.0]},
-                {"indices": [True]},
-                {"indices": None},
-                {"indices": {"5": 2}},
-                {"unknown": 1},
-            )
-        ),
+        *({"calibration": RECORD_INT8["calibration"] | change} for change in WRONG_CALIBRATIONS),
     ],
 )
 def test_a_wrong_field_of_an_entry_is_refused(entry: dict[str, Any]) -> None:

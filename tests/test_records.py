@@ -102,12 +102,13 @@ def altered(draw: st.DrawFn) -> Any:
         if not place[key] or not isinstance(place[key], dict | list) or draw(st.booleans()):
             break
         place = place[key]
-    if isinstance(place, dict):
-        place[draw(any_words | st.just(key))] = draw(wild)
-    else:
-        place[key] = draw(wild)
-    if draw(st.integers(0, 9)) == 0:
+    change = draw(st.integers(0, 9))
+    if change == 0:
         del place[key]
+    elif change == 1 and isinstance(place, dict):
+        place[draw(any_words)] = draw(wild)
+    else:
+        place[key] = draw(wild | st.sampled_from(list(GOOD.values())))
     return record
 
 

@@ -171,6 +171,10 @@ class Comparison:
     only_file_right: int
     p_value: float
 
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError("a comparison needs at least one image")
+
     @property
     def change(self) -> float:
         """Accuracy against Keras, in percentage points; negative where the file is worse."""

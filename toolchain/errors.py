@@ -54,7 +54,7 @@ def require(module: str, extra: str) -> ModuleType:
         ToolchainError: the package that holds `module` is not installed.
     """
     package = module.split(".")[0]
-    if package not in sys.modules and importlib.util.find_spec(package) is None:
+    if sys.modules.get(package) is None and importlib.util.find_spec(package) is None:
         raise ToolchainError(
             f"This needs the Python package '{package}', which is not installed here. "
             f"Install it with: pip install 'toolchain[{extra}]' "

@@ -26,7 +26,7 @@ def read_bytes(path: Path, limit: int = 2**31) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
-        raise ToolchainError(f"Cannot read {path!s}: {error}.") from error
+        raise ToolchainError(f"Cannot read {path}: {_reason(error)}.") from error
     if len(data) > limit:
         raise ToolchainError(f"{path} is larger than {limit} bytes, the most that is read here.")
     return data
@@ -54,10 +54,14 @@ def replace(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ToolchainError(
-            f"Cannot write {path}: {error.strerror or error}. What was there is untouched."
+            f"Cannot write {path}: {_reason(error)}. What was there is untouched."
         ) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _umask() -> int:

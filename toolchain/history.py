@@ -93,7 +93,7 @@ class History:
             header, *rows = csv.reader(io.StringIO(text))
             empty = next(cls(name) for name in ("test", "validation") if cls(name).header == header)
             epochs = tuple(Epoch(int(row[0]), *map(float, row[1:])) for row in rows)
-        except (ValueError, TypeError, StopIteration, csv.Error) as error:
+        except (ValueError, TypeError, IndexError, StopIteration, csv.Error) as error:
             raise ToolchainError(
                 f"The training history is damaged ({error!r}). Remove it and train again."
             ) from error

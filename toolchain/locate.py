@@ -26,6 +26,8 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
     Raises:
         ToolchainError: there is no such folder, or it lacks the files.
     """
+    if "\0" in name:
+        raise ToolchainError(f"There is no model {name!r}: no file has such a name.")
     if Path(name).is_dir():
         places = [Path(name)]
     elif Path(name).name == name:

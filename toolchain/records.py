@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -66,7 +67,8 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
 def _parse_fields(kind: Any, value: Any, where: str) -> Any:
     _demand(isinstance(value, dict), where, "an object")
     hints = get_type_hints(kind)
-    _demand(set(value) <= set(hints), where, f"only the fields {', '.join(hints)}")
+    for unknown in set(value) - set(hints):
+        _demand(False, where, f"without the field {unknown!a}")
     try:
         return kind(**{key: _parse(hints[key], item, key) for key, item in value.items()})
     except TypeError as error:  # a field without a default is missing
@@ -84,7 +86,7 @@ def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[An
 def _parse_scalar(kind: type, value: Any, where: str) -> Any:
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        _demand(number and math.isfinite(value), where, "a finite number")
+        _demand(number and abs(value) <= sys.float_info.max, where, "a finite number")
     elif kind is int:
         _demand(isinstance(value, int) and not isinstance(value, bool), where, "a whole number")
     else:

@@ -162,13 +162,18 @@ def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Res
 def _compiled(plan: Plan, dataset: Dataset) -> Any:
     contract = InputContract(*dataset.train_images.shape[1:])
     model = architectures.get(plan.architecture).build(contract, len(dataset.labels))
+    compile_model(model)
+    return model
+
+
+def compile_model(model: Any) -> None:
+    """Adam and cross-entropy, as documented."""
     model.compile(
         optimizer="adam",
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_CALL,
     )
-    return model
 
 
 Split = tuple["NDArray[np.uint8]", "NDArray[np.integer]"]
