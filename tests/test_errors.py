@@ -44,7 +44,7 @@ def test_a_missing_package_names_the_extra_that_brings_it(module: str) -> None:
         require(module, "onnx")
     message = str(refusal.value)
     assert "'toolchain_no_such'" in message
-    assert "pip install 'toolchain[onnx]'" in message
+    assert "pip install '.[onnx]'" in message
     assert refusal.value.__context__ is None  # it was looked for, and no import broke
 
 

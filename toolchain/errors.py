@@ -57,7 +57,6 @@ def require(module: str, extra: str) -> ModuleType:
     if sys.modules.get(package) is None and importlib.util.find_spec(package) is None:
         raise ToolchainError(
             f"This needs the Python package '{package}', which is not installed here. "
-            f"Install it with: pip install 'toolchain[{extra}]' "
-            f"(in a clone of the project: pip install -e '.[{extra}]')."
+            f"Install it, in the toolchain's clone, with: pip install '.[{extra}]'."
         )
     return importlib.import_module(module)
