@@ -68,7 +68,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
   --no-emit-find-links --no-annotate --no-header --upgrade
 
 release: $(READY) ## make the models in models/released/ again
-	for model in fashion-cnn mnist-cnn; do \
+	for model in $(notdir $(wildcard models/released/*-cnn)); do \
 	  $(BIN)/toolchain train $$model --out models/released/$$model && \
 	  $(BIN)/toolchain export models/released/$$model --precision int8 || exit; \
 	done

@@ -14,9 +14,9 @@ from toolchain.exporting import Outcome
 class Silent:
     """Progress that nobody watches."""
 
-    def resumed(self, epochs: int) -> None: ...
+    def say(self, message: str) -> None: ...
 
-    def batches(self, done: int, total: int) -> None: ...
+    def batches(self, epoch: int, done: int, total: int) -> None: ...
 
     def epoch(self, epoch: object) -> None: ...
 
@@ -41,7 +41,7 @@ def outcomes(trained: training.Result, digits: Dataset) -> dict[str, Outcome]:
     made = exporting.export(
         trained.path.parent, everything, digits, gate, 200, seed=0, progress=lambda _: None
     )
-    return {f"{o.artifact.info.precision}.{o.artifact.format}": o for o in made}
+    return {o.artifact.path.name.split(".", 1)[1]: o for o in made}
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from toolchain.artifact import (
     SCHEMA,
-    Artifact,
     Comparison,
     GraphSummary,
     InputContract,
@@ -296,19 +294,6 @@ def test_an_input_has_1_or_3_channels(channels: int) -> None:
 
 
 # the other records
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("m.int8.tflite", "tflite"),
-        ("m.float32.onnx", "onnx"),
-        ("a.b/m.keras", "keras"),
-        ("a.b/m", ""),
-    ],
-)
-def test_the_suffix_is_the_format(name: str, expected: str) -> None:
-    assert Artifact(Path(name), INFO).format == expected
 
 
 def test_macs_add_up_over_the_operators() -> None:

@@ -170,13 +170,31 @@ def test_bench(exported: Path) -> None:
     done = run("bench", exported, "--format", "tflite")
     assert done.stdout.count("tflite") >= 4
     assert "median of" in done.stdout
-    rows = json.loads(run("bench", exported, "--precision", "int8", "--json").stdout)
+    record = json.loads(run("bench", exported, "--precision", "int8", "--json").stdout)
+    rows = record["files"]
+    assert record["dataset"] == "digits"
     assert {row["file"].split(".", 1)[1] for row in rows} == {"int8.tflite", "int8.onnx"}
     assert all(row["latency"]["median"] > 0 for row in rows)
     assert all(row["accuracy"] > 0.9 for row in rows)
 
 
-def test_a_closed_pipe_is_no_traceback(exported: Path) -> None:
-    command = f"{sys.executable} -m toolchain info {exported} | true"
+def test_what_nobody_vouches_for_is_said(exported: Path, picture: Path) -> None:
+    alone = shutil.copy(exported / f"{exported.name}.int8.tflite", picture.with_name("m.tflite"))
+    assert "No manifest vouches" in run("classify", alone, picture).stderr
+    assert "vouches" not in run("classify", exported, picture).stderr
+
+
+@pytest.mark.parametrize("words", ["info {model}", "data"])
+@pytest.mark.parametrize("stream", [">&-", "2>&-", "<&-", "| true"])
+def test_closed_streams_are_no_traceback(exported: Path, words: str, stream: str) -> None:
+    command = f"{sys.executable} -m toolchain {words.format(model=exported)} {stream}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_terminal_without_unicode_gets_escapes(exported: Path, picture: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "toolchain", "classify", exported, picture]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "\\u4e00\\u5f20 picture.png" in done.stdout

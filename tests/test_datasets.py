@@ -70,7 +70,7 @@ def test_digits_are_embedded() -> None:
 def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ToolchainError, match=r"toolchain\[data\]"):
+    with pytest.raises(ToolchainError, match=r"\.\[data\]"):
         datasets.load("digits")
 
 

@@ -95,7 +95,7 @@ def test_the_data_directory_needs_no_package_for_downloads(
         monkeypatch.setitem(sys.modules, package, None)
     put(tmp_path / "tiny")
     assert TINY.search(tmp_path) == tuple(CONTENTS.values())
-    with pytest.raises(ToolchainError, match=r"toolchain\[data\]"):
+    with pytest.raises(ToolchainError, match=r"\.\[data\]"):
         dataclasses.replace(TINY, addresses=("http://127.0.0.1:9/",)).search(None)
 
 

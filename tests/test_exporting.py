@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain import evaluation, exporting, files, manifest
+from tests.conftest import Silent
+from toolchain import evaluation, exporting, files, manifest, training
 from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
@@ -120,6 +121,80 @@ def test_a_rejected_file_leaves_the_good_one(folder: Path, digits: Dataset) -> N
     assert not rejected.exists()
 
 
+def test_files_of_an_earlier_training_are_set_aside(
+    folder: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    first = export(folder, digits, evaluation.Gate())
+    old = first.artifact.path.read_bytes()
+    plan = training.Plan("fashion-cnn", "digits", epochs=1, seed=9)
+    training.train(plan, digits, folder, Silent())
+    # the new model is not mistaken for a damaged old one, and the old file is what it was
+    assert not manifest.verify(*with_content(folder / f"{folder.name}.keras"))
+    assert manifest.verify(*with_content(first.artifact.path))
+    list(
+        exporting.export(
+            folder,
+            exporting.targets(("onnx",), (Precision.INT8,)),
+            digits,
+            evaluation.Gate(largest_drop=100, least_agreement=0),
+            50,
+            0,
+            lambda _: None,
+        )
+    )
+    known = manifest.read(folder).files
+    assert len({entry.info.source_sha256 or entry.sha256 for entry in known.values()}) == 1
+    assert not first.artifact.path.exists()
+    assert (folder / f"{first.artifact.path.name}.outdated").read_bytes() == old
+    assert "int8.tflite" not in (folder / "card.md").read_text()
+
+
+def with_content(path: Path) -> tuple[Path, bytes]:
+    return path, path.read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"schema": 1, "files": {"x": 1}}'])
+def test_a_damaged_manifest_is_made_anew(folder: Path, digits: Dataset, text: str) -> None:
+    (folder / "manifest.json").write_text(text)
+    outcome = export(folder, digits, evaluation.Gate())
+    assert manifest.verify(*with_content(outcome.artifact.path))
+
+
+def test_killed_between_file_and_manifest_nothing_is_refused(
+    folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = export(folder, digits, evaluation.Gate())
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    real = manifest.enter
+    monkeypatch.setattr(
+        manifest, "enter", lambda path, entry: (die if "int8" in path.name else real)(path, entry)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        export(folder, digits, evaluation.Gate(), seed=1)
+    assert not manifest.verify(*with_content(good.artifact.path))  # unverified, not refused
+    assert (folder / "card.md").exists()
+
+
+def test_two_exports_do_not_mix(folder: Path, digits: Dataset) -> None:
+    with (
+        files.exclusive(folder),
+        pytest.raises(ToolchainError, match="Another process"),
+    ):
+        export(folder, digits, evaluation.Gate())
+
+
+def test_the_folder_may_be_the_current_one(
+    folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    outcome = export(Path(), digits, evaluation.Gate())
+    assert outcome.artifact.path.name == f"{folder.name}.int8.tflite"
+    assert (folder / outcome.artifact.path.name).exists()
+
+
 def test_a_file_that_was_never_good_gets_no_final_name(folder: Path, digits: Dataset) -> None:
     outcome = export(folder, digits, IMPOSSIBLE)
     assert not outcome.artifact.path.exists()
@@ -145,7 +220,7 @@ def test_a_converter_that_fails_is_told(
     monkeypatch.setattr(tf.lite.TFLiteConverter, "from_keras_model", lambda model: _Broken(fail))
     with pytest.raises(ToolchainError, match=r"cannot convert .* unsupported layer.*--verbose"):
         export(folder, digits, evaluation.Gate())
-    assert {path.suffix for path in folder.iterdir()} <= {".keras", ".json"}
+    assert not [path for path in folder.iterdir() if {".tflite", ".onnx"} & set(path.suffixes)]
 
 
 class _Broken:
@@ -159,6 +234,8 @@ def test_another_data_set_is_refused(trained: Result, digits: Dataset) -> None:
     other = dataclasses.replace(digits, name="letters", labels=tuple("abcdefghij"))
     with pytest.raises(UsageError, match="other classes"):
         export(trained.path.parent, other, evaluation.Gate())
+    with pytest.raises(UsageError, match="trained on 'digits', not 'mnist'"):
+        export(trained.path.parent, dataclasses.replace(digits, name="mnist"), evaluation.Gate())
 
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
@@ -170,5 +247,6 @@ def test_targets() -> None:
     assert len(exporting.targets((), ())) == 6
     assert exporting.targets(("tflite",), (Precision.INT8,)) == INT8
     assert len(exporting.targets((), (Precision.INT8,))) == 2
-    with pytest.raises(UsageError, match="onnx: float32, int8"):
-        exporting.targets(("onnx",), (Precision.FLOAT16,))
+    for impossible in (("onnx",), (Precision.FLOAT16,)), (("keras",), ()):
+        with pytest.raises(UsageError, match="onnx float32, onnx int8, tflite float32"):
+            exporting.targets(*impossible)

@@ -33,12 +33,12 @@ def make(folder: Path, *suffixes: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "expected"), [("fashion-mnist", "fashion-cnn"), ("mnist", "fashion-cnn-mnist")]
+    ("dataset", "expected"), [(None, "fashion-cnn"), ("mnist", "fashion-cnn-mnist")]
 )
 def test_an_own_model_goes_where_its_name_leads_back_to_it(
-    released: Path, dataset: str, expected: str
+    released: Path, dataset: str | None, expected: str
 ) -> None:
-    folder = own_folder("fashion-cnn", dataset, "fashion-mnist")
+    folder = own_folder("fashion-cnn", dataset)
     assert folder == Path("models") / expected
     make(folder, "int8.tflite")
     assert model_folder(expected, ["int8.tflite"]) == folder

@@ -143,6 +143,14 @@ def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Da
     assert np.allclose(shares, 0.1, atol=0.01)
 
 
+def test_a_reached_target_is_what_the_file_holds(tmp_path: Path, digits: Dataset) -> None:
+    plan = Plan("fashion-cnn", "digits", epochs=40, patience=30, target_accuracy=0.95, seed=3)
+    result = training.train(plan, digits, tmp_path / "model", Silent())
+    assert result.stopped == "target"
+    assert result.epoch == len(result.history.epochs)
+    assert result.history.epochs[result.epoch - 1].accuracy >= 0.95
+
+
 def test_deterministic_runs_give_the_same_weights(tmp_path: Path) -> None:
     weights = []
     for name in "ab":
@@ -177,7 +185,7 @@ def interrupted(out: Path, after: str, how: signal.Signals) -> tuple[int, str]:
         said += line
     process.send_signal(how)
     output, rest = process.communicate(timeout=60)
-    return process.returncode, output + rest
+    return process.returncode, said + output + rest
 
 
 def test_ctrl_c_keeps_what_was_trained_and_the_next_run_goes_on(tmp_path: Path) -> None:
@@ -190,7 +198,7 @@ def test_ctrl_c_keeps_what_was_trained_and_the_next_run_goes_on(tmp_path: Path) 
     assert keras_format.read_info((out / "model.keras").read_bytes()).accuracy > 0.5
     assert not (out / "training.json").exists()  # it did not do what was asked of it
 
-    code, said = interrupted(out, "Going on after epoch", signal.SIGKILL)
+    code, _ = interrupted(out, "Going on after epoch", signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert History.from_csv((out / "training.csv").read_text()) == kept
 
@@ -205,8 +213,29 @@ def test_a_killed_run_goes_on_and_another_plan_starts_anew(tmp_path: Path) -> No
     numbers = [e.number for e in History.from_csv((out / "training.csv").read_text()).epochs]
     assert numbers == list(range(1, len(numbers) + 1))
     done = train(out, "--epochs", "1")
-    assert "Going on" not in done.stderr
+    assert "starting anew" in done.stderr
     assert len(History.from_csv((out / "training.csv").read_text()).epochs) == 1
+
+
+def test_an_interrupted_run_does_not_replace_a_finished_model(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    train(out, "--epochs", "1")
+    finished = (out / "model.keras").read_bytes()
+    code, said = interrupted(out, "epoch 1 of", signal.SIGINT)
+    assert code == 130
+    assert "The same command goes on" in said
+    assert (out / "model.keras").read_bytes() == finished
+    assert (out / "training.json").exists()
+
+
+def test_damaged_state_is_said_and_dropped(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    interrupted(out, "epoch 1 of", signal.SIGKILL)
+    for weights in (out / ".training").glob("*.weights.h5"):
+        weights.write_bytes(weights.read_bytes()[:1000])
+    code, said = interrupted(out, "epoch 1 of", signal.SIGINT)
+    assert code == 130
+    assert "is damaged" in said
 
 
 def test_the_documented_words_when_the_target_is_reached(tmp_path: Path) -> None:

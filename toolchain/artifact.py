@@ -119,10 +119,6 @@ class Artifact:
     path: Path
     info: ModelInfo
 
-    @property
-    def format(self) -> str:
-        return self.path.suffix.removeprefix(".")
-
 
 @dataclass(frozen=True)
 class Operator:

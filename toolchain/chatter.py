@@ -6,10 +6,29 @@ filter, so the descriptors themselves are pointed elsewhere and our own streams 
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import warnings
+
+
+def make_streams_safe() -> None:
+    """Our words get out whatever the terminal: odd letters are escaped, closed streams swallow.
+
+    A closed descriptor would otherwise be given to the next file that is opened, and whatever a
+    library prints would land in it.
+    """
+    for descriptor, stream in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this descriptor
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "r+"))  # noqa: SIM115 - for the whole process
+    for writer in (sys.stdout, sys.stderr):
+        if isinstance(writer, io.TextIOWrapper):
+            writer.reconfigure(errors="backslashreplace")
 
 
 def silence() -> None:
@@ -20,8 +39,6 @@ def silence() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor, stream in ((1, "stdout"), (2, "stderr")):
         ours = getattr(sys, stream)
-        if ours is None:
-            continue
         ours.flush()
         copy = os.fdopen(
             os.dup(descriptor), "w", encoding=ours.encoding, errors=ours.errors, buffering=1

@@ -10,7 +10,7 @@ import typer
 
 from toolchain import __version__, architectures, formats, locate
 from toolchain.artifact import Precision
-from toolchain.chatter import silence
+from toolchain.chatter import make_streams_safe, silence
 from toolchain.errors import ProofFailedError, TargetNotReachedError, ToolchainError, UsageError
 from toolchain.records import as_json
 
@@ -56,6 +56,7 @@ def root(
 @data_app.callback(invoke_without_command=True)
 def data(context: typer.Context, data_dir: DataDir = None) -> None:
     """List the data sets: where each would come from, and whether it is here."""
+    context.obj = data_dir
     if context.invoked_subcommand is not None:
         return
     from toolchain import datasets, report
@@ -65,12 +66,14 @@ def data(context: typer.Context, data_dir: DataDir = None) -> None:
 
 @data_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Which data set.")], data_dir: DataDir = None
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which data set.")],
+    data_dir: DataDir = None,
 ) -> None:
     """Get a data set from the first source that has it, and check it."""
     from toolchain import datasets, report
 
-    report.data([datasets.fetch(name, data_dir)])
+    report.data([datasets.fetch(name, data_dir or context.obj)])
 
 
 @app.command()
@@ -123,10 +126,14 @@ def train(
         seed=seed,
         deterministic=deterministic,
     )
-    folder = out or locate.own_folder(model, plan.dataset, architecture.dataset)
+    folder = out or locate.own_folder(model, dataset)
     found = datasets.load(plan.dataset, data_dir)
-    with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
-        result = training.train(plan, found, folder, progress)
+    try:
+        with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
+            result = training.train(plan, found, folder, progress)
+    except KeyboardInterrupt:
+        say("Interrupted. The same command goes on after the last whole epoch.")
+        raise
     if json:
         typer.echo(training.summary(result), nl=False)
         if result.stopped == "target":
@@ -134,12 +141,13 @@ def train(
     else:
         report.training(result)
     if result.stopped == "interrupted":
+        say("Interrupted. The same command goes on after the last whole epoch.")
         raise KeyboardInterrupt
     if not result.reached:
         raise TargetNotReachedError(
-            f"{plan.epochs} epochs passed without {plan.target_accuracy:.4%} on the "
-            f"{plan.monitor} images: the layers need a redesign. The model and its history are "
-            f"kept in {folder}."
+            f"{len(result.history.epochs)} epochs passed without reaching "
+            f"{100 * (plan.target_accuracy or 0):g} % on the {plan.monitor} images: the layers "
+            f"need a redesign. The model and its history are kept in {folder}."
         )
 
 
@@ -148,9 +156,6 @@ def export(
     model: Annotated[str, typer.Argument(help="A trained model's folder or name.")],
     formats_: Formats = None,
     precision: Precisions = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Prove on this data set; the model's own unless given.")
-    ] = None,
     data_dir: DataDir = None,
     calibration_images: Annotated[
         int, typer.Option(min=1, help="Training images that int8's ranges are measured on.")
@@ -173,23 +178,25 @@ def export(
     from toolchain.progress import say
 
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
-    folder = locate.model_folder(model, [formats.SOURCE])
+    folder = locate.trained_folder(model)
     _, info = exporting.read_source(folder)
     outcomes = []
-    for outcome in exporting.export(
-        folder,
-        chosen,
-        datasets.load(dataset or info.dataset, data_dir),
-        Gate(max_drop, min_agreement),
-        calibration_images,
-        seed,
-        say,
-    ):
-        outcomes.append(outcome)
-    if json:
-        typer.echo(as_json(outcomes), nl=False)
-    else:
-        report.proof(outcomes)
+    try:
+        for outcome in exporting.export(
+            folder,
+            chosen,
+            datasets.load(info.dataset, data_dir),
+            Gate(max_drop, min_agreement),
+            calibration_images,
+            seed,
+            say,
+        ):
+            outcomes.append(outcome)
+    finally:  # what was proved before an error or Ctrl-C is proved
+        if json:
+            typer.echo(as_json(outcomes), nl=False)
+        elif outcomes:
+            report.proof(outcomes)
     rejected = [outcome for outcome in outcomes if outcome.failures]
     if rejected:
         raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
@@ -237,6 +244,8 @@ def classify(
     from toolchain.runtime.batch import classify_paths
 
     classifier = Classifier.load(_model_file(model), threads)
+    if not classifier.verified:
+        say("No manifest vouches for this file: its answers are as good as its origin.")
     answers = []
     for answer in classify_paths(classifier, image, top, invert):
         answers.append(answer)
@@ -285,9 +294,9 @@ def bench(
     found = datasets.load(dataset, data_dir)
     rows = compare_files(paths, found, threads)
     if json:
-        typer.echo(as_json(rows), nl=False)
+        typer.echo(as_json({"dataset": found.name, "files": rows}), nl=False)
     else:
-        report.bench(found.name, threads, rows)
+        report.bench(found.name, rows)
 
 
 def _model_file(model: str) -> Path:
@@ -300,6 +309,7 @@ def _model_file(model: str) -> Path:
 
 def main() -> None:
     """Run the command line; a user's mistake ends in a sentence and an exit code."""
+    make_streams_safe()
     try:
         app()
     except ToolchainError as error:

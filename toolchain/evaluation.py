@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain.artifact import Comparison
-from toolchain.errors import ToolchainError
+from toolchain.artifact import Comparison, ModelInfo
+from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import Session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CHUNK = 500  # images between two reports of progress
+    from toolchain.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -46,22 +45,25 @@ class Gate:
         return tuple(found)
 
 
-def scores(
-    session: Session, images: NDArray[np.uint8], progress: Callable[[int], None] | None = None
-) -> NDArray[np.float32]:
-    """Probabilities float32 `[N, classes]` for uint8 `[N, H, W, C]`.
-
-    `progress` is called with the number of images done since the last call.
-    """
+def scores(session: Session, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities float32 `[N, classes]` for uint8 `[N, H, W, C]`, N at least 1."""
     if len(images) == 0:
-        raise ToolchainError("There are no images to evaluate. Choose a limit of at least 1.")
-    parts = []
-    for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK]
-        parts.append(session.run(chunk))
-        if progress is not None:
-            progress(len(chunk))
-    return np.concatenate(parts)
+        raise ToolchainError("There are no images to evaluate.")
+    return session.run(images)
+
+
+def check_fits(info: ModelInfo, dataset: Dataset) -> None:
+    """A model is only judged on what it was made for.
+
+    Raises:
+        UsageError: the data set has other classes, or images of another shape.
+    """
+    takes = (info.input.height, info.input.width, info.input.channels)
+    if dataset.test_images.shape[1:] != takes or dataset.labels != info.labels:
+        raise UsageError(
+            f"{info.name} was trained on '{info.dataset}' and takes {list(takes)} pixels; "
+            f"'{dataset.name}' has other classes or another shape."
+        )
 
 
 def compare(

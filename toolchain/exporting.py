@@ -5,6 +5,7 @@ No file gets its final name before it has answered, as deployed, like Keras on e
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolchain import evaluation, files, formats, manifest
+from toolchain import evaluation, files, formats, locate, manifest
 from toolchain.artifact import Artifact, Calibration, Comparison, ModelInfo, Precision
 from toolchain.card import card
 from toolchain.errors import ToolchainError, UsageError
@@ -64,16 +65,23 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
     Raises:
         UsageError: no chosen format has a chosen precision.
     """
-    chosen = [name for name in format_names or formats.names() if name != formats.SOURCE]
-    found = tuple(
+    offered = tuple(
         Target(name, precision)
-        for name in chosen
+        for name in formats.names()
+        if name != formats.SOURCE
         for precision in formats.get(name).PRECISIONS
-        if not precisions or precision in precisions
+    )
+    for name in format_names:
+        formats.get(name)  # an unknown one is refused by name
+    found = tuple(
+        target
+        for target in offered
+        if (not format_names or target.format in format_names)
+        and (not precisions or target.precision in precisions)
     )
     if not found:
-        offered = "; ".join(f"{name}: {', '.join(formats.get(name).PRECISIONS)}" for name in chosen)
-        raise UsageError(f"There is no such file to make. What can be made is {offered}.")
+        words = ", ".join(f"{target.format} {target.precision}" for target in offered)
+        raise UsageError(f"There is no such file to make. What can be made is {words}.")
     return found
 
 
@@ -83,7 +91,7 @@ def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
     Raises:
         ToolchainError: there is none, or it was not trained with this toolchain.
     """
-    path = folder / f"{folder.name}.{formats.SOURCE}"
+    path = locate.model_path(folder, formats.SOURCE)
     if not path.is_file():
         raise ToolchainError(
             f"There is no {path}. Train it first, for example with: toolchain train fashion-cnn."
@@ -108,33 +116,52 @@ def export(
 ) -> Iterator[Outcome]:
     """Make the chosen files of the model in `folder`, one after the other, each proved.
 
-    A file that fails is kept as `NAME.rejected`; one that passes replaces its predecessor.
+    A file that fails is kept as `NAME.rejected`; one that passes replaces its predecessor. Files
+    made from an earlier training are renamed to `NAME.outdated`.
 
     Raises:
         ToolchainError: the source is missing, a converter failed, or the folder is not writable.
     """
-    data, info = read_source(folder)
-    _check_dataset(info, dataset)
-    calibration = draw_calibration(dataset, calibration_images, seed)
-    progress("keras: answering all test images, for comparison")
-    session = keras_format.open_session(data, threads=1)
-    reference = Reference(
-        model=keras_format.load(data),
-        info=info,
-        sha256=files.sha256(data),
-        scores=evaluation.scores(session, dataset.test_images),
-    )
-    _publish(
-        folder / f"{folder.name}.{formats.SOURCE}",
-        data,
-        info,
-        evaluation.compare(reference.scores, reference.scores, dataset.test_labels),
-    )
-    for target in chosen:
-        progress(f"{target.format} {target.precision}: converting and proving")
-        yield _export_one(folder, target, reference, dataset, gate, calibration)
-    published = manifest.read(folder) or manifest.Manifest({})
-    files.replace(folder / "card.md", card(folder.name, published).encode())
+    with files.exclusive(folder):
+        data, info = read_source(folder)
+        evaluation.check_fits(info, dataset)
+        if dataset.name != info.dataset:
+            raise UsageError(f"The model was trained on '{info.dataset}', not '{dataset.name}'.")
+        calibration = draw_calibration(dataset, calibration_images, seed)
+        progress("keras: answering all test images, for comparison")
+        reference = Reference(
+            model=keras_format.load(data),
+            info=info,
+            sha256=files.sha256(data),
+            scores=evaluation.scores(
+                keras_format.open_session(data, threads=1), dataset.test_images
+            ),
+        )
+        _enter_source(folder, data, reference, dataset, progress)
+        try:
+            for target in chosen:
+                progress(f"{target.format} {target.precision}: converting and proving")
+                yield _export_one(folder, target, reference, dataset, gate, calibration)
+        finally:
+            published = manifest.read(folder) or manifest.Manifest({})
+            files.replace(folder / "card.md", card(info.name, published).encode())
+
+
+def _enter_source(
+    folder: Path, data: bytes, reference: Reference, dataset: Dataset, progress: Progress
+) -> None:
+    """Vouch for the Keras file, and no longer for what an earlier training left beside it."""
+    path = locate.model_path(folder, formats.SOURCE)
+    manifest.forget(path)
+    known = manifest.read(folder) or manifest.Manifest({})
+    for name, entry in known.files.items():
+        if entry.info.source_sha256 != reference.sha256:
+            manifest.forget(folder / name)
+            with contextlib.suppress(FileNotFoundError):
+                (folder / name).rename(folder / f"{name}.outdated")
+            progress(f"{name} was made from an earlier training: now {name}.outdated")
+    proof = evaluation.compare(reference.scores, reference.scores, dataset.test_labels)
+    manifest.enter(path, manifest.Entry(len(data), reference.sha256, reference.info, proof, None))
 
 
 def draw_calibration(dataset: Dataset, count: int, seed: int) -> Calibration:
@@ -158,15 +185,6 @@ def draw_calibration(dataset: Dataset, count: int, seed: int) -> Calibration:
     indices = order[np.argsort(rank[order], kind="stable")][:count]
     pixels = dataset.train_images[indices].tobytes()
     return Calibration(seed, tuple(int(i) for i in indices), files.sha256(pixels))
-
-
-def _check_dataset(info: ModelInfo, dataset: Dataset) -> None:
-    expected = (info.input.height, info.input.width, info.input.channels)
-    if dataset.test_images.shape[1:] != expected or dataset.labels != info.labels:
-        raise UsageError(
-            f"The model was trained on '{info.dataset}' and takes {list(expected)} pixels; "
-            f"'{dataset.name}' has other classes or another shape. Prove it on '{info.dataset}'."
-        )
 
 
 def _export_one(
@@ -200,7 +218,7 @@ def _export_one(
     failures = gate.failures(comparison)
     if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
         failures += ("the file answers differently once it carries its description",)
-    path = folder / f"{folder.name}.{target.precision}.{target.format}"
+    path = locate.model_path(folder, f"{target.precision}.{target.format}")
     rejected = path.with_name(f"{path.name}.rejected")
     if failures:
         files.replace(rejected, final)
@@ -224,14 +242,13 @@ def advice(outcome: Outcome) -> str:
 
 
 def _publish(
-    path: Path,
-    data: bytes,
-    info: ModelInfo,
-    proof: Comparison,
-    calibration: Calibration | None = None,
+    path: Path, data: bytes, info: ModelInfo, proof: Comparison, calibration: Calibration | None
 ) -> None:
-    """Give a proved file its final name and enter it in the folder's manifest."""
+    """Give a proved file its final name.
+
+    Killed in between, it leaves a file that nobody vouches for, never one that is refused.
+    """
+    manifest.forget(path)
     files.replace(path, data)
     entry = manifest.Entry(len(data), files.sha256(data), info, proof, calibration)
-    known = manifest.read(path.parent) or manifest.Manifest({})
-    manifest.write(path.parent, manifest.Manifest(known.files | {path.name: entry}))
+    manifest.enter(path, entry)

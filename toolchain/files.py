@@ -6,9 +6,12 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from toolchain.errors import ToolchainError
+
+TEMPORARY = ".new."  # what names of unfinished files begin with
 
 
 def sha256(data: bytes) -> str:
@@ -42,7 +45,7 @@ def replace(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -58,6 +61,34 @@ def replace(path: Path, data: bytes) -> None:
         raise ToolchainError(
             f"Cannot write {path}: {_reason(error)}. What was there is untouched."
         ) from error
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Nobody else trains or exports in `folder` meanwhile; what a killed run left is removed.
+
+    Raises:
+        ToolchainError: another process is at work there, or the folder cannot be written.
+    """
+    import fcntl  # here, because only a workstation locks
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ToolchainError(f"Cannot write {folder}: {_reason(error)}.") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ToolchainError(
+                f"Another process is training or exporting in {folder}. Wait until it has ended."
+            ) from error
+        for leftover in folder.glob(f"{TEMPORARY}*"):
+            leftover.unlink()
+        yield
+    finally:
+        os.close(handle)
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -12,9 +12,20 @@ RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
 DEFAULT_FILE = "int8.tflite"
 
 
-def own_folder(model: str, dataset: str, usual_dataset: str) -> Path:
-    """Where a model that the user trains goes: `models/MODEL`, or `models/MODEL-DATASET`."""
-    return OWN / (model if dataset == usual_dataset else f"{model}-{dataset}")
+def model_path(folder: Path, ending: str) -> Path:
+    """The file of a model folder that ends in `ending`, such as `int8.tflite`."""
+    return folder / f"{folder.resolve().name}.{ending}"
+
+
+def own_folder(model: str, dataset: str | None) -> Path:
+    """Where a model goes that the user trains: `models/MODEL`, or `models/MODEL-DATASET` where a
+    data set was named."""
+    return OWN / (model if dataset is None else f"{model}-{dataset}")
+
+
+def trained_folder(name: str) -> Path:
+    """The folder of a model that the user trained; released models cannot be exported again."""
+    return Path(name) if Path(name).is_dir() else OWN / name
 
 
 def model_folder(name: str, suffixes: Sequence[str]) -> Path:
@@ -35,7 +46,7 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
     else:
         raise ToolchainError(f"There is no file or folder {name}.")
     for folder in places:
-        if any(_file(folder, suffix).is_file() for suffix in suffixes):
+        if any(model_path(folder, suffix).is_file() for suffix in suffixes):
             return folder
     released = ", ".join(sorted(path.name for path in RELEASED.glob("*/")))
     raise ToolchainError(
@@ -55,7 +66,7 @@ def model_files(name: str, suffixes: Sequence[str]) -> list[Path]:
     if Path(name).is_file():
         return [Path(name)]
     folder = model_folder(name, suffixes)
-    found = [_file(folder, suffix) for suffix in suffixes]
+    found = [model_path(folder, suffix) for suffix in suffixes]
     return [path for path in found if path.is_file()]
 
 
@@ -66,7 +77,3 @@ def model_file(name: str) -> Path:
         ToolchainError: there is none.
     """
     return model_files(name, [DEFAULT_FILE])[0]
-
-
-def _file(folder: Path, suffix: str) -> Path:
-    return folder / f"{folder.resolve().name}.{suffix}"

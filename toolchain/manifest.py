@@ -66,6 +66,27 @@ def write(folder: Path, manifest: Manifest) -> None:
     files.replace(folder / NAME, as_json({"schema": SCHEMA} | plain(ordered)).encode())
 
 
+def enter(path: Path, entry: Entry) -> None:
+    """Vouch for the published file `path`, and keep vouching for the others of its folder."""
+    known = read(path.parent) or Manifest({})
+    write(path.parent, Manifest(known.files | {path.name: entry}))
+
+
+def forget(path: Path) -> None:
+    """No longer vouch for `path`: it is about to be replaced.
+
+    A manifest that cannot be read vouches for nothing and is removed.
+    """
+    try:
+        known = read(path.parent)
+    except ToolchainError:
+        (path.parent / NAME).unlink()
+        return
+    if known is not None and path.name in known.files:
+        rest = {name: entry for name, entry in known.files.items() if name != path.name}
+        write(path.parent, Manifest(rest))
+
+
 def verify(path: Path, data: bytes) -> bool:
     """Whether the manifest beside `path` vouches for its content `data`.
 

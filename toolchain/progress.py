@@ -34,7 +34,6 @@ class TrainingProgress:
             transient=True,
         )
         self._task = self._bar.add_task("", number=1, total=None)
-        self._number = 1
 
     @contextmanager
     def shown(self) -> Iterator[TrainingProgress]:
@@ -42,17 +41,14 @@ class TrainingProgress:
         with self._bar:
             yield self
 
-    def resumed(self, epochs: int) -> None:
-        say(f"Going on after epoch {epochs} of an interrupted run with the same settings.")
-        self._number = epochs + 1
+    def say(self, message: str) -> None:
+        self._bar.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def batches(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total, number=self._number)
+    def batches(self, epoch: int, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total, number=epoch)
 
     def epoch(self, epoch: Epoch) -> None:
-        self._number = epoch.number + 1
-        self._bar.console.print(
+        self.say(
             f"epoch {epoch.number} of at most {self._epochs}: training {epoch.accuracy:.2%}, "
-            f"{self._watched} {epoch.watched_accuracy:.2%}, {epoch.seconds:.0f} s",
-            highlight=False,
+            f"{self._watched} {epoch.watched_accuracy:.2%}, {epoch.seconds:.0f} s"
         )

@@ -171,7 +171,7 @@ def predictions(image: str, found: Sequence[Prediction]) -> None:
     console().print(f"{image}: {answers}", soft_wrap=True)
 
 
-def bench(dataset: str, threads: int, rows: Sequence[Row]) -> None:
+def bench(dataset: str, rows: Sequence[Row]) -> None:
     """The files side by side, and how they were measured."""
     table = _table(
         f"Accuracy on {dataset}, latency of one image",
@@ -195,6 +195,7 @@ def bench(dataset: str, threads: int, rows: Sequence[Row]) -> None:
     console().print(table)
     console().print(
         f"Accuracy on {rows[0].images} test images. Latency: pixels to probabilities through "
-        f"Python, median of {rows[0].latency.calls} calls, {threads} thread(s), the files taking "
-        "turns in one process on this machine; compare the files, not the machines."
+        f"Python, median of {rows[0].latency.calls} calls, {rows[0].threads} thread(s), the files "
+        "taking turns in one process on this machine; compare the files, not the machines.",
+        soft_wrap=True,
     )

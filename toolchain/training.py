@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from toolchain import architectures, files, formats
+from toolchain import architectures, files, formats, locate, manifest
 from toolchain.artifact import InputContract, ModelInfo, Precision
 from toolchain.errors import UsageError, require
 from toolchain.formats import keras as keras_format
@@ -38,6 +38,7 @@ BATCH = 32
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
 STATE = ".training"
+SUMMARY = "training.json"  # its presence says that a run did what was asked of it
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Plan:
 
     `target_accuracy` (0–1) stops it after the first epoch that reaches it, measured on the
     `monitor` images: `training` or `validation`. `patience` stops it after that many epochs
-    without a lower validation loss and restores the best weights.
+    without a lower validation loss. Unless the target was reached, a run with patience keeps the
+    weights of the epoch with the lowest validation loss.
     """
 
     architecture: str
@@ -116,11 +118,11 @@ class Result:
 class Progress(Protocol):
     """Who is told how far a run is."""
 
-    def resumed(self, epochs: int) -> None:
-        """The run goes on after so many epochs of an interrupted one."""
+    def say(self, message: str) -> None:
+        """Something to know about the run."""
 
-    def batches(self, done: int, total: int) -> None:
-        """So many batches of the current epoch are done."""
+    def batches(self, epoch: int, done: int, total: int) -> None:
+        """So many batches of the epoch are done."""
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
@@ -129,12 +131,19 @@ class Progress(Protocol):
 def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
     """Train `plan.architecture` on `dataset` and write the model into `folder`.
 
-    Ctrl-C ends the run after its last whole epoch, which is kept.
+    Ctrl-C ends the run after its last whole epoch. That is kept, and published too unless the
+    folder holds a finished model already.
 
     Raises:
-        ToolchainError: TensorFlow is missing or the folder cannot be written.
-        KeyboardInterrupt: interrupted before the first epoch was done.
+        ToolchainError: TensorFlow is missing, the folder cannot be written, or another process is
+            at work there.
+        KeyboardInterrupt: interrupted and nothing was published.
     """
+    with files.exclusive(folder):
+        return _train(plan, dataset, folder, progress)
+
+
+def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
     keras = require("keras", "export")
     tf = require("tensorflow", "export")
     keras.utils.set_random_seed(plan.seed)
@@ -142,21 +151,20 @@ def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Res
         tf.config.experimental.enable_op_determinism()
     model = _compiled(plan, dataset)
     state = _State(folder / STATE, plan)
-    history = state.resume(model)
-    if history.epochs:
-        progress.resumed(len(history.epochs))
+    history = state.resume(model, progress)
     trained, watched = split(plan, dataset)
-    keeper = _keeper(state, plan, history, progress)
     stopped = plan.stop(history) if history.epochs else None
     try:
         if stopped is None:
-            _fit(model, plan, trained, watched, keeper)
-            stopped = keeper.stopped
+            _fit(model, plan, trained, watched, _keeper(state, plan, history, progress))
+            history = state.history()
+            stopped = plan.stop(history)
     except KeyboardInterrupt:
-        if not keeper.history.epochs:
+        # it may have come while an epoch was being kept: what counts is what is on disk
+        history = state.history()
+        if not history.epochs or (folder / SUMMARY).exists():
             raise
-        stopped = "interrupted"
-    return _publish(model, plan, dataset, folder, state, keeper.history, stopped)
+    return _publish(model, plan, dataset, folder, state, history, stopped or "interrupted")
 
 
 def _compiled(plan: Plan, dataset: Dataset) -> Any:
@@ -213,18 +221,27 @@ class _State:
         self._plan = as_json(plan).encode()
         self._empty = History(plan.watched)
 
-    def resume(self, model: Any) -> History:
+    def resume(self, model: Any, progress: Progress) -> History:
         """Bring `model` to the end of the last epoch of an earlier run with the same plan."""
-        history = self._history()
-        if not history.epochs:
-            self.remove()
-            files.replace(self._folder / "plan.json", self._plan)
-            return self._empty
-        self.load(model, len(history.epochs))
-        return history
+        try:
+            history = self.history()
+            if history.epochs:
+                self.load(model, len(history.epochs))
+                progress.say(
+                    f"Going on after epoch {len(history.epochs)} of an interrupted run with the "
+                    "same settings."
+                )
+                return history
+        except Exception as error:  # h5py and Keras raise whatever a damaged file brings about
+            progress.say(f"The interrupted run in {self._folder} is damaged ({error}).")
+        if self._folder.exists():
+            progress.say("An interrupted run cannot be gone on with and is dropped; starting anew.")
+        self.remove()
+        files.replace(self._folder / "plan.json", self._plan)
+        return self._empty
 
-    def _history(self) -> History:
-        """The epochs of an earlier run with the same plan, as far as their weights are here."""
+    def history(self) -> History:
+        """The epochs of a run with this plan, as far as their weights are here."""
         plan, table = self._folder / "plan.json", self._folder / "training.csv"
         if not (plan.is_file() and table.is_file() and plan.read_bytes() == self._plan):
             return self._empty
@@ -263,14 +280,13 @@ def _keeper(state: _State, plan: Plan, history: History, progress: Progress) -> 
         def __init__(self) -> None:
             super().__init__()
             self.history = history
-            self.stopped = "interrupted"
             self._started = 0.0
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self._started = monotonic()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            progress.batches(batch + 1, self.params["steps"])
+            progress.batches(len(self.history.epochs) + 1, batch + 1, self.params["steps"])
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
             done = Epoch(
@@ -284,10 +300,7 @@ def _keeper(state: _State, plan: Plan, history: History, progress: Progress) -> 
             self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
             state.save(self.model, self.history)
             progress.epoch(done)
-            reason = plan.stop(self.history)
-            if reason is not None:
-                self.stopped = reason
-                self.model.stop_training = True
+            self.model.stop_training = plan.stop(self.history) is not None
 
     return Keeper()
 
@@ -301,12 +314,12 @@ def _publish(
     history: History,
     stopped: str,
 ) -> Result:
-    best = plan.patience is not None
+    best = plan.patience is not None and stopped != "target"
     epoch = history.best.number if best else history.epochs[-1].number
     state.load(model, epoch)
     _, accuracy = model.evaluate(dataset.test_images, dataset.test_labels, 1000, verbose=0)
     info = ModelInfo(
-        name=folder.name,
+        name=folder.resolve().name,
         architecture=plan.architecture,
         dataset=plan.dataset,
         labels=dataset.labels,
@@ -316,15 +329,16 @@ def _publish(
         test_images=len(dataset.test_labels),
         versions=versions(keras_format.PACKAGES),
     )
-    path = folder / f"{folder.name}.{formats.SOURCE}"
+    path = locate.model_path(folder, formats.SOURCE)
     result = Result(path, plan, history, stopped, epoch, info.accuracy or 0.0)
-    (folder / "training.json").unlink(missing_ok=True)
+    (folder / SUMMARY).unlink(missing_ok=True)
+    manifest.forget(path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(path, keras_format.embed(data, info))
     files.replace(folder / "training.csv", history.to_csv().encode())
     files.replace(folder / "training.png", history.to_png(f"{plan.architecture} · {plan.dataset}"))
     if result.reached:
-        files.replace(folder / "training.json", summary(result).encode())
+        files.replace(folder / SUMMARY, summary(result).encode())
     if stopped != "interrupted":
         state.remove()
     return result

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain import evaluation
-from toolchain.artifact import ModelInfo
 from toolchain.benchmark.latency import Latency, measure
-from toolchain.errors import UsageError
 from toolchain.runtime import Classifier
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ class Row:
 
     file: str
     engine: str
+    threads: int
     size: int
     accuracy: float
     interval: tuple[float, float]
@@ -38,15 +37,16 @@ def compare_files(paths: Sequence[Path], dataset: Dataset, threads: int) -> list
         UsageError: a file was made for other classes or another shape.
     """
     classifiers = [Classifier.load(path, threads) for path in paths]
-    for path, classifier in zip(paths, classifiers, strict=True):
-        _check(path, classifier.info, dataset)
+    for classifier in classifiers:
+        evaluation.check_fits(classifier.info, dataset)
     rights = [_right(classifier, dataset) for classifier in classifiers]
     latencies = measure([classifier.session for classifier in classifiers], dataset.test_images)
     images = len(dataset.test_labels)
     return [
         Row(
-            file=path.name,
+            file=str(path),
             engine=classifier.engine,
+            threads=classifier.threads,
             size=path.stat().st_size,
             accuracy=right / images,
             interval=evaluation.wilson_interval(right, images),
@@ -62,12 +62,3 @@ def compare_files(paths: Sequence[Path], dataset: Dataset, threads: int) -> list
 def _right(classifier: Classifier, dataset: Dataset) -> int:
     answers = evaluation.scores(classifier.session, dataset.test_images)
     return int((answers.argmax(1) == dataset.test_labels).sum())
-
-
-def _check(path: Path, info: ModelInfo, dataset: Dataset) -> None:
-    takes = (info.input.height, info.input.width, info.input.channels)
-    if dataset.test_images.shape[1:] != takes or dataset.labels != info.labels:
-        raise UsageError(
-            f"{path.name} was trained on '{info.dataset}' and takes {list(takes)} pixels; "
-            f"'{dataset.name}' has other classes or another shape."
-        )

@@ -91,8 +91,8 @@ def summarize(data: bytes) -> GraphSummary:
     return GraphSummary(
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
         parameters=model.count_params(),
-        activation_bytes=sum(4 * _elements(layer.output.shape) for layer in layers),
-        min_runtime=f"keras {version('keras')}",
+        activation_bytes=sum(4 * _elements(_output_shape(layer)) for layer in layers),
+        min_runtime="",  # Keras does not say
     )
 
 
@@ -106,7 +106,7 @@ class KerasSession:
     def __init__(self, model: Any, threads: int) -> None:
         tf = require("tensorflow", "export")
         # TensorFlow fixes its threads when it starts; later wishes cannot be granted.
-        self.engine = f"keras {version('keras')} on tensorflow {tf.__version__}"
+        self.engine = f"keras {version('keras')} on tensorflow {tf.__version__}, all processors"
         self._shape, self._classes = tuple(model.input_shape[1:]), model.output_shape[1]
         signature = [tf.TensorSpec((None, *self._shape), tf.uint8)]
         self._function = tf.function(
@@ -123,17 +123,25 @@ class KerasSession:
 
 def _macs(layer: Any) -> int:
     """Multiply-accumulates of one layer: each kernel value once per position it is applied to."""
-    positions = _elements(layer.output.shape[1:-1])
+    positions = _elements(_output_shape(layer)[1:-1])
     kernels = [weight for weight in layer.weights if len(weight.shape) in (2, 4)]
     return sum(
         _elements(kernel.shape) * (positions if len(kernel.shape) == 4 else 1) for kernel in kernels
     )
 
 
+def _output_shape(layer: Any) -> Any:
+    """The shape of what a layer gives; one zero where that is not one tensor."""
+    try:
+        return layer.output.shape
+    except AttributeError:
+        return (0, 0, 0)
+
+
 def _elements(shape: Any) -> int:
     product = 1
     for size in shape:
-        product *= size or 1
+        product *= 1 if size is None else size  # None is the batch
     return product
 
 

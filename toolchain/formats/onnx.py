@@ -21,7 +21,8 @@ PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
 OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
 INFO_KEY = "toolchain"
 INPUT, OUTPUT = "image", "probabilities"
-RUNTIME_OF_IR = {7: "1.6", 8: "1.10", 9: "1.15", 10: "1.18"}  # onnxruntime.ai, "Compatibility"
+# the first onnxruntime for each operator set (onnxruntime.ai, "Compatibility")
+RUNTIMES = {15: "1.10", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18"}
 
 
 def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
@@ -138,8 +139,14 @@ def summarize(data: bytes) -> GraphSummary:
         operators=operators,
         parameters=sum(math.prod(constants[name].dims) for name in used),
         activation_bytes=sum(_bytes(value.type.tensor_type) for value in activations),
-        min_runtime=f"onnxruntime {RUNTIME_OF_IR.get(model.ir_version, 'unknown')}",
+        min_runtime=_min_runtime(model),
     )
+
+
+def _min_runtime(model: Any) -> str:
+    opsets = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    runtime = RUNTIMES.get(max(opsets, default=0))
+    return f"onnxruntime {runtime}" if runtime else ""
 
 
 def _weights_behind(nodes: Any, constants: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats._contract import check_contract, check_images
 
 PRECISIONS = (Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC, Precision.INT8)
-PACKAGES = ("keras", "tensorflow")
+PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "flatbuffers")
 ENGINES = ("ai-edge-litert", "tflite-runtime")  # in the order in which they are looked for
 BATCH = 1  # a free batch would leave SHAPE, STRIDED_SLICE and PACK in the graph
 
@@ -91,7 +91,12 @@ def summarize(data: bytes) -> GraphSummary:
     used = {index for step in steps for index in step["inputs"] if index >= 0}
     given = {tensor["index"] for tensor in interpreter.get_input_details()}
     constants = used - computed - given
-    runtime = metadata.read_entries(data).get(metadata.RUNTIME_ENTRY, b"").rstrip(b"\0").decode()
+    runtime = (
+        metadata.read_entries(data)
+        .get(metadata.RUNTIME_ENTRY, b"")
+        .rstrip(b"\0")
+        .decode("ascii", "replace")
+    )
     return GraphSummary(
         operators=tuple(Operator(step["op_name"], _macs(step, tensors)) for step in steps),
         parameters=sum(_elements(tensors[i]) for i in constants if _is_parameter(tensors[i])),

@@ -20,13 +20,14 @@ SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add
 class Classifier:
     """A loaded model. It can be used by several threads; they take turns.
 
-    `info` is what the file says of itself, `engine` the runtime that answers, and `verified`
-    whether a manifest beside the file vouches for its content. `session` is the bare runtime:
-    no lock, no checks of its answers.
+    `info` is what the file says of itself, `engine` the runtime that answers, `threads` how many
+    it was given, and `verified` whether a manifest beside the file vouches for its content.
+    `session` is the bare runtime: no lock, no checks of its answers.
     """
 
-    def __init__(self, session: Session, info: ModelInfo, verified: bool) -> None:
+    def __init__(self, session: Session, info: ModelInfo, threads: int, verified: bool) -> None:
         self.info = info
+        self.threads = threads
         self.engine = session.engine
         self.verified = verified
         self.session = session
@@ -54,7 +55,7 @@ class Classifier:
                 "Expected a file made with `toolchain export` or `toolchain train`."
             )
         threads = max(1, min(threads, os.cpu_count() or 1))
-        return cls(reader.open_session(data, threads), info, verified)
+        return cls(reader.open_session(data, threads), info, threads, verified)
 
     def classify(
         self, image: images.AnyImage, top: int = 1, invert: bool = False
