@@ -107,3 +107,13 @@ def test_a_failing_pass_is_named() -> None:
 
     with pytest.raises(ToolchainError, match=r"never_works.*free_batch.*no such luck"):
         passes.apply(small_network(), passes.free_batch, never_works)
+
+
+def test_what_no_operator_reads_is_dropped() -> None:
+    model = small_network()
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(3, np.float32), "unread"))
+    passes.apply(model)
+    assert [imported.domain for imported in model.opset_import] == [""]
+    assert "unread" not in [tensor.name for tensor in model.graph.initializer]
+    answer(model, IMAGE)

@@ -22,7 +22,7 @@ TRANSPARENT = ("Reshape", "Transpose")
 
 
 def apply(model: Any, *passes: Callable[[Any], bool]) -> None:
-    """Run the passes in order, and drop the constants and shapes that they leave behind.
+    """Run the passes in order, and drop the constants, imports and shapes that they leave behind.
 
     Raises:
         ToolchainError: a pass failed; it is named.
@@ -38,6 +38,9 @@ def apply(model: Any, *passes: Callable[[Any], bool]) -> None:
     read = {name for node in model.graph.node for name in node.input}
     for constant in [each for each in model.graph.initializer if each.name not in read]:
         model.graph.initializer.remove(constant)
+    used = {node.domain for node in model.graph.node} | {""}
+    for imported in [each for each in model.opset_import if each.domain not in used]:
+        model.opset_import.remove(imported)
     del model.graph.value_info[:]  # shapes of the graph as it was
 
 
