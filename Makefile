@@ -12,7 +12,7 @@ OLD_READY := .venv-tflite-runtime/ready
 NAME := $(MODEL)$(addprefix -,$(DATASET))
 OUT  := models/$(NAME)
 
-.PHONY: help setup export bench test lint release lock clean
+.PHONY: help setup export bench test lint release lock clean deleted
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,12 +42,16 @@ clean: ## remove environments and caches; models and data stay
 $(OUT)/training.json: | $(READY)
 	$(BIN)/toolchain train $(MODEL) $(addprefix --dataset ,$(DATASET)) --out $(OUT)
 
-$(OUT)/.exported: $(OUT)/training.json
+$(OUT)/.exported: $(OUT)/training.json $(if $(wildcard $(OUT)/$(NAME).int8.tflite),,deleted)
 	$(BIN)/toolchain export $(OUT)
 	@touch $@
 
+deleted:
+
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11 to 3.13; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .

@@ -96,6 +96,7 @@ def test_what_is_missing_is_said_with_what_to_do(arguments: list[str], words: st
 
 
 def test_data_lists_every_data_set() -> None:
+    assert {each["name"] for each in json.loads(run("data", "--json").stdout)} >= {"digits"}
     printed = run("data").stdout
     assert all(name in printed for name in ("digits", "fashion-mnist", "mnist", "embedded"))
 
@@ -139,6 +140,38 @@ def test_info(exported: Path, suffix: str) -> None:
     record = json.loads(run("info", path, "--json").stdout)
     assert record["info"]["labels"] == list("0123456789")
     assert record["size"] == path.stat().st_size
+
+
+def test_info_of_a_changed_file_is_refused(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / exported.name))
+    path = folder / f"{exported.name}.int8.tflite"
+    data = bytearray(path.read_bytes())
+    data[-2000] ^= 1
+    path.write_bytes(data)
+    assert "not the file that was proved" in run("info", path, code=1).stderr
+
+
+def test_samples_are_what_their_names_say(exported: Path, tmp_path: Path) -> None:
+    run("data", "sample", "digits", "--out", tmp_path / "samples")
+    done = run("classify", exported, tmp_path / "samples")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 10
+    right = [Path(line.split(": ")[0]).stem == line.split(": ")[1].split()[0] for line in lines]
+    assert sum(right) >= 9
+
+
+@pytest.mark.parametrize("columns", [70, 80, 120])
+def test_on_a_terminal_no_name_and_no_verdict_is_cut(exported: Path, columns: int) -> None:
+    command = (
+        f"stty cols {columns}; {sys.executable} -m toolchain bench {exported} --precision int8"
+    )
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"{exported.name}.int8.tflite " in done.stdout
+    assert f"{exported.name}.int8.onnx " in done.stdout
+    assert "…" not in done.stdout
 
 
 def test_classify(exported: Path, picture: Path, digits: Dataset) -> None:

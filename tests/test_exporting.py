@@ -195,6 +195,36 @@ def test_the_folder_may_be_the_current_one(
     assert (folder / outcome.artifact.path.name).exists()
 
 
+def test_a_renamed_folder_keeps_the_names_of_its_files(folder: Path, digits: Dataset) -> None:
+    moved = folder.rename(folder.with_name("moved"))
+    assert export(moved, digits, evaluation.Gate()).artifact.path.parent == moved
+    assert {path.name.split(".")[0] for path in moved.glob("*.*")} >= {folder.name}
+    assert not list(moved.glob("moved.*"))
+
+
+def test_an_unfinished_training_is_said(folder: Path, digits: Dataset) -> None:
+    said: list[str] = []
+    (folder / "training.json").write_text("{}")
+    for expected in (False, True):
+        said.clear()
+        list(exporting.export(folder, INT8, digits, evaluation.Gate(), 100, 0, said.append))
+        assert any("interrupted or missed its target" in words for words in said) == expected
+        (folder / "training.json").unlink(missing_ok=True)
+
+
+def test_advice_names_chance_and_the_file_that_stays(folder: Path, digits: Dataset) -> None:
+    outcome = export(folder, digits, IMPOSSIBLE)
+    assert "is still there" not in exporting.advice(outcome)
+    export(folder, digits, evaluation.Gate())
+    assert "proved earlier, is still there" in exporting.advice(outcome)
+    worse = dataclasses.replace(
+        outcome.comparison, only_keras_right=3, only_file_right=1, p_value=0.625
+    )
+    assert "may be chance (McNemar p = 0.62)" in exporting.advice(
+        dataclasses.replace(outcome, comparison=worse)
+    )
+
+
 def test_a_file_that_was_never_good_gets_no_final_name(folder: Path, digits: Dataset) -> None:
     outcome = export(folder, digits, IMPOSSIBLE)
     assert not outcome.artifact.path.exists()

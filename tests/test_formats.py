@@ -90,6 +90,19 @@ def test_one_image_or_many_give_the_same(file: Path, digits: Dataset) -> None:
     assert session.run(digits.test_images[:0]).shape == (0, 10)
 
 
+def test_every_engine_gives_the_same_and_computes_again(file: Path, digits: Dataset) -> None:
+    maker, data = formats.of(file), file.read_bytes()
+    expected = maker.open_session(data, threads=1).run(digits.test_images[:5])
+    for engine in maker.engines():
+        session = maker.open_session(data, 1, engine)
+        session.invoke()  # before any image
+        assert np.allclose(session.run(digits.test_images[:5]), expected, atol=1e-5)
+        session.invoke()
+        assert np.allclose(session.run(digits.test_images[:5]), expected, atol=1e-5)
+    with pytest.raises(UsageError, match=maker.engines()[0]):
+        maker.open_session(data, 1, "steam")
+
+
 @pytest.mark.parametrize(
     "images",
     [

@@ -80,7 +80,9 @@ def test_an_unknown_name_is_answered_with_the_released_ones(released: Path) -> N
         model_file("cnn")
     message = str(refusal.value)
     assert "README" not in message
-    assert f"looked in {Path('models/cnn')} and {released / 'cnn'}" in message
+    assert f"looked in models/cnn and models/released/cnn and {released / 'cnn'}" in message
+    with pytest.raises(ToolchainError, match=r"Did you mean fashion-cnn\?"):
+        model_file("fashion-cn")
     assert "toolchain train fashion-cnn && toolchain export fashion-cnn" in message
 
 
@@ -135,10 +137,25 @@ def test_a_path_is_not_taken_for_a_name(released: Path) -> None:
             model_files(name, SUFFIXES)
 
 
-def test_a_folder_of_another_name_does_not_hold_the_model(released: Path) -> None:
-    make(Path("cnn"), *SUFFIXES).rename("renamed")
+def test_a_renamed_folder_still_holds_its_model(released: Path) -> None:
+    folder = make(Path("cnn"), *SUFFIXES).rename("renamed")
+    (folder / ".new.int8.tflite").write_bytes(b"")  # half-written by somebody else
+    assert model_file("renamed") == folder / "cnn.int8.tflite"
+    assert len(model_files("renamed", SUFFIXES)) == len(SUFFIXES)
+
+
+def test_of_two_strangers_none_is_taken(released: Path) -> None:
+    folder = make(Path("cnn"), "int8.tflite").rename("renamed")
+    (folder / "other.int8.tflite").write_bytes(b"")
     with pytest.raises(ToolchainError, match=r"no model 'renamed' with a file ….int8\.tflite;"):
         model_file("renamed")
+    (folder / "renamed.int8.tflite").write_bytes(b"")
+    assert model_file("renamed") == folder / "renamed.int8.tflite"
+
+
+def test_a_file_that_is_missing_is_no_name_of_a_model(released: Path) -> None:
+    with pytest.raises(ToolchainError, match=r"There is no file or folder nothing\.tflite"):
+        model_file("nothing.tflite")
 
 
 # several files
@@ -155,7 +172,7 @@ def test_files_come_in_the_order_asked_for_and_only_those_that_are_there(release
 def test_no_file_of_the_kinds_asked_for_is_an_error(released: Path) -> None:
     make(Path("models/cnn"), "keras")
     for name in ("cnn", "models/cnn", "unknown"):
-        with pytest.raises(ToolchainError, match=r"….float32\.onnx or ….float32\.tflite or ….int8"):
+        with pytest.raises(ToolchainError, match=r"with any of its files"):
             model_files(name, SUFFIXES)
 
 

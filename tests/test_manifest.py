@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.test_artifact import OPTIONAL as OPTIONAL_INFO
 from toolchain import files, manifest
 from toolchain.artifact import Calibration, Comparison, InputContract, ModelInfo, Precision
 from toolchain.errors import ToolchainError
@@ -49,14 +50,6 @@ def text_of(published: Manifest) -> str:
 TEXT = text_of(GOOD)
 RECORD = json.loads(TEXT)
 RECORD_INT8 = RECORD["files"]["m.int8.tflite"]
-OPTIONAL_INFO: dict[str, Any] = {
-    "accuracy": None,
-    "test_images": 0,
-    "source_sha256": "",
-    "calibration_sha256": "",
-    "min_runtime": "",
-    "versions": {},
-}
 
 
 def changed(entry: dict[str, Any]) -> str:

@@ -11,7 +11,14 @@ import typer
 from toolchain import __version__, architectures, formats, locate
 from toolchain.artifact import Precision
 from toolchain.chatter import make_streams_safe, silence
-from toolchain.errors import ProofFailedError, TargetNotReachedError, ToolchainError, UsageError
+from toolchain.errors import (
+    ProofFailedError,
+    TargetNotReachedError,
+    ToolchainError,
+    UsageError,
+    about,
+    require,
+)
 from toolchain.records import as_json
 
 app = typer.Typer(
@@ -36,7 +43,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at r
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
 Formats = Annotated[
     list[str] | None,
-    typer.Option("--format", help=f"Only this one of: {', '.join(formats.names())}."),
+    typer.Option("--format", help="Only this one: tflite or onnx."),
 ]
 Precisions = Annotated[list[Precision] | None, typer.Option("--precision", help="Only this one.")]
 
@@ -54,14 +61,18 @@ def root(
 
 
 @data_app.callback(invoke_without_command=True)
-def data(context: typer.Context, data_dir: DataDir = None) -> None:
+def data(context: typer.Context, data_dir: DataDir = None, json: Json = False) -> None:
     """List the data sets: where each would come from, and whether it is here."""
     context.obj = data_dir
     if context.invoked_subcommand is not None:
         return
     from toolchain import datasets, report
 
-    report.data([datasets.status(name, data_dir) for name in datasets.names()])
+    found = [datasets.status(name, data_dir) for name in datasets.names()]
+    if json:
+        typer.echo(as_json(found), nl=False)
+    else:
+        report.data(found)
 
 
 @data_app.command()
@@ -74,6 +85,21 @@ def fetch(
     from toolchain import datasets, report
 
     report.data([datasets.fetch(name, data_dir or context.obj)])
+
+
+@data_app.command()
+def sample(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which data set.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("samples"),
+    data_dir: DataDir = None,
+) -> None:
+    """Write one test image of each class as PNG, to try `toolchain classify` on."""
+    from toolchain import datasets
+    from toolchain.progress import say
+
+    written = datasets.write_samples(datasets.load(name, data_dir or context.obj), out)
+    say(f"Wrote {len(written)} images to {out}.")
 
 
 @app.command()
@@ -127,13 +153,10 @@ def train(
         deterministic=deterministic,
     )
     folder = out or locate.own_folder(model, dataset)
+    require("keras", "export")  # before a download that would be for nothing
     found = datasets.load(plan.dataset, data_dir)
-    try:
-        with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
-            result = training.train(plan, found, folder, progress)
-    except KeyboardInterrupt:
-        say("Interrupted. The same command goes on after the last whole epoch.")
-        raise
+    with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
+        result = training.train(plan, found, folder, progress)
     if json:
         typer.echo(training.summary(result), nl=False)
         if result.stopped == "target":
@@ -141,13 +164,14 @@ def train(
     else:
         report.training(result)
     if result.stopped == "interrupted":
-        say("Interrupted. The same command goes on after the last whole epoch.")
         raise KeyboardInterrupt
     if not result.reached:
+        few = len(result.history.epochs) < architecture.epochs
         raise TargetNotReachedError(
             f"{len(result.history.epochs)} epochs passed without reaching "
-            f"{100 * (plan.target_accuracy or 0):g} % on the {plan.monitor} images: the layers "
-            f"need a redesign. The model and its history are kept in {folder}."
+            f"{100 * (plan.target_accuracy or 0):g} % on the {plan.monitor} images: "
+            f"{'allow more of them, or ' if few else ''}the layers need a redesign. "
+            f"The model and its history are kept in {folder}."
         )
 
 
@@ -211,11 +235,13 @@ def info(
     """Print what a model file is and what its graph holds."""
     if not verbose:
         silence()
-    from toolchain import files, report
+    from toolchain import files, manifest, report
 
     path = _model_file(model)
     data = files.read_bytes(path)
-    described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
+    manifest.verify(path, data)
+    with about(path):
+        described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
     if json:
         record = {"file": path.name, "size": len(data), "info": described, "graph": summary}
         typer.echo(as_json(record), nl=False)
@@ -250,7 +276,7 @@ def classify(
     for answer in classify_paths(classifier, image, top, invert):
         answers.append(answer)
         if answer.error:
-            say(f"{answer.image}: {answer.error}")
+            say(answer.error if answer.image in answer.error else f"{answer.image}: {answer.error}")
         elif not json:
             report.predictions(answer.image, answer.predictions)
     if json:

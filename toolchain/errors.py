@@ -17,9 +17,11 @@ code  meaning
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 
@@ -45,6 +47,17 @@ class ProofFailedError(ToolchainError):
     """An exported file does not answer as the Keras model does."""
 
     exit_code = 4
+
+
+@contextlib.contextmanager
+def about(subject: object) -> Iterator[None]:
+    """Errors raised inside begin with what they are about, unless they name it already."""
+    try:
+        yield
+    except ToolchainError as error:
+        if str(subject) in str(error):
+            raise
+        raise type(error)(f"{subject}: {error}") from error
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+CHANCE = 0.05  # a p-value above it is no evidence of a difference
+
 
 @dataclass(frozen=True)
 class Target:
@@ -53,6 +55,7 @@ class Outcome:
 class Reference:
     """The Keras model that all files are converted from and compared with."""
 
+    path: Path
     model: Any
     info: ModelInfo
     sha256: str
@@ -71,8 +74,6 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
         if name != formats.SOURCE
         for precision in formats.get(name).PRECISIONS
     )
-    for name in format_names:
-        formats.get(name)  # an unknown one is refused by name
     found = tuple(
         target
         for target in offered
@@ -91,11 +92,7 @@ def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
     Raises:
         ToolchainError: there is none, or it was not trained with this toolchain.
     """
-    path = locate.model_path(folder, formats.SOURCE)
-    if not path.is_file():
-        raise ToolchainError(
-            f"There is no {path}. Train it first, for example with: toolchain train fashion-cnn."
-        )
+    path = _source(folder)
     data = files.read_bytes(path)
     info = keras_format.read_info(data)
     if info is None:
@@ -103,6 +100,16 @@ def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
             f"{path} does not say what it is. Expected a file that `toolchain train` wrote."
         )
     return data, info
+
+
+def _source(folder: Path) -> Path:
+    path = locate.find(folder, formats.SOURCE)
+    if path is None:
+        raise ToolchainError(
+            f"There is no {locate.model_path(folder, formats.SOURCE)}. "
+            "Train it first, for example with: toolchain train fashion-cnn."
+        )
+    return path
 
 
 def export(
@@ -130,6 +137,7 @@ def export(
         calibration = draw_calibration(dataset, calibration_images, seed)
         progress("keras: answering all test images, for comparison")
         reference = Reference(
+            path=_source(folder),
             model=keras_format.load(data),
             info=info,
             sha256=files.sha256(data),
@@ -137,11 +145,13 @@ def export(
                 keras_format.open_session(data, threads=1), dataset.test_images
             ),
         )
+        if not (folder / manifest.TRAINED).exists():
+            progress("note: this training was interrupted or missed its target")
         _enter_source(folder, data, reference, dataset, progress)
         try:
             for target in chosen:
                 progress(f"{target.format} {target.precision}: converting and proving")
-                yield _export_one(folder, target, reference, dataset, gate, calibration)
+                yield _export_one(target, reference, dataset, gate, calibration)
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
             files.replace(folder / "card.md", card(info.name, published).encode())
@@ -151,7 +161,7 @@ def _enter_source(
     folder: Path, data: bytes, reference: Reference, dataset: Dataset, progress: Progress
 ) -> None:
     """Vouch for the Keras file, and no longer for what an earlier training left beside it."""
-    path = locate.model_path(folder, formats.SOURCE)
+    path = reference.path
     manifest.forget(path)
     known = manifest.read(folder) or manifest.Manifest({})
     for name, entry in known.files.items():
@@ -188,7 +198,6 @@ def draw_calibration(dataset: Dataset, count: int, seed: int) -> Calibration:
 
 
 def _export_one(
-    folder: Path,
     target: Target,
     reference: Reference,
     dataset: Dataset,
@@ -218,7 +227,7 @@ def _export_one(
     failures = gate.failures(comparison)
     if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
         failures += ("the file answers differently once it carries its description",)
-    path = locate.model_path(folder, f"{target.precision}.{target.format}")
+    path = reference.path.with_suffix(f".{target.precision}.{target.format}")
     rejected = path.with_name(f"{path.name}.rejected")
     if failures:
         files.replace(rejected, final)
@@ -231,14 +240,23 @@ def _export_one(
 
 def advice(outcome: Outcome) -> str:
     """Why a file was rejected and what to try."""
+    path, comparison = outcome.artifact.path, outcome.comparison
     tries = "more --calibration-images, or another precision"
     if outcome.artifact.info.precision is not Precision.INT8:
         tries = "another precision, and please report it: only int8 is expected to lose anything"
-    return (
-        f"{outcome.artifact.path.name} was rejected and is kept as "
-        f"{outcome.artifact.path.name}.rejected: {'; '.join(outcome.failures)}. Try {tries}; "
-        "--max-drop and --min-agreement set what is allowed."
-    )
+    words = [
+        f"{path.name} was rejected and is kept as {path.name}.rejected: "
+        f"{'; '.join(outcome.failures)}.",
+        f"Try {tries}; --max-drop and --min-agreement set what is allowed.",
+    ]
+    if comparison.change < 0 and comparison.p_value > CHANCE:
+        words.append(
+            f"On {comparison.images} images so small a loss may be chance "
+            f"(McNemar p = {comparison.p_value:.2g})."
+        )
+    if path.exists():
+        words.append(f"{path.name}, proved earlier, is still there.")
+    return " ".join(words)
 
 
 def _publish(

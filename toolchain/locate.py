@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolchain import formats
 from toolchain.errors import ToolchainError
 
 OWN = Path("models")  # what the user trains and exports, below the current folder
@@ -17,6 +19,18 @@ def model_path(folder: Path, ending: str) -> Path:
     return folder / f"{folder.resolve().name}.{ending}"
 
 
+def find(folder: Path, ending: str) -> Path | None:
+    """The file of a model folder that ends in `ending`, such as `int8.tflite`, if it is there.
+
+    It bears the folder's name; in a folder that was renamed it is the only one with that ending.
+    """
+    named = model_path(folder, ending)
+    if named.is_file():
+        return named
+    others = [path for path in folder.glob(f"*.{ending}") if not path.name.startswith(".")]
+    return others[0] if len(others) == 1 else None
+
+
 def own_folder(model: str, dataset: str | None) -> Path:
     """Where a model goes that the user trains: `models/MODEL`, or `models/MODEL-DATASET` where a
     data set was named."""
@@ -25,7 +39,9 @@ def own_folder(model: str, dataset: str | None) -> Path:
 
 def trained_folder(name: str) -> Path:
     """The folder of a model that the user trained; released models cannot be exported again."""
-    return Path(name) if Path(name).is_dir() else OWN / name
+    if Path(name).is_dir():
+        return Path(name)
+    return Path(name).parent if Path(name).is_file() else OWN / name
 
 
 def model_folder(name: str, suffixes: Sequence[str]) -> Path:
@@ -41,20 +57,26 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
         raise ToolchainError(f"There is no model {name!r}: no file has such a name.")
     if Path(name).is_dir():
         places = [Path(name)]
-    elif Path(name).name == name:
-        places = [OWN / name, RELEASED / name]
+    elif Path(name).name == name and Path(name).suffix[1:] not in formats.names():
+        places = [OWN / name, OWN / RELEASED.name / name, RELEASED / name]
     else:
         raise ToolchainError(f"There is no file or folder {name}.")
     for folder in places:
-        if any(model_path(folder, suffix).is_file() for suffix in suffixes):
+        if any(find(folder, suffix) for suffix in suffixes):
             return folder
-    released = ", ".join(sorted(path.name for path in RELEASED.glob("*/")))
+    released = sorted(path.name for path in RELEASED.glob("*/"))
+    meant = difflib.get_close_matches(name, released, 1)
     raise ToolchainError(
-        f"There is no model '{name}' with a file {' or '.join(f'….{each}' for each in suffixes)}; "
-        f"looked in {' and '.join(str(place) for place in places)}. Expected a model file, a model "
-        f"folder, or one of the released models: {released or 'none here'}. "
+        f"There is no model '{name}' with {_wanted(suffixes)}; "
+        f"looked in {' and '.join(str(place) for place in dict.fromkeys(places))}. "
+        f"{f'Did you mean {meant[0]}? ' if meant else ''}Expected a model file, a model folder, "
+        f"or one of the released models: {', '.join(released) or 'none here'}. "
         "Train and export one with: toolchain train fashion-cnn && toolchain export fashion-cnn"
     )
+
+
+def _wanted(suffixes: Sequence[str]) -> str:
+    return f"a file ….{suffixes[0]}" if len(suffixes) == 1 else "any of its files"
 
 
 def model_files(name: str, suffixes: Sequence[str]) -> list[Path]:
@@ -66,8 +88,7 @@ def model_files(name: str, suffixes: Sequence[str]) -> list[Path]:
     if Path(name).is_file():
         return [Path(name)]
     folder = model_folder(name, suffixes)
-    found = [model_path(folder, suffix) for suffix in suffixes]
-    return [path for path in found if path.is_file()]
+    return [path for suffix in suffixes if (path := find(folder, suffix))]
 
 
 def model_file(name: str) -> Path:

@@ -15,6 +15,7 @@ from toolchain.errors import ToolchainError
 from toolchain.records import as_json, plain, read_versioned
 
 NAME = "manifest.json"
+TRAINED = "training.json"  # beside it where the model's training did what was asked of it
 SCHEMA = 1
 LIMIT = 2**24  # bytes; a longer manifest is not one of ours
 
@@ -85,6 +86,12 @@ def forget(path: Path) -> None:
     if known is not None and path.name in known.files:
         rest = {name: entry for name, entry in known.files.items() if name != path.name}
         write(path.parent, Manifest(rest))
+
+
+def vouched(folder: Path) -> bool:
+    """Whether a manifest in `folder` vouches for any file."""
+    known = read(folder)
+    return known is not None and bool(known.files)
 
 
 def verify(path: Path, data: bytes) -> bool:

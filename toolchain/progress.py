@@ -30,7 +30,7 @@ class TrainingProgress:
             MofNCompleteColumn(),
             TextColumn("batches"),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
+            console=Console(file=sys.stderr, emoji=False),
             transient=True,
         )
         self._task = self._bar.add_task("", number=1, total=None)
@@ -45,7 +45,8 @@ class TrainingProgress:
         self._bar.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def batches(self, epoch: int, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total, number=epoch)
+        # Keras counts the last, shorter round of batches as a full one
+        self._bar.update(self._task, completed=min(done, total), total=total, number=epoch)
 
     def epoch(self, epoch: Epoch) -> None:
         self.say(

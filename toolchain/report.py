@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -25,26 +26,46 @@ WIDE = 200  # columns where nobody looks at a terminal: a table in a file is not
 def console() -> Console:
     """Standard output as it is now."""
     return Console(
-        file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False
+        file=sys.stdout,
+        width=None if sys.stdout.isatty() else WIDE,
+        highlight=False,
+        markup=False,
+        emoji=False,
     )
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table whose columns are right-aligned where the name begins with `>`."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if right else "left")
-    return table
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table that is never wider than the terminal, and whose words are never cut.
+
+    A column whose name begins with `>` is right-aligned. Columns in brackets, `[seconds]`, are
+    left out, the last one first, where there is no room for them.
+    """
+    out, shown = console(), list(range(len(columns)))
+    while True:
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        for index in shown:
+            right = columns[index].strip("[]").startswith(">")
+            table.add_column(
+                columns[index].strip("[]>"), justify="right" if right else "left", overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*(row[index] for index in shown))
+        optional = [index for index in shown if columns[index].startswith("[")]
+        if not optional or table.__rich_measure__(out, out.options).maximum <= out.width:
+            break
+        shown.remove(optional[-1])
+    out.print(table)
+    if len(shown) < len(columns):
+        out.print("The terminal is too narrow for all columns; --json has everything.")
 
 
 def data(found: Sequence[Status]) -> None:
     """Which data sets there are, and where."""
-    table = _table("Data sets", "name", "what", "here", "where it is, or would come from")
+    rows = []
     for status in found:
         where = status.where or " → ".join(status.sources)
-        table.add_row(status.name, status.title, "yes" if status.here else "no", where)
-    console().print(table)
+        rows.append((status.name, status.title, "yes" if status.here else "no", where))
+    _print_table("Data sets", ("name", "what", "here", "where it is, or would come from"), rows)
     for status in found:
         if status.problem:
             console().print(f"{status.name}: {status.problem}")
@@ -76,47 +97,50 @@ def target_line(result: Result) -> str:
 def proof(outcomes: Sequence[Outcome]) -> None:
     """The exported files of one model against Keras."""
     first = outcomes[0]
-    table = _table(
-        f"{first.artifact.info.name} against Keras ({first.comparison.keras_accuracy:.2%}) "
-        f"on all {first.comparison.images} test images",
-        "file",
-        ">bytes",
-        ">accuracy",
-        "95 % interval",
-        ">change",
-        ">agreement",
-        ">largest difference",
-        ">McNemar p",
-        ">seconds",
-        "verdict",
-    )
-    for outcome in outcomes:
-        table.add_row(
-            outcome.artifact.path.name,
+    rows = [
+        (
+            outcome.artifact.path.name.removeprefix(f"{first.artifact.path.name.split('.')[0]}."),
             f"{outcome.size:,}",
             *comparison_cells(outcome.comparison),
             f"{outcome.seconds:.1f}",
             "REJECTED" if outcome.failures else "proved",
         )
-    console().print(table)
+        for outcome in outcomes
+    ]
+    _print_table(
+        f"{first.artifact.info.name} against Keras ({first.comparison.keras_accuracy:.2%}) "
+        f"on all {first.comparison.images} test images",
+        (
+            "file",
+            ">bytes",
+            ">accuracy",
+            "95 % interval",
+            ">change",
+            "[>same class]",
+            "[>McNemar p]",
+            "[>largest difference]",
+            "[>seconds]",
+            "verdict",
+        ),
+        rows,
+    )
 
 
 def comparison_cells(comparison: Comparison) -> tuple[str, ...]:
-    """Accuracy, interval, change, agreement, largest difference and p as words of a table."""
+    """Accuracy, interval, change, agreement, p and largest difference as words of a table."""
     low, high = comparison.interval
     return (
         f"{comparison.accuracy:.2%}",
         f"{low:.2%} – {high:.2%}",
         f"{comparison.change:+.2f}",
         f"{comparison.agreement:.2%}",
-        f"{comparison.largest_difference:.2g}",
         f"{comparison.p_value:.2g}",
+        f"{comparison.largest_difference:.2g}",
     )
 
 
 def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSummary) -> None:
     """What a file is: what it says of itself, and what its graph holds."""
-    table = _table(path.name, "", "")
     rows: list[tuple[str, str]] = []
     if described is None:
         rows.append(("description", "none: another tool wrote this file"))
@@ -142,17 +166,14 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
         ]
     counted = Counter(operator.name for operator in summary.operators)
     rows += [
-        ("needs", summary.min_runtime or "unknown"),
+        ("needs", f"{summary.min_runtime} or later" if summary.min_runtime else "unknown"),
         ("file size", f"{size:,} bytes"),
         ("parameters", f"{summary.parameters:,}"),
         ("multiply-accumulates", f"{summary.macs:,} an image"),
         ("memory", f"at most {summary.activation_bytes:,} bytes of activations an image"),
         ("operators", ", ".join(_times(name, count) for name, count in counted.items())),
     ]
-    for row in rows:
-        table.add_row(*row)
-    table.show_header = False
-    console().print(table)
+    _print_table(path.name, ("", ""), rows)
 
 
 def _accuracy(described: ModelInfo) -> str:
@@ -173,26 +194,23 @@ def predictions(image: str, found: Sequence[Prediction]) -> None:
 
 def bench(dataset: str, rows: Sequence[Row]) -> None:
     """The files side by side, and how they were measured."""
-    table = _table(
-        f"Accuracy on {dataset}, latency of one image",
-        "file",
-        "engine",
-        ">bytes",
-        ">accuracy",
-        "95 % interval",
-        ">median µs",
+    folders = {Path(row.file).parent for row in rows}
+    where = f" of {folders.copy().pop()}" if len(folders) == 1 else ""
+    _print_table(
+        f"The files{where} on {dataset}, one image at a time",
+        ("file", "[engine]", ">bytes", ">accuracy", "[95 % interval]", ">median µs"),
+        [
+            (
+                Path(row.file).name if where else row.file,
+                row.engine,
+                f"{row.size:,}",
+                f"{row.accuracy:.2%}",
+                "{:.2%} – {:.2%}".format(*row.interval),
+                f"{row.latency.median * 1e6:.1f}",
+            )
+            for row in rows
+        ],
     )
-    for row in rows:
-        low, high = row.interval
-        table.add_row(
-            row.file,
-            row.engine,
-            f"{row.size:,}",
-            f"{row.accuracy:.2%}",
-            f"{low:.2%} – {high:.2%}",
-            f"{row.latency.median * 1e6:.1f}",
-        )
-    console().print(table)
     console().print(
         f"Accuracy on {rows[0].images} test images. Latency: pixels to probabilities through "
         f"Python, median of {rows[0].latency.calls} calls, {rows[0].threads} thread(s), the files "

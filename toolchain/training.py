@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from toolchain.datasets import Dataset
 
 BATCH = 32
+GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
 STATE = ".training"
-SUMMARY = "training.json"  # its presence says that a run did what was asked of it
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,8 @@ def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Res
         KeyboardInterrupt: interrupted and nothing was published.
     """
     with files.exclusive(folder):
+        if locate.find(folder, formats.SOURCE):
+            progress.say(f"{folder} holds a model already; it is replaced when this run ends.")
         return _train(plan, dataset, folder, progress)
 
 
@@ -162,9 +164,24 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     except KeyboardInterrupt:
         # it may have come while an epoch was being kept: what counts is what is on disk
         history = state.history()
-        if not history.epochs or (folder / SUMMARY).exists():
+        if unpublished := _why_unpublished(history, folder):
+            progress.say(unpublished)
             raise
-    return _publish(model, plan, dataset, folder, state, history, stopped or "interrupted")
+    result = _publish(model, plan, dataset, folder, state, history, stopped or "interrupted")
+    if result.stopped == "interrupted":
+        progress.say(GOES_ON)
+    if manifest.vouched(folder):
+        progress.say("The exported files there are of an earlier training: export again.")
+    return result
+
+
+def _why_unpublished(history: History, folder: Path) -> str:
+    """What to say of an interrupted run that is not to be published; empty where it is."""
+    if not history.epochs:
+        return "Interrupted before an epoch was done: nothing was kept."
+    if (folder / manifest.TRAINED).exists():
+        return f"{GOES_ON} Until it ends, the finished model stays in place."
+    return ""
 
 
 def _compiled(plan: Plan, dataset: Dataset) -> Any:
@@ -234,8 +251,11 @@ class _State:
                 return history
         except Exception as error:  # h5py and Keras raise whatever a damaged file brings about
             progress.say(f"The interrupted run in {self._folder} is damaged ({error}).")
-        if self._folder.exists():
-            progress.say("An interrupted run cannot be gone on with and is dropped; starting anew.")
+        if list(self._folder.glob("[0-9]*.weights.h5")):
+            progress.say(
+                "An interrupted run that was damaged or had other settings is dropped; "
+                "starting anew."
+            )
         self.remove()
         files.replace(self._folder / "plan.json", self._plan)
         return self._empty
@@ -331,14 +351,14 @@ def _publish(
     )
     path = locate.model_path(folder, formats.SOURCE)
     result = Result(path, plan, history, stopped, epoch, info.accuracy or 0.0)
-    (folder / SUMMARY).unlink(missing_ok=True)
+    (folder / manifest.TRAINED).unlink(missing_ok=True)
     manifest.forget(path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(path, keras_format.embed(data, info))
     files.replace(folder / "training.csv", history.to_csv().encode())
     files.replace(folder / "training.png", history.to_png(f"{plan.architecture} · {plan.dataset}"))
     if result.reached:
-        files.replace(folder / SUMMARY, summary(result).encode())
+        files.replace(folder / manifest.TRAINED, summary(result).encode())
     if stopped != "interrupted":
         state.remove()
     return result

@@ -13,12 +13,14 @@ modules and no numpy.
 from __future__ import annotations
 
 import importlib
+import io
 import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from toolchain import files
 from toolchain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +101,24 @@ def status(name: str, data_dir: Path | None = None) -> Status:
     """
     found: Status = _module(name).status(data_dir)
     return found
+
+
+def write_samples(dataset: Dataset, folder: Path) -> list[Path]:
+    """The first test image of each class as PNG, named after its class.
+
+    Raises:
+        ToolchainError: the folder cannot be written.
+    """
+    from PIL import Image
+
+    written = []
+    for number, label in enumerate(dataset.labels):
+        pixels = dataset.test_images[dataset.test_labels == number][0]
+        file = io.BytesIO()
+        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+        written.append(folder / f"{label.replace('/', '-')}.png")
+        files.replace(written[-1], file.getvalue())
+    return written
 
 
 def _module(name: str) -> ModuleType:

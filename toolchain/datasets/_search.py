@@ -105,7 +105,9 @@ class Origin:
         cache = self._cache()
         try:
             if cache is None:
-                raise ToolchainError("This user has no cache folder.")
+                raise ToolchainError(
+                    "There is no cache folder: no home folder, or no package platformdirs."
+                )
             for file, content in zip(self.files, contents, strict=True):
                 replace(cache.path / file.name, content)
             self._say(f"kept in {cache}")

@@ -35,6 +35,12 @@ class Session(Protocol):
             ToolchainError: the runtime cannot compute.
         """
 
+    def invoke(self) -> None:
+        """Compute once more on the image given last, moving nothing in or out.
+
+        What this takes is the runtime's own time; the rest of `run` is Python's.
+        """
+
 
 class Format(Protocol):
     """What a format's module offers."""
@@ -72,8 +78,16 @@ class Format(Protocol):
             ToolchainError: the file cannot be loaded.
         """
 
-    def open_session(self, data: bytes, threads: int) -> Session:
-        """Load the file's bytes into this format's own runtime.
+    def engines(self) -> tuple[str, ...]:
+        """The runtimes for this format that are installed here, or the ways to call its one
+        runtime; the preferred one first.
+
+        Raises:
+            ToolchainError: there is none; the message says how to install one.
+        """
+
+    def open_session(self, data: bytes, threads: int, engine: str | None = None) -> Session:
+        """Load the file's bytes into one of `engines`; the preferred one unless it is named.
 
         Raises:
             ToolchainError: no runtime is installed, or it does not take the file, or the file

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import ToolchainError
+from toolchain.errors import ToolchainError, UsageError
 
 
 def check_contract(
@@ -40,3 +40,17 @@ def check_images(images: NDArray[np.uint8], shape: Sequence[int]) -> None:
             f"The model takes raw pixels, uint8 {['N', *shape]}; "
             f"these are {images.dtype} {list(images.shape)}."
         )
+
+
+def choose(engine: str | None, installed: Sequence[str]) -> str:
+    """The engine that is asked for, or the preferred one where none is.
+
+    Raises:
+        UsageError: it is not installed here, or does not take this format.
+    """
+    if engine is not None and engine not in installed:
+        raise UsageError(
+            f"There is no engine '{engine}' for this file here. "
+            f"What is installed is: {', '.join(installed)}."
+        )
+    return engine or installed[0]

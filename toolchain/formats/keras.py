@@ -5,6 +5,7 @@ Our description travels as one more member of the zip archive that a `.keras` fi
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
 import zipfile
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
-from toolchain.formats._contract import check_images
+from toolchain.formats._contract import check_images, choose
 
 PRECISIONS = (Precision.FLOAT32,)
 PACKAGES = ("keras", "tensorflow")
+ENGINES = ("tf.function", "call", "predict")  # ways to call a model, the fastest first
 INFO_MEMBER = "toolchain.json"
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
 BATCH = 250  # images a step: larger ones gain nothing and need memory
@@ -96,29 +98,49 @@ def summarize(data: bytes) -> GraphSummary:
     )
 
 
-def open_session(data: bytes, threads: int) -> KerasSession:
-    return KerasSession(load(data), threads)
+def engines() -> tuple[str, ...]:
+    require("keras", "export")
+    return ENGINES
+
+
+def open_session(data: bytes, threads: int, engine: str | None = None) -> KerasSession:
+    tf = require("tensorflow", "export")
+    # TensorFlow fixes its threads when it first computes; later wishes cannot be granted.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return KerasSession(load(data), choose(engine, engines()))
 
 
 class KerasSession:
-    """A Keras model as a graph function with a free batch: the fastest way Keras answers."""
+    """A Keras model with a free batch, called in one of three ways."""
 
-    def __init__(self, model: Any, threads: int) -> None:
+    def __init__(self, model: Any, engine: str) -> None:
         tf = require("tensorflow", "export")
-        # TensorFlow fixes its threads when it starts; later wishes cannot be granted.
-        self.engine = f"keras {version('keras')} on tensorflow {tf.__version__}, all processors"
+        self.engine = f"keras {version('keras')} {engine}"
         self._shape, self._classes = tuple(model.input_shape[1:]), model.output_shape[1]
         signature = [tf.TensorSpec((None, *self._shape), tf.uint8)]
-        self._function = tf.function(
-            lambda images: model(images, training=False), input_signature=signature
-        )
+        ways = {
+            "tf.function": tf.function(
+                lambda images: model(images, training=False), input_signature=signature
+            ),
+            "call": lambda images: model(images, training=False),
+            "predict": lambda images: model.predict_on_batch(images),
+        }
+        self._call = ways[engine]
+        self._last: Any = np.zeros((1, *self._shape), np.uint8)
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape)
         answers = np.empty((len(images), self._classes), np.float32)
         for i in range(0, len(images), BATCH):
-            answers[i : i + BATCH] = self._function(images[i : i + BATCH])
+            answers[i : i + BATCH] = self._call(images[i : i + BATCH])
+        if len(images):
+            self._last = images[-1:]
         return answers
+
+    def invoke(self) -> None:
+        self._call(self._last)  # Keras' own conversions are part of it
 
 
 def _macs(layer: Any) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _onnx_passes as passes
-from toolchain.formats._contract import check_contract, check_images
+from toolchain.formats._contract import check_contract, check_images, choose
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
@@ -179,7 +179,13 @@ def _bytes(tensor: Any) -> int:
     return math.prod(_shape(tensor)) * size
 
 
-def open_session(data: bytes, threads: int) -> OnnxSession:
+def engines() -> tuple[str, ...]:
+    require("onnxruntime", "onnx")
+    return ("onnxruntime",)
+
+
+def open_session(data: bytes, threads: int, engine: str | None = None) -> OnnxSession:
+    choose(engine, engines())
     return OnnxSession(data, threads)
 
 
@@ -202,6 +208,8 @@ class OnnxSession:
         )
         self._shape, self._classes = tuple(takes[0].shape[1:]), gives[0].shape[1]
         self._input, self._output = takes[0].name, [gives[0].name]
+        self._last = np.zeros((1, *self._shape), np.uint8)
+        self._binding: Any = None
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape)
@@ -212,7 +220,16 @@ class OnnxSession:
                 answers[i] = self._session.run(self._output, {self._input: images[i : i + 1]})[0]
         except Exception as error:  # onnxruntime's exceptions share no base but this
             raise ToolchainError(f"onnxruntime cannot compute: {error}") from error
+        if len(images):
+            self._last, self._binding = images[-1:], None
         return answers
+
+    def invoke(self) -> None:
+        if self._binding is None:
+            self._binding = self._session.io_binding()
+            self._binding.bind_cpu_input(self._input, self._last)
+            self._binding.bind_output(self._output[0])
+        self._session.run_with_iobinding(self._binding)
 
 
 def _runtime_session(data: bytes, threads: int, optimize: bool) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _tflite_metadata as metadata
-from toolchain.formats._contract import check_contract, check_images
+from toolchain.formats._contract import check_contract, check_images, choose
 
 PRECISIONS = (Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "flatbuffers")
@@ -84,7 +84,7 @@ def read_info(data: bytes) -> ModelInfo | None:
 
 
 def summarize(data: bytes) -> GraphSummary:
-    interpreter = _interpreter(data, threads=1, delegates=False)
+    interpreter = _interpreter(data, 1, engines()[0], delegates=False)
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     steps = interpreter._get_ops_details()
     computed = {index for step in steps for index in step["outputs"]}
@@ -139,17 +139,27 @@ def _bytes(tensor: dict[str, Any]) -> int:
     return _elements(tensor) * size
 
 
-def open_session(data: bytes, threads: int) -> TFLiteSession:
-    return TFLiteSession(data, threads)
+def engines() -> tuple[str, ...]:
+    found = [name for name in ENGINES if importlib.util.find_spec(name.replace("-", "_"))]
+    if not found:
+        raise ToolchainError(
+            "No TFLite runtime is installed here. Install one with: pip install ai-edge-litert "
+            "(64-bit), or pip install 'tflite-runtime==2.14.0' 'numpy<2' (32-bit, Python 3.11)."
+        )
+    return tuple(found)
+
+
+def open_session(data: bytes, threads: int, engine: str | None = None) -> TFLiteSession:
+    return TFLiteSession(data, threads, choose(engine, engines()))
 
 
 class TFLiteSession:
     """One interpreter; images go through it in the batch the file was made for."""
 
-    def __init__(self, data: bytes, threads: int) -> None:
+    def __init__(self, data: bytes, threads: int, engine: str) -> None:
         metadata.read_entries(data)  # refuses other files more kindly than the interpreter
-        self._interpreter = _interpreter(data, threads, delegates=True)
-        self.engine = _installed_engine()
+        self._interpreter = _interpreter(data, threads, engine, delegates=True)
+        self.engine = f"{engine} {version(engine)}"
         takes = self._interpreter.get_input_details()
         gives = self._interpreter.get_output_details()
         if len(takes) != 1 or len(gives) != 1:
@@ -176,6 +186,9 @@ class TFLiteSession:
             raise ToolchainError(f"The TFLite runtime cannot compute: {error}") from error
         return answers[: len(images)]
 
+    def invoke(self) -> None:
+        self._interpreter.invoke()
+
     def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input, images)
         self._interpreter.invoke()
@@ -183,31 +196,15 @@ class TFLiteSession:
         return answer
 
 
-def _installed_engine() -> str:
-    """The first engine that is installed here, with its version.
-
-    Raises:
-        ToolchainError: none is.
-    """
-    for name in ENGINES:
-        if importlib.util.find_spec(name.replace("-", "_")) is not None:
-            return f"{name} {version(name)}"
-    raise ToolchainError(
-        "No TFLite runtime is installed here. Install one with: pip install ai-edge-litert "
-        "(64-bit), or pip install 'tflite-runtime==2.14.0' 'numpy<2' (32-bit, Python 3.11)."
-    )
-
-
-def _interpreter(data: bytes, threads: int, delegates: bool) -> Any:
+def _interpreter(data: bytes, threads: int, engine: str, delegates: bool) -> Any:
     """An interpreter with its tensors allocated.
 
     It gets the bytes, never the path: a file that changes while it is mapped kills the process.
 
     Raises:
-        ToolchainError: no engine is installed, or it refuses the file.
+        ToolchainError: the engine refuses the file.
     """
-    module = _installed_engine().split()[0].replace("-", "_")
-    library = importlib.import_module(f"{module}.interpreter")
+    library = importlib.import_module(f"{engine.replace('-', '_')}.interpreter")
     resolver = library.OpResolverType.AUTO
     if not delegates:
         resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -218,7 +215,7 @@ def _interpreter(data: bytes, threads: int, delegates: bool) -> Any:
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ToolchainError(
-            f"{_installed_engine()} does not take this file: {error} "
+            f"{engine} {version(engine)} does not take this file: {error} "
             "Expected a whole TFLite file that this runtime is new enough for."
         ) from error
     return interpreter

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from toolchain import files, formats, images, manifest
 from toolchain.artifact import ModelInfo, Prediction
-from toolchain.errors import ToolchainError
+from toolchain.errors import ToolchainError, about
 from toolchain.formats import Session
 
 SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add up exactly
@@ -48,14 +48,15 @@ class Classifier:
         reader = formats.of(path)
         data = files.read_bytes(path)
         verified = manifest.verify(path, data)
-        info = reader.read_info(data)
-        if info is None:
-            raise ToolchainError(
-                f"{path} does not carry its labels. "
-                "Expected a file made with `toolchain export` or `toolchain train`."
-            )
         threads = max(1, min(threads, os.cpu_count() or 1))
-        return cls(reader.open_session(data, threads), info, threads, verified)
+        with about(path):
+            info = reader.read_info(data)
+            if info is None:
+                raise ToolchainError(
+                    "This file does not carry its labels. "
+                    "Expected one made with `toolchain export` or `toolchain train`."
+                )
+            return cls(reader.open_session(data, threads), info, threads, verified)
 
     def classify(
         self, image: images.AnyImage, top: int = 1, invert: bool = False
