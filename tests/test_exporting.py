@@ -277,6 +277,10 @@ def test_targets() -> None:
     assert len(exporting.targets((), ())) == 6
     assert exporting.targets(("tflite",), (Precision.INT8,)) == INT8
     assert len(exporting.targets((), (Precision.INT8,))) == 2
-    for impossible in (("onnx",), (Precision.FLOAT16,)), (("keras",), ()):
+    for impossible in (
+        (("onnx",), (Precision.FLOAT16,)),
+        (("keras",), ()),
+        (("tflite", "coreml"), ()),
+    ):
         with pytest.raises(UsageError, match="onnx float32, onnx int8, tflite float32"):
             exporting.targets(*impossible)

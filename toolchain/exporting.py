@@ -66,7 +66,7 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
     """All files of the chosen formats and precisions; an empty choice means every one.
 
     Raises:
-        UsageError: no chosen format has a chosen precision.
+        UsageError: a format is not known, or none of them has a chosen precision.
     """
     offered = tuple(
         Target(name, precision)
@@ -80,7 +80,7 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
         if (not format_names or target.format in format_names)
         and (not precisions or target.precision in precisions)
     )
-    if not found:
+    if not found or set(format_names) - {target.format for target in offered}:
         words = ", ".join(f"{target.format} {target.precision}" for target in offered)
         raise UsageError(f"There is no such file to make. What can be made is {words}.")
     return found
