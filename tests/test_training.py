@@ -174,7 +174,12 @@ def train(out: Path, *options: str, code: int = 0) -> subprocess.CompletedProces
 def interrupted(out: Path, after: str, how: signal.Signals) -> tuple[int, str]:
     """Start a long run and send it a signal once it has said `after`."""
     process = subprocess.Popen(
-        command(out, "--epochs", "400"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command(out, "--epochs", "400"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs are deaf to Ctrl-C, and so would be their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     said = ""
     deadline = time.monotonic() + 120
