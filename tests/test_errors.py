@@ -12,6 +12,7 @@ import pytest
 
 from toolchain import errors
 from toolchain.errors import (
+    BenchFailedError,
     ProofFailedError,
     TargetNotReachedError,
     ToolchainError,
@@ -22,11 +23,13 @@ from toolchain.errors import (
 
 def test_the_exit_codes_are_those_of_the_table() -> None:
     documented = dict(re.findall(r"^(\d+)  +(\w.*)$", errors.__doc__ or "", re.MULTILINE))
+    failed = "a file failed its proof, fits no budget, or became worse than the baseline"
     for member, code, meaning in (
         (ToolchainError, 1, "an error in the input or the environment"),
         (UsageError, 2, "wrong usage"),
         (TargetNotReachedError, 3, "training did not reach its target"),
-        (ProofFailedError, 4, "a file failed its proof against Keras"),
+        (ProofFailedError, 4, failed),
+        (BenchFailedError, 4, failed),
     ):
         assert member("words").exit_code == code
         assert documented[str(code)] == meaning

@@ -10,7 +10,7 @@ code  meaning
 1     an error in the input or the environment
 2     wrong usage
 3     training did not reach its target
-4     a file failed its proof against Keras
+4     a file failed its proof, fits no budget, or became worse than the baseline
 130   interrupted with Ctrl-C
 ====  =============================================
 """
@@ -49,6 +49,12 @@ class ProofFailedError(ToolchainError):
     exit_code = 4
 
 
+class BenchFailedError(ToolchainError):
+    """A file is wrong, none fits the budget, or one became worse than the baseline."""
+
+    exit_code = 4
+
+
 @contextlib.contextmanager
 def about(subject: object) -> Iterator[None]:
     """Errors raised inside begin with what they are about, unless they name it already."""
@@ -66,10 +72,19 @@ def require(module: str, extra: str) -> ModuleType:
     Raises:
         ToolchainError: the package that holds `module` is not installed.
     """
+    require_installed(module, extra)
+    return importlib.import_module(module)
+
+
+def require_installed(module: str, extra: str) -> None:
+    """Like `require`, without importing anything.
+
+    Raises:
+        ToolchainError: the package that holds `module` is not installed.
+    """
     package = module.split(".")[0]
     if sys.modules.get(package) is None and importlib.util.find_spec(package) is None:
         raise ToolchainError(
             f"This needs the Python package '{package}', which is not installed here. "
             f"Install it, in the toolchain's clone, with: pip install '.[{extra}]'."
         )
-    return importlib.import_module(module)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from toolchain.artifact import GraphSummary, ModelInfo, Precision
@@ -86,6 +88,9 @@ class Format(Protocol):
             ToolchainError: there is none; the message says how to install one.
         """
 
+    def import_engine(self, engine: str) -> ModuleType:
+        """Import the engine; opening the first session does it too."""
+
     def open_session(self, data: bytes, threads: int, engine: str | None = None) -> Session:
         """Load the file's bytes into one of `engines`; the preferred one unless it is named.
 
@@ -111,6 +116,23 @@ def get(name: str) -> Format:
     if name not in names():
         raise UsageError(f"There is no format '{name}'. The formats are: {', '.join(names())}.")
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def endings(format_names: Sequence[str], precisions: Sequence[Precision]) -> list[str]:
+    """How the names of all files of these formats and precisions end; an empty choice means all.
+
+    Raises:
+        UsageError: there is no such format, or none of them has a chosen precision.
+    """
+    found = [
+        name if name == SOURCE else f"{precision}.{name}"
+        for name in format_names or names()
+        for precision in get(name).PRECISIONS
+        if not precisions or precision in precisions
+    ]
+    if not found:
+        raise UsageError(f"No file is {' or '.join(precisions)} in {' or '.join(format_names)}.")
+    return found
 
 
 def of(path: Path) -> Format:

@@ -11,13 +11,14 @@ import tempfile
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
-from toolchain.errors import ToolchainError, require
+from toolchain.errors import ToolchainError, require, require_installed
 from toolchain.formats._contract import check_images, choose
 
 PRECISIONS = (Precision.FLOAT32,)
@@ -99,8 +100,12 @@ def summarize(data: bytes) -> GraphSummary:
 
 
 def engines() -> tuple[str, ...]:
-    require("keras", "export")
+    require_installed("keras", "export")
     return ENGINES
+
+
+def import_engine(engine: str) -> ModuleType:
+    return require("keras", "export")  # and with it TensorFlow, whichever way it is called
 
 
 def open_session(data: bytes, threads: int, engine: str | None = None) -> KerasSession:
@@ -125,7 +130,7 @@ class KerasSession:
                 lambda images: model(images, training=False), input_signature=signature
             ),
             "call": lambda images: model(images, training=False),
-            "predict": lambda images: model.predict_on_batch(images),
+            "predict": lambda images: model.predict(images, batch_size=BATCH, verbose=0),
         }
         self._call = ways[engine]
         self._last: Any = np.zeros((1, *self._shape), np.uint8)

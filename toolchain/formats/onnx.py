@@ -6,13 +6,14 @@ import math
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
-from toolchain.errors import ToolchainError, require
+from toolchain.errors import ToolchainError, require, require_installed
 from toolchain.formats import _onnx_passes as passes
 from toolchain.formats._contract import check_contract, check_images, choose
 
@@ -180,8 +181,12 @@ def _bytes(tensor: Any) -> int:
 
 
 def engines() -> tuple[str, ...]:
-    require("onnxruntime", "onnx")
+    require_installed("onnxruntime", "onnx")
     return ("onnxruntime",)
+
+
+def import_engine(engine: str) -> ModuleType:
+    return require(engine, "onnx")
 
 
 def open_session(data: bytes, threads: int, engine: str | None = None) -> OnnxSession:
@@ -213,16 +218,18 @@ class OnnxSession:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape)
-        answers = np.empty((len(images), self._classes), np.float32)
         try:
             # One image a call, as deployed: batches are summed in another order.
-            for i in range(len(images)):
-                answers[i] = self._session.run(self._output, {self._input: images[i : i + 1]})[0]
+            answers = [
+                self._session.run(self._output, {self._input: images[i : i + 1]})[0]
+                for i in range(len(images))
+            ]
         except Exception as error:  # onnxruntime's exceptions share no base but this
             raise ToolchainError(f"onnxruntime cannot compute: {error}") from error
-        if len(images):
-            self._last, self._binding = images[-1:], None
-        return answers
+        if not answers:
+            return np.empty((0, self._classes), np.float32)
+        self._last, self._binding = images[-1:], None
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
     def invoke(self) -> None:
         if self._binding is None:

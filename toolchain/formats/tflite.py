@@ -7,6 +7,7 @@ import importlib.util
 import math
 import warnings
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -149,6 +150,10 @@ def engines() -> tuple[str, ...]:
     return tuple(found)
 
 
+def import_engine(engine: str) -> ModuleType:
+    return importlib.import_module(f"{engine.replace('-', '_')}.interpreter")
+
+
 def open_session(data: bytes, threads: int, engine: str | None = None) -> TFLiteSession:
     return TFLiteSession(data, threads, choose(engine, engines()))
 
@@ -176,10 +181,12 @@ class TFLiteSession:
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape[1:])
         batch = self._shape[0]
-        missing = -len(images) % batch
-        padded = np.concatenate([images, images[:1].repeat(missing, 0)]) if missing else images
-        answers = np.empty((len(padded), self._classes), np.float32)
         try:
+            if len(images) == batch:
+                return self._answer(images)
+            missing = -len(images) % batch
+            padded = np.concatenate([images, images[:1].repeat(missing, 0)]) if missing else images
+            answers = np.empty((len(padded), self._classes), np.float32)
             for i in range(0, len(padded), batch):
                 answers[i : i + batch] = self._answer(padded[i : i + batch])
         except (RuntimeError, ValueError) as error:
@@ -204,7 +211,7 @@ def _interpreter(data: bytes, threads: int, engine: str, delegates: bool) -> Any
     Raises:
         ToolchainError: the engine refuses the file.
     """
-    library = importlib.import_module(f"{engine.replace('-', '_')}.interpreter")
+    library = import_engine(engine)
     resolver = library.OpResolverType.AUTO
     if not delegates:
         resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

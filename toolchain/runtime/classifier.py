@@ -32,15 +32,21 @@ class Classifier:
         self.verified = verified
         self.session = session
         self._lock = threading.Lock()  # an interpreter used by two threads answers wrongly
+        self._ones = np.ones(len(info.labels), np.float32)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], threads: int = 1) -> Classifier:
+    def load(
+        cls, path: str | os.PathLike[str], threads: int = 1, engine: str | None = None
+    ) -> Classifier:
         """Load a `.tflite`, `.onnx` or `.keras` file that the toolchain exported.
 
         The file is read once, checked against `manifest.json` beside it if there is one, and
         those bytes are loaded. `threads` is brought between 1 and the number of processors.
+        `engine` names one of the runtimes that are installed for this format; the preferred one
+        unless it is given.
 
         Raises:
+            UsageError: there is no such engine here.
             ToolchainError: the file is missing, damaged, not what its manifest says, without
                 labels, or no installed runtime takes it.
         """
@@ -56,7 +62,7 @@ class Classifier:
                     "This file does not carry its labels. "
                     "Expected one made with `toolchain export` or `toolchain train`."
                 )
-            return cls(reader.open_session(data, threads), info, threads, verified)
+            return cls(reader.open_session(data, threads, engine), info, threads, verified)
 
     def classify(
         self, image: images.AnyImage, top: int = 1, invert: bool = False
@@ -86,8 +92,10 @@ class Classifier:
                 f"The model gives {answer.shape[1]} values but names {len(self.info.labels)} "
                 "classes. The file is damaged; export it again."
             )
-        # written so that NaN fails it too
-        if not np.all(np.abs(answer.sum(1) - 1) <= SUM_TOLERANCE):
+        # A product is numpy's quickest sum, and Python compares one number faster than numpy;
+        # NaN fails the comparison too.
+        totals = (answer @ self._ones).tolist()
+        if not all(-SUM_TOLERANCE <= total - 1 <= SUM_TOLERANCE for total in totals):
             raise ToolchainError(
                 "The model gave values that are no probabilities. The file is damaged; export it "
                 "again, or fetch a fresh copy."
