@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from toolchain import __version__
+from toolchain.benchmark import results
 from toolchain.datasets import Dataset
 
 ROOT = Path(__file__).parent.parent
@@ -160,18 +163,35 @@ def test_samples_are_what_their_names_say(exported: Path, tmp_path: Path) -> Non
     assert sum(right) >= 9
 
 
+SHOW = """
+import sys
+from pathlib import Path
+from toolchain import report
+from toolchain.benchmark import choice, results
+result = results.read(Path(sys.argv[1]))
+report.bench(result, choice.choose(result, choice.Budget()), [])
+"""
+
+
 @pytest.mark.parametrize("columns", [70, 80, 120])
-def test_on_a_terminal_no_name_and_no_verdict_is_cut(exported: Path, columns: int) -> None:
-    command = (
-        f"stty cols {columns}; {sys.executable} -m toolchain bench {exported} --precision int8"
-    )
+def test_on_a_terminal_no_name_and_no_verdict_is_cut(
+    benched: Benched, exported: Path, tmp_path: Path, columns: int
+) -> None:
+    (tmp_path / "show.py").write_text(SHOW)
+    command = f"stty cols {columns}; {sys.executable} {tmp_path / 'show.py'} {benched.path}"
     done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, cwd=ROOT
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stdout
     assert f"{exported.name}.int8.tflite " in done.stdout
-    assert f"{exported.name}.int8.onnx " in done.stdout
+    assert "Ship " in done.stdout
     assert "…" not in done.stdout
+    tables, _, _ = re.sub(r"\x1b\[[\d;]*m", "", done.stdout).partition("Ship ")
+    assert max(map(len, tables.splitlines())) <= columns
 
 
 def test_classify(exported: Path, picture: Path, digits: Dataset) -> None:
@@ -199,16 +219,101 @@ def test_classify_as_json_of_several_models(exported: Path, picture: Path) -> No
         assert len(answer["predictions"]) == 1
 
 
-def test_bench(exported: Path) -> None:
-    done = run("bench", exported, "--format", "tflite")
-    assert done.stdout.count("tflite") >= 4
-    assert "median of" in done.stdout
-    record = json.loads(run("bench", exported, "--precision", "int8", "--json").stdout)
-    rows = record["files"]
-    assert record["dataset"] == "digits"
-    assert {row["file"].split(".", 1)[1] for row in rows} == {"int8.tflite", "int8.onnx"}
-    assert all(row["latency"]["median"] > 0 for row in rows)
-    assert all(row["accuracy"] > 0.9 for row in rows)
+# bench
+
+
+@dataclass(frozen=True)
+class Benched:
+    """A run of `bench` on 100 test images, and the file that it wrote."""
+
+    done: subprocess.CompletedProcess[str]
+    path: Path
+    arguments: tuple[object, ...]
+
+    def as_if_calls_took(self, nanoseconds: int, path: Path) -> Path:
+        """The same result with these durations, and with more memory than needed."""
+        record = json.loads(self.path.read_text("utf-8"))
+        for measurement in record["measurements"]:
+            for window in measurement["windows"]:
+                window |= {"nanoseconds": [nanoseconds], "calls": [100]}
+            for start in measurement["cold_starts"]:
+                start["peak_bytes"] *= 2
+        path.write_text(json.dumps(record), "utf-8")
+        return path
+
+
+@pytest.fixture(scope="module")
+def benched(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Benched:
+    path = tmp_path_factory.mktemp("bench") / "results" / "result.json"
+    arguments = ("bench", exported, "--format", "tflite", "--precision", "int8", "--limit", 100)
+    budget = ("--max-latency", "1s", "--max-size", "10MB", "--min-accuracy", "50%")
+    return Benched(run(*arguments, *budget, "--json", path), path, arguments)
+
+
+def test_bench_prints_tables_and_what_to_ship(benched: Benched, exported: Path) -> None:
+    name = f"{exported.name}.int8.tflite"
+    assert benched.done.stdout.count(name) >= 3
+    assert f"Ship {name}" in benched.done.stdout
+    assert "100 test images, drawn by a seed from 360" in benched.done.stdout
+    assert f"Using {exported / name}." in benched.done.stderr
+    assert f"Wrote {benched.path}." in benched.done.stderr
+
+
+def test_bench_writes_its_result(benched: Benched) -> None:
+    result = results.read(benched.path)
+    (file,) = result.files
+    assert result.dataset == "digits"
+    assert (result.conditions.mode, len(file.classes)) == ("quick", 100)
+    (measurement,) = result.measurements
+    assert len(measurement.windows) == result.conditions.windows
+    assert len(measurement.cold_starts) == result.conditions.cold_starts
+
+
+def test_bench_as_json_is_nothing_but_json(benched: Benched, tmp_path: Path) -> None:
+    slower = benched.as_if_calls_took(10**9, tmp_path / "slower.json")
+    done = run(*benched.arguments, "--json", "-", "--baseline", slower)
+    (tmp_path / "printed.json").write_text(done.stdout, "utf-8")
+    printed = results.read(tmp_path / "printed.json")
+    assert printed.files == results.read(benched.path).files
+
+
+def test_no_fitting_file_and_a_regression_exit_with_4(benched: Benched, tmp_path: Path) -> None:
+    faster = benched.as_if_calls_took(1, tmp_path / "faster.json")
+    done = run(*benched.arguments, "--max-size", "1KB", "--baseline", faster, code=4)
+    assert "Ship none" in done.stdout
+    assert "KB > 1.0 KB" in done.stdout
+    assert "WORSE " in done.stdout
+    assert "No file fits" in done.stderr
+    assert "int8.tflite: p50 is worse" in done.stderr
+    assert "memory is worse" not in done.stderr
+
+
+def test_an_unusable_baseline_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "foreign.json").write_text("{}")
+    done = run("bench", "--baseline", tmp_path / "foreign.json", code=1)
+    assert "is not a benchmark result" in done.stderr
+    assert "Using " not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--threads", "nonsense"],
+        ["--max-latency", "5 apples"],
+        ["--max-size", "5ms"],
+        ["--limit", "0"],
+        ["--format", "coreml"],
+        ["--dataset", "letters"],
+        ["--format", "keras", "--precision", "int8"],
+    ],
+)
+def test_wrong_usage_of_bench_exits_with_2(exported: Path, arguments: list[str]) -> None:
+    assert run("bench", exported / f"{exported.name}.int8.tflite", *arguments, code=2).stderr
+
+
+def test_another_models_data_set_is_refused() -> None:
+    done = run("bench", "fashion-cnn", "--format", "tflite", "--dataset", "digits", code=2)
+    assert "other classes or another shape" in done.stderr
 
 
 def test_what_nobody_vouches_for_is_said(exported: Path, picture: Path) -> None:

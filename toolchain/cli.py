@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from toolchain import __version__, architectures, formats, locate
 from toolchain.artifact import Precision
 from toolchain.chatter import make_streams_safe, silence
 from toolchain.errors import (
+    BenchFailedError,
     ProofFailedError,
     TargetNotReachedError,
     ToolchainError,
@@ -21,10 +22,16 @@ from toolchain.errors import (
 )
 from toolchain.records import as_json
 
+if TYPE_CHECKING:
+    from toolchain.benchmark.baseline import Change
+    from toolchain.benchmark.choice import Choice
+    from toolchain.benchmark.results import Result
+
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
     epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
-    "3 training did not reach its target, 4 a file failed its proof, 130 interrupted.",
+    "3 training did not reach its target, 4 a file failed its proof, fits no budget or became "
+    "worse, 130 interrupted.",
     rich_markup_mode=None,  # plain help needs no rich, which halves its time
     no_args_is_help=True,
     add_completion=False,
@@ -43,7 +50,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at r
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
 Formats = Annotated[
     list[str] | None,
-    typer.Option("--format", help="Only this one: tflite or onnx."),
+    typer.Option("--format", help="Only this one: tflite or onnx; for bench keras too."),
 ]
 Precisions = Annotated[list[Precision] | None, typer.Option("--precision", help="Only this one.")]
 
@@ -297,32 +304,124 @@ def bench(
         str | None, typer.Option(help="Test images of this data set; the model's own unless given.")
     ] = None,
     data_dir: DataDir = None,
-    threads: Threads = 1,
-    json: Json = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many test images, drawn by a fixed seed.")
+    ] = None,
+    threads: Annotated[
+        str,
+        typer.Option(help="Numbers of threads such as 1,2,4; or sweep, for all that make sense."),
+    ] = "1",
+    official: Annotated[
+        bool, typer.Option("--official/--quick", help="Windows of 10 s instead of 1 s.")
+    ] = False,
+    max_latency: Annotated[str | None, typer.Option(help="Of p90, such as 5ms.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="Of the file, such as 300KB.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Above a bare interpreter, such as 60MB.")
+    ] = None,
+    min_accuracy: Annotated[
+        str | None, typer.Option(help="On the test images, such as 90%.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the result there, raw samples and all; - prints it.")
+    ] = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Write the result below benchmarks/results/.")
+    ] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(help="An earlier result to compare with.")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Accuracy on the whole test set and latency of one image, file against file."""
+    """Accuracy, latency, cold start and memory, file against file; and which one to ship."""
     if not verbose:
         silence()
-    from toolchain import datasets, exporting, files, report
-    from toolchain.benchmark.run import compare_files
+    from toolchain import datasets, report
+    from toolchain.benchmark import baseline as earlier
+    from toolchain.benchmark import choice, machine, results, run
+    from toolchain.progress import BenchProgress, say
+
+    budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)
+    counts = machine.parse_threads(threads)
+    before = results.read(baseline) if baseline else None
+    paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
+    found = datasets.load(dataset or _dataset_of(paths[0]), data_dir)
+    with BenchProgress().shown() as progress:
+        result = run.run(
+            run.configurations(paths, counts),
+            found,
+            run.conditions(official, limit, found),
+            progress,
+        )
+    for path in filter(None, [json, results.default_path(result) if save else None]):
+        if str(path) == "-":
+            typer.echo(results.to_json(result), nl=False)
+        else:
+            results.write(path, result)
+            say(f"Wrote {path}.")
+    chosen = choice.choose(result, budget)
+    changes = earlier.compare(before, result) if before else []
+    if str(json) != "-":
+        report.bench(result, chosen, changes)
+    if result.partial:
+        raise KeyboardInterrupt
+    _bench_verdict(result, chosen, changes)
+
+
+def _bench_files(models: list[str], endings: list[str]) -> list[Path]:
+    """The files that are meant and that something installed here can answer."""
+    paths = [path for name in models for path in locate.model_files(name, endings)]
+    found = []
+    for path in dict.fromkeys(paths):
+        try:
+            formats.of(path).engines()
+        except UsageError:
+            raise
+        except ToolchainError as error:
+            print(f"Leaving out {path}: {error}", file=sys.stderr)
+        else:
+            print(f"Using {path}.", file=sys.stderr)
+            found.append(path)
+    if not found:
+        raise ToolchainError("Nothing that is installed here can answer these files; see above.")
+    return found
+
+
+def _dataset_of(path: Path) -> str:
+    from toolchain import files
+
+    described = formats.of(path).read_info(files.read_bytes(path))
+    if described is None:
+        raise UsageError(f"{path} names no data set. Name one with --dataset.")
+    return described.dataset
+
+
+def _bench_verdict(result: Result, chosen: Choice, changes: list[Change]) -> None:
+    """Exit code 4 where a file is wrong, nothing fits, or something became worse."""
+    wrong = [f"{each.file} is wrong: {each.problem}" for each in result.files if each.problem]
+    worse = [f"{each.name}: {each.what} is worse" for each in changes if each.regression]
+    if chosen.row is None:
+        wrong.append("No file fits. Ask for less, or make a smaller model.")
+    if wrong or worse:
+        raise BenchFailedError("\n".join(wrong + worse))
+
+
+@app.command(name="report")
+def report_(
+    result: Annotated[list[Path], typer.Argument(help="Results that `bench --json` wrote.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """One page and one Markdown table of the results of one or several machines."""
+    from toolchain import files
+    from toolchain.benchmark import results
+    from toolchain.benchmark.markdown import table
+    from toolchain.benchmark.page import page
     from toolchain.progress import say
 
-    chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
-    wanted = [f"{target.precision}.{target.format}" for target in chosen]
-    paths = [path for name in model or ["fashion-cnn"] for path in locate.model_files(name, wanted)]
-    for path in paths:
-        say(f"Using {path}.")
-    described = formats.of(paths[0]).read_info(files.read_bytes(paths[0]))
-    dataset = dataset or (described.dataset if described else None)
-    if dataset is None:
-        raise UsageError(f"{paths[0]} names no data set. Name one with --dataset.")
-    found = datasets.load(dataset, data_dir)
-    rows = compare_files(paths, found, threads)
-    if json:
-        typer.echo(as_json({"dataset": found.name, "files": rows}), nl=False)
-    else:
-        report.bench(found.name, rows)
+    found = [results.read(path) for path in result]
+    files.replace(out, page(found).encode())
+    typer.echo(table(found), nl=False)
+    say(f"Wrote {out}.")
 
 
 def _model_file(model: str) -> Path:

@@ -19,6 +19,41 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+class BenchProgress:
+    """A bar for a whole benchmark, with what is being done and the time left."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[left]} left"),
+            console=Console(file=sys.stderr, emoji=False),
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", left="")
+        self._done = self._current = self._total = 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[BenchProgress]:
+        """The bar is on the screen inside this block."""
+        with self._bar:
+            yield self
+
+    def expect(self, seconds: float) -> None:
+        self._total = seconds
+
+    def step(self, what: str, seconds: float) -> None:
+        self._done, self._current = self._done + self._current, seconds
+        left = max(0.0, self._total - self._done)
+        self._bar.update(
+            self._task,
+            description=what,
+            completed=self._done,
+            total=self._total,
+            left=f"{left // 60:.0f}:{left % 60:02.0f}",
+        )
+
+
 class TrainingProgress:
     """A bar for the batches of an epoch and a line for each epoch that is done."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,13 @@ from rich.table import Table
 from toolchain.artifact import Comparison, GraphSummary, ModelInfo, Prediction
 
 if TYPE_CHECKING:
-    from toolchain.benchmark.run import Row
+    from toolchain.benchmark.baseline import Change
+    from toolchain.benchmark.choice import Choice
+    from toolchain.benchmark.results import Result
+    from toolchain.benchmark.summary import Row
     from toolchain.datasets import Status
     from toolchain.exporting import Outcome
-    from toolchain.training import Result
+    from toolchain.training import Result as Training
 
 WIDE = 200  # columns where nobody looks at a terminal: a table in a file is not to be folded
 
@@ -38,9 +42,15 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
     """A table that is never wider than the terminal, and whose words are never cut.
 
     A column whose name begins with `>` is right-aligned. Columns in brackets, `[seconds]`, are
-    left out, the last one first, where there is no room for them.
+    left out where all their cells are empty, and where there is no room for them, the last first.
     """
-    out, shown = console(), list(range(len(columns)))
+    out = console()
+    shown = [
+        index
+        for index, column in enumerate(columns)
+        if not column.startswith("[") or any(row[index] for row in rows)
+    ]
+    wanted = len(shown)
     while True:
         table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
         for index in shown:
@@ -55,7 +65,7 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
             break
         shown.remove(optional[-1])
     out.print(table)
-    if len(shown) < len(columns):
+    if len(shown) < wanted:
         out.print("The terminal is too narrow for all columns; --json has everything.")
 
 
@@ -71,7 +81,7 @@ def data(found: Sequence[Status]) -> None:
             console().print(f"{status.name}: {status.problem}")
 
 
-def training(result: Result) -> None:
+def training(result: Training) -> None:
     """How a run ended: its figures, whether it overfits, and where the files are."""
     history = result.history
     at = history.epochs[result.epoch - 1]
@@ -89,7 +99,7 @@ def training(result: Result) -> None:
     console().print("\n".join(lines))
 
 
-def target_line(result: Result) -> str:
+def target_line(result: Training) -> str:
     """The documented words with which a run ends that reached its target."""
     return f"达到{100 * (result.plan.target_accuracy or 0):g}%准确率,所以取消训练!"
 
@@ -192,28 +202,113 @@ def predictions(image: str, found: Sequence[Prediction]) -> None:
     console().print(f"{image}: {answers}", soft_wrap=True)
 
 
-def bench(dataset: str, rows: Sequence[Row]) -> None:
-    """The files side by side, and how they were measured."""
-    folders = {Path(row.file).parent for row in rows}
-    where = f" of {folders.copy().pop()}" if len(folders) == 1 else ""
+def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:
+    """The files side by side, which one to ship, and how all was measured."""
+    from toolchain.benchmark import words
+    from toolchain.benchmark.summary import rows
+
+    found = rows(result)
     _print_table(
-        f"The files{where} on {dataset}, one image at a time",
-        ("file", "[engine]", ">bytes", ">accuracy", "[95 % interval]", ">median µs"),
-        [
-            (
-                Path(row.file).name if where else row.file,
-                row.engine,
-                f"{row.size:,}",
-                f"{row.accuracy:.2%}",
-                "{:.2%} – {:.2%}".format(*row.interval),
-                f"{row.latency.median * 1e6:.1f}",
-            )
-            for row in rows
-        ],
+        f"{result.dataset}, one image at a time ({result.conditions.mode})",
+        (
+            "file",
+            ">accuracy",
+            "[95 % interval]",
+            ">p50 µs",
+            ">p90 µs",
+            "[>p99 µs]",
+            "[>p90 at most]",
+            "[>Python's µs]",
+            "[>images/s]",
+            "[>× Keras]",
+            ">KB",
+        ),
+        [_speed_cells(row) for row in found],
     )
-    console().print(
-        f"Accuracy on {rows[0].images} test images. Latency: pixels to probabilities through "
-        f"Python, median of {rows[0].latency.calls} calls, {rows[0].threads} thread(s), the files "
-        "taking turns in one process on this machine; compare the files, not the machines.",
-        soft_wrap=True,
+    _print_table(
+        "From nothing to the first answer, in ms, and what it needs",
+        (
+            "file",
+            ">all",
+            "[>Python]",
+            "[>imports]",
+            "[>load]",
+            "[>first]",
+            ">memory MB",
+            ">disk MB",
+        ),
+        [_cold_cells(row) for row in found if row.measurement.cold_starts],
+    )
+    out = console()
+    lines = (_decision_lines(chosen), _thread_lines(found), map(_change_line, changes))
+    told = (f"{flag}: {why}" for flag, why in words.doubts(result))
+    how = (f"{what}: {text}" for what, text in words.conditions(result))
+    for line in itertools.chain(*lines, how, told):
+        out.print(line, soft_wrap=True)
+
+
+def _speed_cells(row: Row) -> tuple[str, ...]:
+    accuracy = "" if row.accuracy is None else f"{row.accuracy:.2%}"
+    interval = "{:.2%} – {:.2%}".format(*row.interval) if row.interval else ""
+    at = row.latency
+    if at is None or row.problem:
+        return (row.name, accuracy, interval, "–", "–", *[""] * 5, f"{row.file.size / 1e3:,.0f}")
+    times = (at.p50, at.p90, at.p99, at.bound90, at.python)
+    return (
+        row.name,
+        accuracy,
+        interval,
+        *("–" if time is None else f"{time * 1e6:,.1f}" for time in times),
+        f"{at.per_second:,.0f}",
+        f"{row.faster:.1f}" if row.faster else "",
+        f"{row.file.size / 1e3:,.0f}",
+    )
+
+
+def _cold_cells(row: Row) -> tuple[str, ...]:
+    cold, disk = row.cold, row.installed
+    if cold is None:
+        return ()
+    steps = (cold.python, cold.imports, cold.load, cold.first)
+    return (
+        Path(row.file.file).name,
+        *(f"{1e3 * time:,.0f}" for time in (sum(steps), *steps)),
+        f"{(row.memory or 0) / 1e6:,.1f}",
+        "?" if disk is None else f"{disk / 1e6:,.0f}",
+    )
+
+
+def _decision_lines(chosen: Choice) -> Iterator[str]:
+    if chosen.row is None:
+        yield "Ship none: nothing fits."
+    else:
+        yield (
+            f"Ship {chosen.row.name}: "
+            "the fastest of those that fit and are as accurate as the best."
+        )
+    for row, reason in chosen.reasons:
+        yield f"  not {row.name}: {reason}"
+
+
+def _thread_lines(found: Sequence[Row]) -> Iterator[str]:
+    """With how many threads each file is fastest, where several numbers were tried."""
+    if len({row.measurement.threads for row in found}) < 2:
+        return
+    timed = [(row.latency.p50, row) for row in found if row.latency and not row.problem]
+    fastest: dict[str, tuple[float, Row]] = {}
+    for time, row in timed:
+        file = row.file.file
+        fastest[file] = min(fastest.get(file, (time, row)), (time, row), key=lambda pair: pair[0])
+    for _, row in fastest.values():
+        yield f"{Path(row.file.file).name} is fastest with {row.measurement.threads} thread(s)."
+
+
+def _change_line(change: Change) -> str:
+    chance = "" if change.p is None else f", p = {change.p:.2g}"
+    if change.drift != 1:
+        chance += f"; the unchanged files became {change.drift:.3f} times as slow"
+    return (
+        f"{'WORSE ' if change.regression else ''}{change.name} {change.what}: "
+        f"{change.before:,.2f} → {change.after:,.2f} {change.unit} "
+        f"({change.low:.3f} to {change.high:.3f} times{chance})"
     )
