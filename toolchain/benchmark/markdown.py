@@ -1,0 +1,49 @@
+"""Results as one Markdown table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from toolchain.benchmark import words
+from toolchain.benchmark.results import Result
+from toolchain.benchmark.summary import Row, rows
+
+
+def table(results: Sequence[Result]) -> str:
+    """All rows of all results, and under them how each result was measured.
+
+    A row whose figures do not count says why beside its name; a result that is partial or
+    invalid says so in each of its rows.
+    """
+    titles = words.titles(results)
+    lines = [_line(("machine", "file", *words.COLUMNS)), "|---|---|" + "---:|" * len(words.COLUMNS)]
+    for title, result in zip(titles, results, strict=True):
+        lines += [_row(title, result, row) for row in rows(result)]
+    for title, result in zip(titles, results, strict=True):
+        lines += ["", *_notes(title, result)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(title: str, result: Result, row: Row) -> str:
+    flags = dict.fromkeys(flag for flag, _ in words.doubts(result))
+    machine = _escaped(title) + "".join(f" **{flag}**" for flag in flags)
+    why = row.problem or ("" if row.latency else "not measured")
+    name = _escaped(row.name) + (f" **does not count: {_escaped(why)}**" if why else "")
+    return _line((machine, name, *words.cells(row)))
+
+
+def _notes(title: str, result: Result) -> Iterator[str]:
+    yield f"**{_escaped(title)}**, {_escaped(result.dataset)}:"
+    yield ""
+    yield from (f"- **{flag}: {_escaped(why)}**" for flag, why in words.doubts(result))
+    yield from (f"- {what}: {_escaped(value)}" for what, value in words.conditions(result))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """On one line, with nothing in it that Markdown or a table would take for its own."""
+    return re.sub(r"([\\|`*<\[])", r"\\\1", " ".join(text.split()))
