@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from toolchain.errors import ToolchainError, UsageError
 
+PIXELS = np.dtype(np.uint8)  # numpy compares it with a dtype at once; a type it looks up first
+
 
 def check_contract(
     input_shape: Sequence[Any], input_type: str, output_shape: Sequence[Any], output_type: str
@@ -35,7 +37,7 @@ def check_images(images: NDArray[np.uint8], shape: Sequence[int]) -> None:
     Raises:
         ToolchainError: `images` is not uint8 `[N, *shape]`.
     """
-    if images.dtype != np.uint8 or images.shape[1:] != tuple(shape):
+    if images.dtype != PIXELS or images.shape[1:] != tuple(shape):
         raise ToolchainError(
             f"The model takes raw pixels, uint8 {['N', *shape]}; "
             f"these are {images.dtype} {list(images.shape)}."

@@ -213,30 +213,35 @@ class OnnxSession:
         )
         self._shape, self._classes = tuple(takes[0].shape[1:]), gives[0].shape[1]
         self._input, self._output = takes[0].name, [gives[0].name]
-        self._last = np.zeros((1, *self._shape), np.uint8)
-        self._binding: Any = None
+        self._last = np.zeros((1, *self._shape), np.uint8)  # what `invoke` computes again
+        self._bound: NDArray[np.uint8] | None = None
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self._shape)
+        # One image a call, as deployed: batches are summed in another order.
         try:
-            # One image a call, as deployed: batches are summed in another order.
-            answers = [
-                self._session.run(self._output, {self._input: images[i : i + 1]})[0]
-                for i in range(len(images))
-            ]
+            if len(images) == 1:
+                answers = self._answer(images)
+            else:
+                answers = np.empty((len(images), self._classes), np.float32)
+                for i in range(len(images)):
+                    answers[i] = self._answer(images[i : i + 1])[0]
         except Exception as error:  # onnxruntime's exceptions share no base but this
             raise ToolchainError(f"onnxruntime cannot compute: {error}") from error
-        if not answers:
-            return np.empty((0, self._classes), np.float32)
-        self._last, self._binding = images[-1:], None
-        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+        if len(images):
+            self._last = images
+        return answers
 
     def invoke(self) -> None:
-        if self._binding is None:
-            self._binding = self._session.io_binding()
-            self._binding.bind_cpu_input(self._input, self._last)
+        if self._bound is not self._last:
+            self._bound, self._binding = self._last, self._session.io_binding()
+            self._binding.bind_cpu_input(self._input, self._last[-1:])
             self._binding.bind_output(self._output[0])
         self._session.run_with_iobinding(self._binding)
+
+    def _answer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = self._session.run(self._output, {self._input: image})[0]
+        return answer
 
 
 def _runtime_session(data: bytes, threads: int, optimize: bool) -> Any:

@@ -92,9 +92,9 @@ class Classifier:
                 f"The model gives {answer.shape[1]} values but names {len(self.info.labels)} "
                 "classes. The file is damaged; export it again."
             )
-        # A product is numpy's quickest sum, and Python compares one number faster than numpy;
+        # `dot` is numpy's quickest sum, and Python compares one number faster than numpy;
         # NaN fails the comparison too.
-        totals = (answer @ self._ones).tolist()
+        totals = answer.dot(self._ones).tolist()
         if not all(-SUM_TOLERANCE <= total - 1 <= SUM_TOLERANCE for total in totals):
             raise ToolchainError(
                 "The model gave values that are no probabilities. The file is damaged; export it "
