@@ -26,9 +26,10 @@ class BenchProgress:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[left]} left"),
+            TextColumn("{task.fields[left]}"),
             console=Console(file=sys.stderr, emoji=False),
             transient=True,
+            refresh_per_second=1,  # drawing takes time from what is measured
         )
         self._task = self._bar.add_task("starting", left="")
         self._done = self._current = self._total = 0.0
@@ -50,7 +51,7 @@ class BenchProgress:
             description=what,
             completed=self._done,
             total=self._total,
-            left=f"{left // 60:.0f}:{left % 60:02.0f}",
+            left=f"{left // 60:.0f}:{left % 60:02.0f} left",
         )
 
 
