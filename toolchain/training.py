@@ -11,9 +11,13 @@ what was asked of it, `training.json`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -158,7 +162,9 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     stopped = plan.stop(history) if history.epochs else None
     try:
         if stopped is None:
-            _fit(model, plan, trained, watched, _keeper(state, plan, history, progress))
+            with _interrupts_held() as held:
+                keeper = _keeper(state, plan, history, progress, held)
+                _fit(model, plan, trained, watched, keeper)
             history = state.history()
             stopped = plan.stop(history)
     except KeyboardInterrupt:
@@ -292,7 +298,46 @@ class _State:
         return self._folder / f"{epoch}.weights.h5"
 
 
-def _keeper(state: _State, plan: Plan, history: History, progress: Progress) -> Any:
+class _Held:
+    """Whether Ctrl-C was pressed; it takes effect where it is asked for."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def press(self, _number: int, _frame: Any) -> None:
+        """The signal handler. Pressed twice, it takes effect at once."""
+        if self.pressed:
+            raise KeyboardInterrupt
+        self.pressed = True
+
+    def release(self) -> None:
+        """A safe place.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[_Held]:
+    """Ctrl-C waits for a safe place: raised inside TensorFlow, it was seen to crash the process."""
+    held = _Held()
+    before = signal.getsignal(signal.SIGINT)
+    here = threading.current_thread() is threading.main_thread()
+    if not here or before is not signal.default_int_handler:
+        yield held  # Ctrl-C would not be raised here, or somebody else sees to it
+        return
+    signal.signal(signal.SIGINT, held.press)
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)
+    held.release()
+
+
+def _keeper(state: _State, plan: Plan, history: History, progress: Progress, held: _Held) -> Any:
     """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
     keras = require("keras", "export")
 
@@ -306,7 +351,11 @@ def _keeper(state: _State, plan: Plan, history: History, progress: Progress) -> 
             self._started = monotonic()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            held.release()
             progress.batches(len(self.history.epochs) + 1, batch + 1, self.params["steps"])
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            held.release()
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
             done = Epoch(
