@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
 
-from toolchain.benchmark import machine
+from toolchain import machine
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, CALLS, WARM_UP = 21, 200, 20
@@ -74,7 +74,7 @@ def publish(script: str, text: str, packages: Sequence[str], how: str = HOW) -> 
     conditions = (
         f"{here.board or here.processor}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, "
         f"{here.system}, Python {here.python}; "
-        f"{', '.join(f'{package} {version(package)}' for package in packages)}; "
+        f"{''.join(f'{package} {version(package)}; ' for package in packages)}"
         f"{datetime.now(UTC):%Y-%m-%d}. {how}"
     )
     name = Path(script).stem

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.artifact import Precision
-from toolchain.benchmark.machine import Machine, State
 from toolchain.benchmark.results import (
     ColdStart,
     Conditions,
@@ -19,6 +18,7 @@ from toolchain.benchmark.results import (
     Result,
     Window,
 )
+from toolchain.machine import Machine, State
 
 LABELS = ("鞋", "bag", "coat", "dress")
 IMAGES = 200

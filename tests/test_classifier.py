@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from toolchain import evaluation
-from toolchain.artifact import Prediction
+from toolchain.artifact import InputContract, Prediction
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError
 from toolchain.runtime import Classifier
@@ -67,9 +68,29 @@ def test_a_loaded_model_says_what_it_is(exported: Path) -> None:
     assert classifier.engine.startswith("ai-edge-litert ")
 
 
-def test_a_file_alone_is_loaded_but_not_verified(exported: Path, tmp_path: Path) -> None:
-    alone = shutil.copy(exported / f"{exported.name}.int8.tflite", tmp_path)
-    assert not Classifier.load(alone).verified
+@pytest.mark.parametrize("suffix", ["int8.tflite", "float32.tflite", "int8.onnx", "float32.onnx"])
+def test_a_file_alone_is_verified_by_its_seal(exported: Path, tmp_path: Path, suffix: str) -> None:
+    alone = Path(shutil.copy(exported / f"{exported.name}.{suffix}", tmp_path))
+    assert Classifier.load(alone).verified
+    data = bytearray(alone.read_bytes())
+    data[len(data) // 2] ^= 1
+    alone.write_bytes(data)
+    with pytest.raises(ToolchainError, match="its own seal is broken"):
+        Classifier.load(alone)
+
+
+def test_a_model_that_is_not_what_it_says_is_refused(exported: Path) -> None:
+    loaded = Classifier.load(exported / f"{exported.name}.int8.tflite")
+    session, info = loaded.session, loaded.info
+    fewer = dataclasses.replace(info, labels=info.labels[1:])
+    larger = dataclasses.replace(info, input=InputContract(9, 8, 1))
+    for wrong in (fewer, larger):
+        with pytest.raises(ToolchainError, match="but the file says"):
+            Classifier(session, wrong, 1, verified=True)
+    session.engine = "tflite-runtime 1.13.0"
+    newer = dataclasses.replace(info, min_runtime="tflite 1.14.0")
+    with pytest.raises(ToolchainError, match=r"needs tflite 1\.14\.0 and this is.*pip install"):
+        Classifier(session, newer, 1, verified=True)
 
 
 @pytest.mark.parametrize("suffix", FILES)
@@ -129,11 +150,46 @@ def test_threads_share_a_classifier_without_wrong_answers(path: Path, digits: Da
 
 
 def test_ranking() -> None:
-    assert ranked(np.array([0.25, 0.5, 0.25], np.float32), ("a", "b", "c")) == [
+    scores, labels = np.array([0.25, 0.5, 0.25], np.float32), ("a", "b", "c")
+    everything = [
         Prediction("b", 1, 0.5),
         Prediction("a", 0, 0.25),  # ties in the labels' order
         Prediction("c", 2, 0.25),
     ]
+    assert [ranked(scores, labels, top) for top in (1, 2, 3, 4)] == [
+        everything[:1],
+        everything[:2],
+        everything,
+        everything,
+    ]
+    assert ranked(np.array([0.5, 0.5], np.float32), ("a", "b"), 1) == [Prediction("a", 0, 0.5)]
+
+
+READ_ONLY = """
+import os, sys
+def refuse(event, arguments):
+    if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        raise OSError(30, "Read-only file system", arguments[0])
+    if event in ("os.mkdir", "os.rename", "os.remove", "tempfile.mkstemp", "tempfile.mkdtemp"):
+        raise OSError(30, "Read-only file system", str(arguments))
+sys.addaudithook(refuse)
+from toolchain.runtime import Classifier
+print(Classifier.load(sys.argv[1]).classify(sys.argv[2])[0].label)
+"""
+
+
+@pytest.mark.parametrize("suffix", ["int8.tflite", "int8.onnx"])
+def test_nothing_is_written_and_no_home_is_needed(
+    exported: Path, pictures: Path, digits: Dataset, suffix: str
+) -> None:
+    path = exported / f"{exported.name}.{suffix}"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", READ_ONLY, path, pictures / "00.png"],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert done.stdout.strip() == digits.labels[digits.test_labels[0]], done.stderr
 
 
 HEAVY = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import zipfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain import exporting, formats
+from toolchain import exporting, formats, seal
 from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
@@ -220,3 +221,14 @@ def test_unknown_formats_are_usage_errors() -> None:
         formats.get("coreml")
     with pytest.raises(UsageError, match=r"\.tflite"):
         formats.of(Path("model.pt"))
+
+
+@pytest.mark.parametrize("suffix", ["int8.tflite", "float32.onnx"])
+def test_a_new_description_replaces_the_old_and_is_sealed(exported: Path, suffix: str) -> None:
+    path = exported / f"{exported.name}.{suffix}"
+    reader, data = formats.of(path), path.read_bytes()
+    described = reader.read_info(data)
+    assert described is not None
+    again = reader.embed(data, dataclasses.replace(described, accuracy=0.5))
+    assert reader.read_info(again) == dataclasses.replace(described, accuracy=0.5)
+    assert seal.holds(again)

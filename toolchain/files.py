@@ -8,9 +8,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from toolchain.errors import ToolchainError
 
+PIECE = 2**20  # bytes
 TEMPORARY = ".new."  # what names of unfinished files begin with
 
 
@@ -27,12 +29,20 @@ def read_bytes(path: Path, limit: int = 2**31) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            data = b"".join(_pieces(file, limit + 1))
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         raise ToolchainError(f"Cannot read {path}: {_reason(error)}.") from error
     if len(data) > limit:
         raise ToolchainError(f"{path} is larger than {limit} bytes, the most that is read here.")
     return data
+
+
+def _pieces(file: BinaryIO, most: int) -> Iterator[bytes]:
+    """At most so many bytes of a file, piece by piece: one call to read them all would ask for
+    that much memory first, which 32-bit systems refuse."""
+    while most > 0 and (piece := file.read(min(PIECE, most))):
+        most -= len(piece)
+        yield piece
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -112,9 +112,7 @@ def find_images(path: str | Path) -> tuple[list[Path], int]:
         if not path.is_dir():
             return [path], 0
         visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-        images = [
-            entry for entry in visible if entry.suffix.lower() in _SUFFIXES and entry.is_file()
-        ]
+        images = [entry for entry in visible if is_picture_name(entry) and entry.is_file()]
     except OSError as error:
         raise ToolchainError(f"Cannot look into {path}: {error.strerror or error}.") from error
     if not images:
@@ -123,6 +121,11 @@ def find_images(path: str | Path) -> tuple[list[Path], int]:
             f"directly inside it that end in {' '.join(_SUFFIXES)}."
         )
     return images, len(visible) - len(images)
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether a file has a suffix that images have, and is not hidden."""
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
 
 
 def _checked_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -307,6 +310,8 @@ def _scaled(picture: Image.Image, contract: InputContract) -> Image.Image:
 
 def _centred(pixels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Rule 10; always a new array, for a camera may reuse its frame."""
+    if pixels.shape == shape:
+        return pixels.copy()
     canvas = np.zeros(shape, np.uint8)
     height, width, _ = pixels.shape
     top, left = (shape[0] - height) // 2, (shape[1] - width) // 2

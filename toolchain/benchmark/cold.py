@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-import toolchain
+from toolchain import child
 from toolchain.benchmark.results import ColdStart
-from toolchain.errors import ToolchainError
 
 if TYPE_CHECKING:
     from toolchain.benchmark.worker import Configuration
@@ -35,38 +31,21 @@ def start(configuration: Configuration, image: Path) -> tuple[ColdStart, int | N
         ToolchainError: the process failed.
     """
     begun = monotonic_ns()
-    said = _run(
+    said = child.run(
         CHILD,
         str(configuration.path),
         configuration.engine,
         str(configuration.threads),
         str(image),
     )
-    child: dict[str, Any] = json.loads(said)
-    times = {key: child[key] / 1e9 for key in ("imports", "load", "first")}
-    python = (child["begun"] - begun) / 1e9
-    return ColdStart(python=python, **times, peak_bytes=child["peak"]), child["installed"]
+    answered: dict[str, Any] = json.loads(said.splitlines()[-1])
+    times = {key: answered[key] / 1e9 for key in ("imports", "load", "first")}
+    python = (answered["begun"] - begun) / 1e9
+    return ColdStart(python=python, **times, peak_bytes=answered["peak"]), answered["installed"]
 
 
 def bare_peak_bytes() -> int:
     """The resident memory of an interpreter that does nothing; 0 where the system does not tell."""
     if not Path("/proc/self/status").exists():
         return 0
-    return int(_run(BARE)) * 1024
-
-
-def _run(code: str, *arguments: str) -> str:
-    # where this package lies, which may be a bundle
-    home = str(Path(toolchain.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": path},
-        start_new_session=True,  # Ctrl-C is for the one that measures
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        raise ToolchainError(f"A fresh process ended with code {done.returncode}: {last}")
-    return done.stdout.splitlines()[-1]
+    return int(child.run(BARE)) * 1024

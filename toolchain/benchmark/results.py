@@ -12,8 +12,8 @@ from pathlib import Path
 
 from toolchain import files
 from toolchain.artifact import Comparison, Precision
-from toolchain.benchmark.machine import Machine, State
 from toolchain.errors import ToolchainError
+from toolchain.machine import Machine, State
 from toolchain.records import plain, read_versioned
 
 SCHEMA = 1

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import __version__, evaluation, files, formats
+from toolchain import __version__, evaluation, files, formats, machine
 from toolchain.artifact import Comparison, ModelInfo
-from toolchain.benchmark import cold, machine
+from toolchain.benchmark import cold
 from toolchain.benchmark.results import (
     ColdStart,
     Conditions,
@@ -128,7 +128,7 @@ def run(
         KeyboardInterrupt: nothing was measured yet.
     """
     known = {each.path: _read(each.path, dataset) for each in chosen}
-    picked = _picked(rules)
+    picked = _picked(rules, len(dataset.test_labels))
     images, truth = dataset.test_images[picked], dataset.test_labels[picked]
     started, before = datetime.now(UTC), machine.state()
     partial = False
@@ -180,11 +180,12 @@ def _read(path: Path, dataset: Dataset) -> _File:
     return _File(path, files.sha256(data), len(data), info)
 
 
-def _picked(rules: Conditions) -> NDArray[np.int64]:
-    """Which test images: all, or as many drawn by a fixed seed, for a set may be sorted."""
-    if rules.images == rules.of_images:
-        return np.arange(rules.images)
-    drawn = np.random.default_rng(0).choice(rules.of_images, rules.images, replace=False)
+def _picked(rules: Conditions, here: int) -> NDArray[np.int64]:
+    """Which of the test images that are here: all, or as many as the rules say, drawn by a fixed
+    seed, for a set may be sorted."""
+    if rules.images == here:
+        return np.arange(here)
+    drawn = np.random.default_rng(0).choice(here, rules.images, replace=False)
     return np.sort(drawn)
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.benchmark.machine import kilohertz
 from toolchain.benchmark.results import Window
 from toolchain.errors import ToolchainError
+from toolchain.machine import kilohertz
 from toolchain.runtime import Classifier
 
 WARM_UP = 0.1  # seconds before each window that do not count

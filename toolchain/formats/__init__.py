@@ -30,6 +30,12 @@ class Session(Protocol):
     engine: str
     """The runtime and its version, such as `ai-edge-litert 2.3.0`."""
 
+    shape: tuple[int, int, int]
+    """Height, width and channels of the images it takes."""
+
+    classes: int
+    """How many probabilities it gives for each."""
+
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities float32 `[N, classes]` of raw pixels uint8 `[N, height, width, channels]`.
 
@@ -50,6 +56,9 @@ class Format(Protocol):
     PRECISIONS: tuple[Precision, ...]
     PACKAGES: tuple[str, ...]
     """The Python packages whose versions decide what `convert` writes."""
+    FRAGILE: bool
+    """Whether damaged files are known to crash a runtime or to be answered wrongly, so that one
+    that nobody vouches for is tried in a process of its own first."""
 
     def convert(
         self, model: Any, precision: Precision, calibration: NDArray[np.uint8] | None

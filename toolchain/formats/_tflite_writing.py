@@ -1,21 +1,24 @@
 """Writes what a `.tflite` file says of itself, on the workstation.
 
-Three descriptions: our own JSON; Google's `TFLITE_METADATA` (metadata schema, file identifier
-M001), which Android's tools read; and the labels as a file in a zip archive appended to the
-FlatBuffer, where Google's tools look for them.
+Our own JSON and its seal; Google's `TFLITE_METADATA` (metadata schema, file identifier M001), which
+Android's tools read; and the labels as a file in a zip archive appended to the FlatBuffer, where
+Google's tools look for them.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Container
 from typing import Any
 
+from toolchain import seal
 from toolchain.artifact import ModelInfo
 from toolchain.errors import require
 from toolchain.formats._tflite_metadata import IDENTIFIER, INFO_ENTRY
 
 GOOGLE_ENTRY = "TFLITE_METADATA"
+SEAL_ENTRY = "TOOLCHAIN_SEAL"
 LABELS_FILE = "labels.txt"
 
 
@@ -25,10 +28,13 @@ def write_entries(data: bytes, info: ModelInfo) -> bytes:
     flatbuffers = require("flatbuffers", "export")
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     _name_ends(model)
-    for name, content in (
-        (GOOGLE_ENTRY, google_metadata(info)),
-        (INFO_ENTRY, info.to_json().encode()),
-    ):
+    entries = {
+        GOOGLE_ENTRY: google_metadata(info),
+        INFO_ENTRY: info.to_json().encode(),
+        SEAL_ENTRY: seal.OPEN,
+    }
+    _forget(model, entries)
+    for name, content in entries.items():
         entry = schema.MetadataT()
         entry.name, entry.buffer = name, len(model.buffers)
         buffer = schema.BufferT()
@@ -38,7 +44,15 @@ def write_entries(data: bytes, info: ModelInfo) -> bytes:
     model.buffers = [_AlignedBuffer(buffer, schema) for buffer in model.buffers]
     builder = flatbuffers.Builder(len(data) + 4096)
     builder.Finish(model.Pack(builder), IDENTIFIER)
-    return _append_labels(bytes(builder.Output()), info.labels)
+    return seal.close(_append_labels(bytes(builder.Output()), info.labels))
+
+
+def _forget(model: Any, names: Container[str]) -> None:
+    """Drop what an earlier description left: a second seal would break both."""
+    for entry in model.metadata or ():
+        if entry.name.decode() in names:
+            model.buffers[entry.buffer].data = None
+    model.metadata = [each for each in model.metadata or () if each.name.decode() not in names]
 
 
 def _name_ends(model: Any) -> None:

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain import engines as runtimes
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require, require_installed
-from toolchain.formats._contract import check_images, choose
+from toolchain.formats._contract import check_images
 
 PRECISIONS = (Precision.FLOAT32,)
 PACKAGES = ("keras", "tensorflow")
+FRAGILE = False  # Keras reads its files in Python, which checks them
 ENGINES = ("tf.function", "call", "predict")  # ways to call a model, the fastest first
 INFO_MEMBER = "toolchain.json"
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
@@ -114,7 +116,7 @@ def open_session(data: bytes, threads: int, engine: str | None = None) -> KerasS
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    return KerasSession(load(data), choose(engine, engines()))
+    return KerasSession(load(data), runtimes.choose(engine, engines()))
 
 
 class KerasSession:
@@ -123,8 +125,8 @@ class KerasSession:
     def __init__(self, model: Any, engine: str) -> None:
         tf = require("tensorflow", "export")
         self.engine = f"keras {version('keras')} {engine}"
-        self._shape, self._classes = tuple(model.input_shape[1:]), model.output_shape[1]
-        signature = [tf.TensorSpec((None, *self._shape), tf.uint8)]
+        self.shape, self.classes = tuple(model.input_shape[1:]), model.output_shape[1]
+        signature = [tf.TensorSpec((None, *self.shape), tf.uint8)]
         ways = {
             "tf.function": tf.function(
                 lambda images: model(images, training=False), input_signature=signature
@@ -133,11 +135,11 @@ class KerasSession:
             "predict": lambda images: model.predict(images, batch_size=BATCH, verbose=0),
         }
         self._call = ways[engine]
-        self._last: Any = np.zeros((1, *self._shape), np.uint8)
+        self._last: Any = np.zeros((1, *self.shape), np.uint8)
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        check_images(images, self._shape)
-        answers = np.empty((len(images), self._classes), np.float32)
+        check_images(images, self.shape)
+        answers = np.empty((len(images), self.classes), np.float32)
         for i in range(0, len(images), BATCH):
             answers[i : i + BATCH] = self._call(images[i : i + BATCH])
         if len(images):

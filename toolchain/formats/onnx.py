@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain import engines as runtimes
+from toolchain import seal
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
-from toolchain.errors import ToolchainError, require, require_installed
+from toolchain.errors import ToolchainError, require
 from toolchain.formats import _onnx_passes as passes
-from toolchain.formats._contract import check_contract, check_images, choose
+from toolchain.formats._contract import check_contract, check_images
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
+FRAGILE = True
 OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
-INFO_KEY = "toolchain"
+INFO_KEY, SEAL_KEY = "toolchain", "toolchain_seal"
 INPUT, OUTPUT = "image", "probabilities"
 # the first onnxruntime for each operator set (onnxruntime.ai, "Compatibility")
 RUNTIMES = {15: "1.10", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18"}
@@ -106,8 +109,9 @@ def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
 def embed(data: bytes, info: ModelInfo) -> bytes:
     onnx = require("onnx", "export")
     model = onnx.load_from_string(data)
-    onnx.helper.set_model_props(model, {INFO_KEY: info.to_json(), "labels": "\n".join(info.labels)})
-    return bytes(model.SerializeToString())
+    said = {INFO_KEY: info.to_json(), "labels": "\n".join(info.labels)}
+    onnx.helper.set_model_props(model, said | {SEAL_KEY: seal.OPEN.decode()})
+    return seal.close(bytes(model.SerializeToString()))
 
 
 def read_info(data: bytes) -> ModelInfo | None:
@@ -181,8 +185,7 @@ def _bytes(tensor: Any) -> int:
 
 
 def engines() -> tuple[str, ...]:
-    require_installed("onnxruntime", "onnx")
-    return ("onnxruntime",)
+    return runtimes.installed("onnx")
 
 
 def import_engine(engine: str) -> ModuleType:
@@ -190,7 +193,7 @@ def import_engine(engine: str) -> ModuleType:
 
 
 def open_session(data: bytes, threads: int, engine: str | None = None) -> OnnxSession:
-    choose(engine, engines())
+    runtimes.choose(engine, engines())
     return OnnxSession(data, threads)
 
 
@@ -199,31 +202,30 @@ class OnnxSession:
 
     def __init__(self, data: bytes, threads: int) -> None:
         self._session = _runtime_session(data, threads, optimize=True)
-        self.engine = f"onnxruntime {version('onnxruntime')}"
+        self.engine = f"onnxruntime {runtimes.version('onnxruntime')}"
         takes, gives = self._session.get_inputs(), self._session.get_outputs()
         if len(takes) != 1 or len(gives) != 1:
             raise ToolchainError(
                 f"Expected one input and one output, found {len(takes)} and {len(gives)}."
             )
-        check_contract(
+        self.shape, self.classes = check_contract(
             takes[0].shape,
             takes[0].type.removeprefix("tensor(").removesuffix(")"),
             gives[0].shape,
             "float32" if gives[0].type == "tensor(float)" else gives[0].type,
         )
-        self._shape, self._classes = tuple(takes[0].shape[1:]), gives[0].shape[1]
         self._input, self._output = takes[0].name, [gives[0].name]
-        self._last = np.zeros((1, *self._shape), np.uint8)  # what `invoke` computes again
+        self._last = np.zeros((1, *self.shape), np.uint8)  # what `invoke` computes again
         self._bound: NDArray[np.uint8] | None = None
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        check_images(images, self._shape)
+        check_images(images, self.shape)
         # One image a call, as deployed: batches are summed in another order.
         try:
             if len(images) == 1:
                 answers = self._answer(images)
             else:
-                answers = np.empty((len(images), self._classes), np.float32)
+                answers = np.empty((len(images), self.classes), np.float32)
                 for i in range(len(images)):
                     answers[i] = self._answer(images[i : i + 1])[0]
         except Exception as error:  # onnxruntime's exceptions share no base but this
@@ -260,6 +262,6 @@ def _runtime_session(data: bytes, threads: int, optimize: bool) -> Any:
         return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base but this
         raise ToolchainError(
-            f"onnxruntime {version('onnxruntime')} does not take this file: {error} "
+            f"onnxruntime {runtimes.version('onnxruntime')} does not take this file: {error} "
             "Expected a whole ONNX file; export it again, or fetch a fresh copy."
         ) from error

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import math
 import warnings
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain import engines as runtimes
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _tflite_metadata as metadata
-from toolchain.formats._contract import check_contract, check_images, choose
+from toolchain.formats._contract import check_contract, check_images
 
 PRECISIONS = (Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "flatbuffers")
-ENGINES = ("ai-edge-litert", "tflite-runtime")  # in the order in which they are looked for
+FRAGILE = True
 BATCH = 1  # a free batch would leave SHAPE, STRIDED_SLICE and PACK in the graph
 
 
@@ -141,13 +140,7 @@ def _bytes(tensor: dict[str, Any]) -> int:
 
 
 def engines() -> tuple[str, ...]:
-    found = [name for name in ENGINES if importlib.util.find_spec(name.replace("-", "_"))]
-    if not found:
-        raise ToolchainError(
-            "No TFLite runtime is installed here. Install one with: pip install ai-edge-litert "
-            "(64-bit), or pip install 'tflite-runtime==2.14.0' 'numpy<2' (32-bit, Python 3.11)."
-        )
-    return tuple(found)
+    return runtimes.installed("tflite")
 
 
 def import_engine(engine: str) -> ModuleType:
@@ -155,7 +148,7 @@ def import_engine(engine: str) -> ModuleType:
 
 
 def open_session(data: bytes, threads: int, engine: str | None = None) -> TFLiteSession:
-    return TFLiteSession(data, threads, choose(engine, engines()))
+    return TFLiteSession(data, threads, runtimes.choose(engine, engines()))
 
 
 class TFLiteSession:
@@ -164,29 +157,31 @@ class TFLiteSession:
     def __init__(self, data: bytes, threads: int, engine: str) -> None:
         metadata.read_entries(data)  # refuses other files more kindly than the interpreter
         self._interpreter = _interpreter(data, threads, engine, delegates=True)
-        self.engine = f"{engine} {version(engine)}"
+        self.engine = f"{engine} {runtimes.version(engine)}"
         takes = self._interpreter.get_input_details()
         gives = self._interpreter.get_output_details()
         if len(takes) != 1 or len(gives) != 1:
             raise ToolchainError(
                 f"Expected one input and one output, found {len(takes)} and {len(gives)}."
             )
-        self._shape = tuple(int(size) for size in takes[0]["shape"])
-        check_contract(
-            self._shape, takes[0]["dtype"].__name__, gives[0]["shape"], gives[0]["dtype"].__name__
+        self._batch, *shape = (int(size) for size in takes[0]["shape"])
+        self.shape, self.classes = check_contract(
+            [self._batch, *shape],
+            takes[0]["dtype"].__name__,
+            gives[0]["shape"],
+            gives[0]["dtype"].__name__,
         )
         self._input, self._output = takes[0]["index"], gives[0]["index"]
-        self._classes = int(gives[0]["shape"][1])
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        check_images(images, self._shape[1:])
-        batch = self._shape[0]
+        check_images(images, self.shape)
+        batch = self._batch
         try:
             if len(images) == batch:
                 return self._answer(images)
             missing = -len(images) % batch
             padded = np.concatenate([images, images[:1].repeat(missing, 0)]) if missing else images
-            answers = np.empty((len(padded), self._classes), np.float32)
+            answers = np.empty((len(padded), self.classes), np.float32)
             for i in range(0, len(padded), batch):
                 answers[i : i + batch] = self._answer(padded[i : i + batch])
         except (RuntimeError, ValueError) as error:
@@ -222,7 +217,7 @@ def _interpreter(data: bytes, threads: int, engine: str, delegates: bool) -> Any
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ToolchainError(
-            f"{engine} {version(engine)} does not take this file: {error} "
+            f"{engine} {runtimes.version(engine)} does not take this file: {error} "
             "Expected a whole TFLite file that this runtime is new enough for."
         ) from error
     return interpreter

@@ -20,6 +20,11 @@ class Answer:
     predictions: tuple[Prediction, ...] = ()
     error: str = ""
 
+    def line(self) -> str:
+        """The classes, most probable first, on one line."""
+        classes = (f"{each.label} {each.probability:.1%}" for each in self.predictions)
+        return f"{self.image}: {', '.join(classes)}"
+
 
 def classify_paths(
     classifier: Classifier, paths: Iterable[Path], top: int, invert: bool

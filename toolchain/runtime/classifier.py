@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import files, formats, images, manifest
+from toolchain import engines, files, formats, images, manifest, seal
 from toolchain.artifact import ModelInfo, Prediction
 from toolchain.errors import ToolchainError, about
 from toolchain.formats import Session
+from toolchain.runtime.probe import probe
 
 SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add up exactly
 
@@ -21,11 +22,12 @@ class Classifier:
     """A loaded model. It can be used by several threads; they take turns.
 
     `info` is what the file says of itself, `engine` the runtime that answers, `threads` how many
-    it was given, and `verified` whether a manifest beside the file vouches for its content.
-    `session` is the bare runtime: no lock, no checks of its answers.
+    it was given, and `verified` whether a manifest beside the file or the seal inside it vouches
+    for its content. `session` is the bare runtime: no lock, no checks of its answers.
     """
 
     def __init__(self, session: Session, info: ModelInfo, threads: int, verified: bool) -> None:
+        _check(session, info)
         self.info = info
         self.threads = threads
         self.engine = session.engine
@@ -40,10 +42,10 @@ class Classifier:
     ) -> Classifier:
         """Load a `.tflite`, `.onnx` or `.keras` file that the toolchain exported.
 
-        The file is read once, checked against `manifest.json` beside it if there is one, and
-        those bytes are loaded. `threads` is brought between 1 and the number of processors.
-        `engine` names one of the runtimes that are installed for this format; the preferred one
-        unless it is given.
+        The file is read once, checked against `manifest.json` beside it or the seal inside it, and
+        those bytes are loaded. A file that neither vouches for is tried in a process of its own
+        first. `threads` is brought between 1 and the number of processors. `engine` names one of
+        the runtimes that are installed for this format; the preferred one unless it is given.
 
         Raises:
             UsageError: there is no such engine here.
@@ -54,15 +56,36 @@ class Classifier:
         reader = formats.of(path)
         data = files.read_bytes(path)
         verified = manifest.verify(path, data)
-        threads = max(1, min(threads, os.cpu_count() or 1))
         with about(path):
-            info = reader.read_info(data)
-            if info is None:
-                raise ToolchainError(
-                    "This file does not carry its labels. "
-                    "Expected one made with `toolchain export` or `toolchain train`."
-                )
-            return cls(reader.open_session(data, threads, engine), info, threads, verified)
+            verified = verified or seal.holds(data)
+            if reader.FRAGILE and not verified:
+                probe(data, path.suffix[1:], engines.choose(engine, reader.engines()))
+            return cls.of_bytes(data, path.suffix[1:], threads, engine, verified)
+
+    @classmethod
+    def of_bytes(
+        cls,
+        data: bytes,
+        suffix: str,
+        threads: int = 1,
+        engine: str | None = None,
+        verified: bool = False,
+    ) -> Classifier:
+        """Load the content of a file of the format `suffix` that the caller has verified, or not.
+
+        Raises:
+            UsageError: there is no such format, or no such engine here.
+            ToolchainError: it is damaged, without labels, or no installed runtime takes it.
+        """
+        reader = formats.get(suffix)
+        info = reader.read_info(data)
+        if info is None:
+            raise ToolchainError(
+                "This file does not carry its labels. "
+                "Expected one made with `toolchain export` or `toolchain train`."
+            )
+        threads = max(1, min(threads, os.cpu_count() or 1))
+        return cls(reader.open_session(data, threads, engine), info, threads, verified)
 
     def classify(
         self, image: images.AnyImage, top: int = 1, invert: bool = False
@@ -76,7 +99,7 @@ class Classifier:
             ToolchainError: the image cannot be read, or the model gave no probabilities.
         """
         pixels = images.to_pixels(image, self.info.input, invert)
-        return ranked(self.scores(pixels[None])[0], self.info.labels)[:top]
+        return ranked(self.scores(pixels[None])[0], self.info.labels, top)
 
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities float32 `[N, classes]` of raw pixels uint8 `[N, height, width, channels]`.
@@ -87,11 +110,6 @@ class Classifier:
         """
         with self._lock:
             answer = self.session.run(pixels)
-        if answer.shape[1] != len(self.info.labels):
-            raise ToolchainError(
-                f"The model gives {answer.shape[1]} values but names {len(self.info.labels)} "
-                "classes. The file is damaged; export it again."
-            )
         # `dot` is numpy's quickest sum, and Python compares one number faster than numpy;
         # NaN fails the comparison too.
         totals = answer.dot(self._ones).tolist()
@@ -103,7 +121,27 @@ class Classifier:
         return answer
 
 
-def ranked(scores: NDArray[np.float32], labels: tuple[str, ...]) -> list[Prediction]:
-    """All classes of one image, most probable first; `scores` float32 `[classes]`."""
-    order = np.argsort(-scores, kind="stable")
+def _check(session: Session, info: ModelInfo) -> None:
+    """What the graph is has to be what the file says of itself.
+
+    Raises:
+        ToolchainError: they differ, or the file needs a newer runtime.
+    """
+    said = (info.input.height, info.input.width, info.input.channels)
+    if (session.shape, session.classes) != (said, len(info.labels)):
+        raise ToolchainError(
+            f"The model takes {list(session.shape)} and gives {session.classes} values, but the "
+            f"file says {list(said)} and names {len(info.labels)} classes. It is damaged; export "
+            "the model again, or fetch a fresh copy."
+        )
+    if engines.too_old(info.min_runtime, session.engine):
+        raise ToolchainError(
+            f"The file needs {info.min_runtime} and this is {session.engine}. "
+            f"{engines.advice(info.min_runtime.partition(' ')[0], engines.here())}"
+        )
+
+
+def ranked(scores: NDArray[np.float32], labels: tuple[str, ...], top: int) -> list[Prediction]:
+    """The `top` classes of one image, most probable first; `scores` float32 `[classes]`."""
+    order = [scores.argmax()] if top == 1 else np.argsort(-scores, kind="stable")[:top]
     return [Prediction(labels[i], int(i), float(scores[i])) for i in order]

@@ -22,6 +22,18 @@ ARM_PARTS = {
     "0xd08": "Cortex-A72",
     "0xd0b": "Cortex-A76",
 }
+# names of the kernel's (docs.kernel.org, "ARM64 ELF hwcaps"; x86 cpufeatures.h)
+FEATURES = {
+    "neon": "NEON",
+    "asimd": "NEON",
+    "asimdhp": "half precision",
+    "asimddp": "int8 dot product",
+    "i8mm": "int8 matrix product",
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "int8 dot product",
+    "avx512_vnni": "int8 dot product",
+}
 DRIFT = 0.1  # share by which the processor's frequency may change during a run
 # bits of the Raspberry Pi firmware's get_throttled that mean "now" (raspberrypi.com, vcgencmd)
 PI_NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
@@ -68,6 +80,14 @@ def describe(root: Path = ROOT) -> Machine:
         python=platform.python_version(),
         libc=" ".join(platform.libc_ver()).strip(),
     )
+
+
+def features(root: Path = ROOT) -> tuple[str, ...]:
+    """What the processor can do that matters to a classifier, in words."""
+    text = _read(root / "proc/cpuinfo")
+    lines = re.findall(r"^(?:Features|flags)\s*:(.*)$", text, re.MULTILINE)
+    has = set(" ".join(lines).split())
+    return tuple(dict.fromkeys(word for flag, word in FEATURES.items() if flag in has))
 
 
 def cores() -> int:
@@ -130,10 +150,14 @@ def changes(before: State, after: State, frequencies: tuple[int, ...]) -> list[s
         found.append(f"the frequency changed: between {min(known)} and {max(known)} kHz")
     if (before.throttled, before.firmware) != (after.throttled, after.firmware):
         found.append("the processor was throttled during the run")
-    bits = after.firmware or 0
-    if now := [word for bit, word in PI_NOW.items() if bits >> bit & 1]:
+    if now := troubles(after):
         found.append(f"the board reports {', '.join(now)}")
     return found
+
+
+def troubles(state: State) -> list[str]:
+    """What the Raspberry Pi's firmware reports now; empty where it reports nothing."""
+    return [word for bit, word in PI_NOW.items() if (state.firmware or 0) >> bit & 1]
 
 
 def _processor(root: Path) -> str:

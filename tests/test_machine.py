@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.benchmark_results import QUIET
-from toolchain.benchmark import machine
+from toolchain import machine
 from toolchain.errors import UsageError
 
 FREQUENCY = "sys/devices/system/cpu/cpu0/cpufreq"
