@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from toolchain import __version__
+from toolchain import __version__, seal
 from toolchain.benchmark import results
 from toolchain.datasets import Dataset
 
@@ -318,7 +318,10 @@ def test_another_models_data_set_is_refused() -> None:
 
 def test_what_nobody_vouches_for_is_said(exported: Path, picture: Path) -> None:
     alone = shutil.copy(exported / f"{exported.name}.int8.tflite", picture.with_name("m.tflite"))
-    assert "No manifest vouches" in run("classify", alone, picture).stderr
+    assert "vouches" not in run("classify", alone, picture).stderr  # its seal does
+    data = Path(alone).read_bytes()
+    Path(alone).write_bytes(data.replace(seal.MARK, seal.MARK[::-1]))
+    assert "No manifest and no seal vouches" in run("classify", alone, picture).stderr
     assert "vouches" not in run("classify", exported, picture).stderr
 
 
@@ -336,3 +339,19 @@ def test_a_terminal_without_unicode_gets_escapes(exported: Path, picture: Path) 
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "\\u4e00\\u5f20 picture.png" in done.stdout
+
+
+def test_bundle(tmp_path: Path, exported: Path, picture: Path) -> None:
+    out = tmp_path / "one.pyz"
+    done = run("bundle", exported, "--out", out)
+    assert done.stdout == f"{out}\n"
+    assert "100 golden images" in done.stderr
+    answered = subprocess.run(
+        [sys.executable, "-I", out, picture], capture_output=True, text=True, check=True
+    )
+    assert answered.stdout == run("classify", exported, picture).stdout
+    two = run(
+        "bundle", exported, "--precision", "float32", "--precision", "int8", "--out", out, code=2
+    )
+    assert "--out names one file, and these are 2" in two.stderr
+    assert "needs Keras" in run("bundle", exported / f"{exported.name}.keras", code=2).stderr

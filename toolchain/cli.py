@@ -257,6 +257,89 @@ def info(
 
 
 @app.command()
+def bundle(
+    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    formats_: Formats = None,
+    precision: Precisions = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    data_dir: DataDir = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make one file that classifies, and proves itself, on a device: python3 NAME.int8.pyz."""
+    if not verbose:
+        silence()
+    from toolchain import bundling, datasets
+    from toolchain.progress import say
+
+    paths = _to_bundle(model, formats_, precision)
+    if out is not None and len(paths) > 1:
+        raise UsageError(f"--out names one file, and these are {len(paths)}. Choose one of them.")
+    for path in paths:
+        target = out or bundling.default_path(path)
+        made = bundling.make(path, datasets.load(_dataset_of(path), data_dir), target)
+        say(f"Bundled {path} with {len(made.golden().truth)} golden images.")
+        typer.echo(target)
+
+
+def _to_bundle(
+    model: str, formats_: list[str] | None, precision: list[Precision] | None
+) -> list[Path]:
+    """The int8 TFLite file unless something else is asked for."""
+    if not (formats_ or precision):
+        return [_model_file(model)]
+    endings = formats.endings(formats_ or ["tflite"], precision or ())
+    return locate.model_files(model, endings)
+
+
+@app.command()
+def deploy(
+    bundle_: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="A file that `bundle` made, NAME.int8.pyz.")
+    ],
+    host: Annotated[list[str], typer.Argument(help="Devices, as ssh takes them: user@host.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="FOLDER", help="The folder there, in the user's home.")
+    ] = "toolchain",
+    install: Annotated[
+        bool, typer.Option("--install", help="Where no engine is, install one into FOLDER/env.")
+    ] = False,
+    bench: Annotated[bool, typer.Option("--bench", help="Measure it there afterwards.")] = False,
+    official: Annotated[
+        bool, typer.Option("--official/--quick", help="Bench: windows of 10 s instead of 1 s.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Bench: the folder here for HOST-NAME.json, for `report`.")
+    ] = Path(),
+    json: Json = False,
+) -> None:
+    """Bring a bundle to devices over SSH; it takes its place there once it has proved itself."""
+    if not bench and (official or out != Path()):
+        raise UsageError("--official and --out say how to measure. Add --bench, or leave them out.")
+    from toolchain import deploying, report
+    from toolchain.progress import say
+
+    outcomes = []
+    plan = deploying.Plan(to, install, bench, official, out)
+    try:
+        for outcome in deploying.deploy(bundle_, host, plan, say):
+            outcomes.append(outcome)
+    finally:  # a device that was done before Ctrl-C is done
+        if json:
+            typer.echo(as_json(outcomes), nl=False)
+        elif outcomes:
+            report.deployed(outcomes)
+    code = deploying.exit_code(outcomes)
+    if code:
+        problems = [
+            each.problem if each.host in each.problem else f"{each.host}: {each.problem}"
+            for each in outcomes
+            if each.problem
+        ]
+        kind = ProofFailedError if code == ProofFailedError.exit_code else ToolchainError
+        raise kind("\n".join(problems))
+
+
+@app.command()
 def classify(
     model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
     image: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
@@ -271,21 +354,20 @@ def classify(
     """Name what is on each image. No TensorFlow is needed for .tflite and .onnx files."""
     if not verbose:
         silence()
-    from toolchain import report
     from toolchain.progress import say
     from toolchain.runtime import Classifier
     from toolchain.runtime.batch import classify_paths
 
     classifier = Classifier.load(_model_file(model), threads)
     if not classifier.verified:
-        say("No manifest vouches for this file: its answers are as good as its origin.")
+        say("No manifest and no seal vouches for this file: its answers are as good as its origin.")
     answers = []
     for answer in classify_paths(classifier, image, top, invert):
         answers.append(answer)
         if answer.error:
             say(answer.error if answer.image in answer.error else f"{answer.image}: {answer.error}")
         elif not json:
-            report.predictions(answer.image, answer.predictions)
+            print(answer.line(), flush=True)
     if json:
         typer.echo(as_json(answers), nl=False)
     failed = sum(bool(answer.error) for answer in answers)
@@ -336,9 +418,9 @@ def bench(
     """Accuracy, latency, cold start and memory, file against file; and which one to ship."""
     if not verbose:
         silence()
-    from toolchain import datasets, report
+    from toolchain import datasets, machine, report
     from toolchain.benchmark import baseline as earlier
-    from toolchain.benchmark import choice, machine, results, run
+    from toolchain.benchmark import choice, results, run
     from toolchain.progress import BenchProgress, say
 
     budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)

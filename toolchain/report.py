@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from toolchain.artifact import Comparison, GraphSummary, ModelInfo, Prediction
+from toolchain.artifact import Comparison, GraphSummary, ModelInfo
 
 if TYPE_CHECKING:
     from toolchain.benchmark.baseline import Change
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from toolchain.benchmark.results import Result
     from toolchain.benchmark.summary import Row
     from toolchain.datasets import Status
+    from toolchain.deploying import Outcome as Deployed
     from toolchain.exporting import Outcome
     from toolchain.training import Result as Training
 
@@ -196,10 +197,35 @@ def _times(name: str, count: int) -> str:
     return name if count == 1 else f"{name} ×{count}"
 
 
-def predictions(image: str, found: Sequence[Prediction]) -> None:
-    """One image's classes, most probable first, on one line."""
-    answers = ", ".join(f"{each.label} {each.probability:.1%}" for each in found)
-    console().print(f"{image}: {answers}", soft_wrap=True)
+def deployed(outcomes: Sequence[Deployed]) -> None:
+    """What became of a bundle on each device, and how to run it there."""
+    rows = [
+        (
+            each.host,
+            each.doctor.machine.board or each.doctor.machine.processor if each.doctor else "",
+            each.doctor.machine.python if each.doctor else "",
+            each.engine,
+            _self_test_cell(each),
+            f"FAILED: {each.failed}" if each.failed else "in place",
+        )
+        for each in outcomes
+    ]
+    columns = ("host", "[board]", "[Python]", "[engine]", "[self-test]", "state")
+    _print_table("Deployed", columns, rows)
+    for each in outcomes:
+        if each.command:
+            console().print(f"{each.host}: {each.command} photo.png", soft_wrap=True)
+        if each.result:
+            console().print(f"{each.host}: measured, see {each.result}", soft_wrap=True)
+
+
+def _self_test_cell(outcome: Deployed) -> str:
+    if not outcome.self_test:
+        return ""
+    if not all(each.passed for each in outcome.self_test):
+        return "FAIL"
+    worst = max(each.largest_difference for each in outcome.self_test)
+    return "bit-exact" if worst == 0 else f"pass, within {worst:.2g}"
 
 
 def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:

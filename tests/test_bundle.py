@@ -1,0 +1,277 @@
+"""One file for a device: made, run with nothing else of ours, damaged, asked to prove itself."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toolchain import bundle, bundling
+from toolchain.artifact import Precision
+from toolchain.benchmark import results
+from toolchain.datasets import Dataset
+from toolchain.errors import ToolchainError, UsageError
+from toolchain.runtime import Classifier, selftest
+
+OLD = Path(__file__).parent.parent / ".venv-tflite-runtime" / "bin" / "python"
+
+
+@pytest.fixture(scope="module", params=["int8.tflite", "int8.onnx"])
+def made(
+    request: pytest.FixtureRequest,
+    exported: Path,
+    digits: Dataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    path = exported / f"{exported.name}.{request.param}"
+    out = tmp_path_factory.mktemp("bundle") / bundling.default_path(path)
+    bundling.make(path, digits, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def picture(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("picture") / "一.png"
+    Image.fromarray(digits.test_images[0, :, :, 0]).save(path)
+    return path
+
+
+def run(
+    path: Path, *arguments: object, code: int = 0, python: str = sys.executable, bare: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a bundle where no package of ours is in reach; `bare`: no package at all."""
+    flags = ["-I", "-S"] if bare else ["-I"]
+    done = subprocess.run(
+        [python, *flags, str(path), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=path.parent,
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},  # and no HOME
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def rewritten(path: Path, out: Path, changes: dict[str, bytes]) -> Path:
+    """A bundle with other members, sealed as if it had been made so."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            if changes.get(name) != b"":
+                new.writestr(name, changes.get(name, old.read(name)))
+        new.comment = b"0" * bundle.DIGITS
+    out.write_bytes(bundle.sealed(file.getvalue()))
+    return out
+
+
+def test_it_is_named_by_model_and_precision() -> None:
+    assert bundling.default_path(Path("models/m/m.int8.tflite")) == Path("m.int8.pyz")
+    assert bundling.default_path(Path("models/m/m.int8.onnx")) == Path("m.int8.onnx.pyz")
+
+
+def test_same_inputs_same_bytes(
+    made: Path, exported: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    name = bundle.read(made).name
+    bundling.make(exported / name, digits, tmp_path / "again.pyz")
+    assert (tmp_path / "again.pyz").read_bytes() == made.read_bytes()
+
+
+def test_golden_vectors_are_of_all_classes_and_of_this_file(
+    made: Path, exported: Path, digits: Dataset
+) -> None:
+    held = bundle.read(made)
+    golden = held.golden()
+    assert len(golden.truth) >= 64
+    assert set(golden.truth) == set(range(10))
+    scores = Classifier.load(exported / held.name).scores(golden.images)
+    np.testing.assert_array_equal(scores, golden.probabilities)
+    pairs = zip(digits.test_images, digits.test_labels, strict=True)
+    known = {image.tobytes(): label for image, label in pairs}
+    assert [known[image.tobytes()] for image in golden.images] == [*golden.truth]
+
+
+def test_it_answers_like_the_classifier(made: Path, exported: Path, picture: Path) -> None:
+    classifier = Classifier.load(exported / bundle.read(made).name)
+    (best,) = classifier.classify(picture)
+    assert run(made, picture).stdout == f"{picture}: {best.label} {best.probability:.1%}\n"
+    (answer,) = json.loads(run(made, picture, "--json", "--top", 3).stdout)
+    assert answer["predictions"][0]["label"] == best.label
+    assert len(answer["predictions"]) == 3
+
+
+def test_a_bad_image_costs_one_line(made: Path, picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    done = run(made, tmp_path / "bad.png", picture, code=1)
+    assert done.stdout.startswith(str(picture))
+    assert "bad.png" in done.stderr
+    assert "1 of 2 could not be read" in done.stderr
+
+
+def test_the_self_test_passes_here(made: Path) -> None:
+    assert "bit-exact on 100 images: pass" in run(made, "--self-test").stdout
+    (outcome,) = json.loads(run(made, "--self-test", "--json").stdout)
+    assert outcome["passed"]
+    assert outcome["same_class"] == 1
+
+
+@pytest.mark.skipif(not OLD.exists(), reason="tflite-runtime has no wheel for this Python")
+def test_the_self_test_passes_in_tflite_runtime(made: Path) -> None:
+    code = 0 if made.name.endswith(".int8.pyz") else 1
+    done = run(made, "--self-test", python=str(OLD), code=code)
+    if code == 0:
+        assert done.stdout.startswith("tflite-runtime 2.14.0")
+        assert ": pass" in done.stdout
+    else:
+        assert "No runtime for .onnx files" in done.stderr
+
+
+def test_the_self_test_fails_where_the_answers_are_others(made: Path, tmp_path: Path) -> None:
+    golden = bundle.read(made).golden()
+    other = np.roll(golden.probabilities, 1, axis=1)
+    changed = rewritten(
+        made, tmp_path / "other.pyz", {f"{bundle.GOLDEN}probabilities.npy": bundling._npy(other)}
+    )
+    done = run(changed, "--self-test", code=4)
+    assert ": FAIL" in done.stdout
+    assert "does not answer here as it did" in done.stderr
+
+
+def test_a_class_may_differ_only_where_two_were_close(made: Path) -> None:
+    """Close calls differ between processors; a sure class that differs is a failure."""
+    held = bundle.read(made)
+    golden = held.golden()
+    assert selftest.self_test(held)[0].passed
+    step = selftest.TOLERANCES[Precision.INT8] / 2
+    nearly = golden.probabilities + np.float32(step) * np.sign(0.5 - golden.probabilities)
+    held.golden_parts["probabilities"] = bundling._npy(nearly)
+    (outcome,) = selftest.self_test(held)
+    assert outcome.passed
+    assert outcome.largest_difference == pytest.approx(step, abs=1e-4)
+
+
+def test_the_bench_writes_the_harness_record(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    out.write_text(run(made, "--bench", "--json").stdout)
+    found = results.read(out)
+    assert len(found.measurements[0].windows) == 5
+    assert found.conditions.images == 100
+    assert found.conditions.of_images == 360
+    assert not found.files[0].problem
+
+
+def hear() -> None:
+    """A shell's background jobs are deaf to Ctrl-C, and so would be their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_watching_a_folder(made: Path, picture: Path, tmp_path: Path) -> None:
+    shutil.copy(picture, tmp_path / "first.png")
+    command = [sys.executable, "-I", str(made), "--watch", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=hear) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        assert first["image"].endswith("first.png")
+        whole = picture.read_bytes()
+        with (tmp_path / "second.png").open("wb") as file:  # slowly, as over a network
+            file.write(whole[: len(whole) // 2])
+            file.flush()
+            time.sleep(0.1)
+            file.write(whole[len(whole) // 2 :])
+        second = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    assert second["image"].endswith("second.png")
+    assert second["predictions"] == first["predictions"]
+    assert not second["error"]
+
+
+def test_there_is_nothing_to_watch(made: Path, tmp_path: Path) -> None:
+    assert "There is no folder" in run(made, "--watch", tmp_path / "none", code=1).stderr
+
+
+def test_info_says_what_the_model_is(made: Path) -> None:
+    said = run(made, "--info", bare=True).stdout
+    assert "labels: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in said
+    record = json.loads(run(made, "--info", "--json", bare=True).stdout)
+    assert record["info"]["dataset"] == "digits"
+
+
+def test_the_doctor_needs_nothing(made: Path) -> None:
+    said = run(made, "--doctor", bare=True).stdout
+    assert "python: " in said
+    assert "numpy: missing" in said
+    assert "fits, not installed" in said
+    assert "pip install 'ai-edge-litert>=2.0' pillow" in said
+    found = json.loads(run(made, "--doctor", "--json", bare=True).stdout)
+    assert found["packages"] == {"numpy": "", "pillow": ""}
+
+
+@pytest.mark.parametrize("arguments", [["photo.png"], ["--self-test"], ["--bench"]])
+def test_a_bare_system_is_told_what_to_install(made: Path, arguments: list[str]) -> None:
+    done = run(made, *arguments, bare=True, code=1)
+    assert "Install one with: " in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--top", "0"], ["--nonsense"], ["--info", "--bench"]])
+def test_wrong_usage(made: Path, arguments: list[str]) -> None:
+    assert run(made, *arguments, code=2).stderr
+
+
+def test_an_old_python_is_told_so(made: Path) -> None:
+    with zipfile.ZipFile(made) as archive:
+        main = archive.read("__main__.py").decode()
+    code = "import sys; sys.version_info = (3, 9); sys.version = '3.9.2 (main)'\n" + main
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "This needs Python 3.11 or newer; this is 3.9.2.\n"
+
+
+def test_damage_anywhere_is_noticed(made: Path, tmp_path: Path) -> None:
+    whole = made.read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        data = bytearray(whole)
+        data[generator.integers(len(data))] ^= 1 << int(generator.integers(8))
+        (tmp_path / "bad.pyz").write_bytes(data)
+        with pytest.raises(ToolchainError, match="is damaged"):
+            bundle.read(tmp_path / "bad.pyz")
+    for data in (b"", whole[:-1], whole[: len(whole) // 2], whole + b"x", b"x" * 100):
+        (tmp_path / "bad.pyz").write_bytes(data)
+        with pytest.raises(ToolchainError, match="is damaged"):
+            bundle.read(tmp_path / "bad.pyz")
+
+
+def test_bundles_that_were_put_together_wrongly(made: Path, tmp_path: Path) -> None:
+    held = bundle.read(made)
+    for changes, said in (
+        ({bundle.MODEL + held.name: held.data[:-1]}, "not the one that was proved"),
+        ({bundle.MODEL + "manifest.json": b"[]"}, "is no bundle"),
+        ({bundle.MODEL + held.name: b""}, "is no bundle"),
+    ):
+        wrong = rewritten(made, tmp_path / "wrong.pyz", changes)
+        with pytest.raises(ToolchainError, match=said):
+            bundle.read(wrong)
+    parts = {f"{bundle.GOLDEN}truth.npy": bundling._npy(np.zeros(3, np.uint8))}
+    with pytest.raises(ToolchainError, match="golden vectors are not of"):
+        bundle.read(rewritten(made, tmp_path / "wrong.pyz", parts)).golden()
+
+
+def test_only_proven_files_are_bundled(exported: Path, digits: Dataset, tmp_path: Path) -> None:
+    alone = Path(shutil.copy(exported / f"{exported.name}.int8.tflite", tmp_path))
+    with pytest.raises(ToolchainError, match="only proven files are bundled"):
+        bundling.make(alone, digits, tmp_path / "out.pyz")
+    with pytest.raises(UsageError, match="needs Keras"):
+        bundling.make(exported / f"{exported.name}.keras", digits, tmp_path / "out.pyz")
+    assert not (tmp_path / "out.pyz").exists()

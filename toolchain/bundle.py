@@ -1,0 +1,120 @@
+"""A bundle: one file with the device wing, a model, and answers that it has to give.
+
+It is a zip archive that Python runs (docs.python.org, "zipapp"):
+
+- `__main__.py` and `toolchain/`: the device wing;
+- `model/`: the model file and the part of `manifest.json` that vouches for it;
+- `golden/`: test images with their classes, and the probabilities that the workstation got, as
+  `.npy` (numpy.org, "numpy.lib.format");
+- the archive's comment: the SHA-256 of everything before the comment.
+
+Reading needs the standard library; numpy only for the golden vectors.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain import files, manifest
+from toolchain.errors import ToolchainError
+from toolchain.records import read_versioned
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SUFFIX = ".pyz"
+LIMIT = 2**28  # bytes of a bundle, and of what it holds
+DIGITS = 64  # of the SHA-256 at its end
+MODEL, GOLDEN = "model/", "golden/"
+GOLDEN_PARTS = ("images", "truth", "probabilities")
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Images uint8 `[N, H, W, C]`, their classes uint8 `[N]`, and the probabilities
+    float32 `[N, classes]` that the model gave for them on the workstation."""
+
+    images: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose content is whole: the model's file name, bytes, and manifest entry."""
+
+    name: str
+    data: bytes
+    entry: manifest.Entry
+    golden_parts: dict[str, bytes]
+
+    @property
+    def suffix(self) -> str:
+        """The name of the model's format."""
+        return Path(self.name).suffix[1:]
+
+    def golden(self) -> Golden:
+        """The golden vectors.
+
+        Raises:
+            ToolchainError: they do not belong to this model.
+        """
+        import numpy as np
+
+        images, truth, probabilities = (
+            np.load(io.BytesIO(self.golden_parts[part]), allow_pickle=False)
+            for part in GOLDEN_PARTS
+        )
+        takes, labels = self.entry.info.input, self.entry.info.labels
+        if (
+            images.shape != (len(truth), takes.height, takes.width, takes.channels)
+            or probabilities.shape != (len(truth), len(labels))
+            or not len(truth)
+        ):
+            raise ToolchainError(f"The golden vectors are not of {self.name}. {AGAIN}")
+        return Golden(images, truth, probabilities)
+
+
+AGAIN = "Copy the bundle again, or make a new one with `toolchain bundle`."
+
+
+def sealed(archive: bytes) -> bytes:
+    """A zip archive with a comment of 64 bytes, which becomes the SHA-256 of all before it."""
+    content = archive[:-DIGITS]
+    return content + files.sha256(content).encode()
+
+
+def read(path: Path) -> Bundle:
+    """The bundle at `path`, whole.
+
+    Raises:
+        ToolchainError: it cannot be read, is none, or is not as it was made.
+    """
+    whole = files.read_bytes(path, LIMIT)
+    if files.sha256(whole[:-DIGITS]).encode() != whole[-DIGITS:]:
+        raise ToolchainError(f"{path} is damaged: it is not the bundle that was made. {AGAIN}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+            record = json.loads(_member(archive, MODEL + manifest.NAME))
+            ((name, entry),) = read_versioned(
+                manifest.Manifest, record, manifest.SCHEMA
+            ).files.items()
+            data = _member(archive, MODEL + name)
+            parts = {part: _member(archive, f"{GOLDEN}{part}.npy") for part in GOLDEN_PARTS}
+    except (ValueError, KeyError, zipfile.BadZipFile, RecursionError) as error:
+        raise ToolchainError(f"{path} is no bundle of this toolchain ({error}). {AGAIN}") from error
+    if (len(data), files.sha256(data)) != (entry.size, entry.sha256):
+        raise ToolchainError(f"{path}: its model is not the one that was proved. {AGAIN}")
+    return Bundle(name, data, entry, parts)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > LIMIT:
+        raise ValueError(f"{name} claims to be larger than {LIMIT} bytes")
+    return archive.read(name)

@@ -1,0 +1,228 @@
+"""The command line of a bundle: `python3 fashion-cnn.int8.pyz photo.png`.
+
+The standard library, numpy and one runtime; `--doctor` needs the standard library alone. Exit codes
+are those of `toolchain` (errors.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain import __version__, bundle, doctor, engines
+from toolchain.chatter import make_streams_safe, silence
+from toolchain.errors import ProofFailedError, ToolchainError, UsageError
+from toolchain.records import as_json, plain
+
+if TYPE_CHECKING:
+    from toolchain.benchmark.results import Result
+    from toolchain.runtime.batch import Answer
+    from toolchain.runtime.classifier import Classifier
+
+
+def main(path: Path, arguments: Sequence[str] | None = None) -> None:
+    """Run the bundle at `path`; a user's mistake ends in a sentence and an exit code."""
+    make_streams_safe()
+    wishes = _parser(path).parse_args(arguments)
+    if not wishes.verbose:
+        silence()
+    try:
+        _run(path, wishes)
+    except ToolchainError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever read our words has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the rest be read
+        raise SystemExit(1) from None
+    except OSError as error:  # a full disk, a folder that vanished
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(ToolchainError.exit_code) from None
+
+
+def _parser(path: Path) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=path.name,
+        description="Names what is on each image. No network, nothing written but what is asked.",
+        epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
+        "4 the self-test failed, 130 interrupted.",
+    )
+    parser.add_argument("image", nargs="*", type=Path, help="image files, or folders of them")
+    does = parser.add_mutually_exclusive_group()
+    does.add_argument("--self-test", action="store_true", help="prove that it answers as it should")
+    does.add_argument("--bench", action="store_true", help="measure it here")
+    does.add_argument("--watch", type=Path, metavar="FOLDER", help="answer images as they arrive")
+    does.add_argument("--info", action="store_true", help="say what the model is")
+    does.add_argument("--doctor", action="store_true", help="say what this machine is and needs")
+    parser.add_argument("--top", type=_at_least_1, default=1, help="how many classes to name")
+    parser.add_argument("--invert", action="store_true", help="for dark drawings on light ground")
+    parser.add_argument("--engine", help="this runtime; the preferred one unless given")
+    parser.add_argument("--threads", type=_at_least_1, default=1, help="threads of the runtime")
+    parser.add_argument("--official", action="store_true", help="bench: windows of 10 s, not 1 s")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--verbose", action="store_true", help="show what the libraries say")
+    parser.add_argument("--version", action="version", version=f"toolchain {__version__}")
+    return parser
+
+
+def _at_least_1(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
+def _run(path: Path, wishes: argparse.Namespace) -> None:
+    if wishes.doctor:
+        found = doctor.examine()
+        print(as_json(found) if wishes.json else "\n".join(doctor.lines(found)))
+        return
+    held = bundle.read(path)
+    if wishes.info:
+        print(as_json(held.entry) if wishes.json else "\n".join(_info(held)))
+        return
+    _need_runtime(held)
+    if wishes.self_test:
+        _self_test(held, wishes)
+    elif wishes.bench:
+        _bench(held, wishes)
+    elif wishes.watch is not None:
+        _watch(held, wishes)
+    elif wishes.image:
+        _classify(held, wishes)
+    else:
+        raise UsageError("Name an image, or see what else there is with --help.")
+
+
+def _need_runtime(held: bundle.Bundle) -> None:
+    """
+    Raises:
+        ToolchainError: numpy or every runtime is missing; with the line that installs them.
+    """
+    engines.installed(held.suffix)
+    if importlib.util.find_spec("numpy") is None:
+        raise ToolchainError(
+            f"numpy is not installed here. {engines.advice(held.suffix, engines.here())}"
+        )
+
+
+def _info(held: bundle.Bundle) -> list[str]:
+    info, proof = held.entry.info, held.entry.proof
+    takes = info.input
+    return [
+        f"{held.name}: {info.architecture}, {info.precision}, {held.entry.size:,} bytes",
+        f"labels: {', '.join(info.labels)}",
+        f"takes: raw pixels 0-255, {takes.height} × {takes.width} × {takes.channels}",
+        f"accuracy: {proof.accuracy:.2%} on {proof.images:,} test images of {info.dataset}",
+        f"against Keras: {proof.change:+.2f} points, same class for {proof.agreement:.2%}",
+        f"needs: {info.min_runtime or 'any runtime'}",
+        f"sha256: {held.entry.sha256}",
+    ]
+
+
+def _classifier(held: bundle.Bundle, wishes: argparse.Namespace) -> Classifier:
+    from toolchain.runtime.classifier import Classifier
+
+    return Classifier.of_bytes(held.data, held.suffix, wishes.threads, wishes.engine, verified=True)
+
+
+def _self_test(held: bundle.Bundle, wishes: argparse.Namespace) -> None:
+    from toolchain.runtime.selftest import self_test
+
+    outcomes = self_test(held, wishes.engine)
+    print(as_json(outcomes) if wishes.json else "\n".join(map(str, outcomes)))
+    if not all(outcome.passed for outcome in outcomes):
+        raise ProofFailedError(
+            "The model does not answer here as it did on the workstation. Do not use it with a "
+            "runtime that failed; update that runtime, or name another with --engine."
+        )
+
+
+def _classify(held: bundle.Bundle, wishes: argparse.Namespace) -> None:
+    from toolchain.runtime.batch import classify_paths
+
+    answers = []
+    classifier = _classifier(held, wishes)
+    for answer in classify_paths(classifier, wishes.image, wishes.top, wishes.invert):
+        answers.append(answer)
+        if answer.error:
+            print(_named(answer), file=sys.stderr)
+        elif not wishes.json:
+            print(answer.line(), flush=True)
+    if wishes.json:
+        print(as_json(answers), end="")
+    failed = sum(bool(answer.error) for answer in answers)
+    if failed:
+        raise ToolchainError(f"{failed} of {len(answers)} could not be read; see above.")
+
+
+def _named(answer: Answer) -> str:
+    return answer.error if answer.image in answer.error else f"{answer.image}: {answer.error}"
+
+
+def _watch(held: bundle.Bundle, wishes: argparse.Namespace) -> None:
+    from toolchain.runtime.batch import classify_paths
+    from toolchain.runtime.watch import arrivals
+
+    classifier = _classifier(held, wishes)
+    for image in arrivals(wishes.watch):
+        for answer in classify_paths(classifier, [image], wishes.top, wishes.invert):
+            print(json.dumps(plain(answer), ensure_ascii=False), flush=True)
+
+
+def _bench(held: bundle.Bundle, wishes: argparse.Namespace) -> None:
+    from toolchain.benchmark.markdown import table
+    from toolchain.benchmark.results import to_json
+
+    result = _measured(held, wishes)
+    print(to_json(result) if wishes.json else table([result]), end="")
+    if result.partial:
+        raise KeyboardInterrupt
+    if wrong := [each.problem for each in result.files if each.problem]:
+        raise ProofFailedError(f"{held.name} is wrong here: {wrong[0]}")
+
+
+def _measured(held: bundle.Bundle, wishes: argparse.Namespace) -> Result:
+    """The harness on the golden images, with the model in a folder of its own."""
+    from toolchain.benchmark import run
+    from toolchain.datasets import Dataset
+
+    golden, info = held.golden(), held.entry.info
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / held.name
+        path.write_bytes(held.data)
+        none = golden.images[:0], golden.truth[:0]
+        dataset = Dataset(info.dataset, info.labels, *none, golden.images, golden.truth)
+        rules = run.conditions(wishes.official, None, dataset)
+        chosen = [
+            each
+            for each in run.configurations([path], [wishes.threads])
+            if wishes.engine in (None, each.engine)
+        ]
+        if not chosen:
+            engines.choose(wishes.engine, engines.installed(held.suffix))
+        rules = dataclasses.replace(rules, of_images=max(held.entry.proof.images, rules.images))
+        return run.run(chosen, dataset, rules, _Said())
+
+
+class _Said:
+    """Progress as lines on standard error."""
+
+    def __init__(self) -> None:
+        self._total = self._done = self._current = 0.0
+
+    def expect(self, seconds: float) -> None:
+        self._total = seconds
+
+    def step(self, what: str, seconds: float) -> None:
+        self._done, self._current = self._done + self._current, seconds
+        left = max(0.0, self._total - self._done)
+        print(f"{what} ({left // 60:.0f}:{left % 60:02.0f} left)", file=sys.stderr, flush=True)

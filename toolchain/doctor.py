@@ -1,0 +1,105 @@
+"""What this machine is, and which runtime to install on it.
+
+Standard library only: it examines a machine that may have nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+
+from toolchain import engines, machine
+from toolchain.engines import ENGINES, Engine, Here
+from toolchain.machine import Machine, State
+
+
+@dataclass(frozen=True)
+class EngineHere:
+    """One engine: the version that is installed, or empty; and why it does not fit, or empty."""
+
+    name: str
+    format: str
+    version: str
+    unfit: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor found. `packages` are the versions of numpy and Pillow, empty where missing.
+
+    `advice` is the sentence with the line to type, per format that has no engine.
+    """
+
+    machine: Machine
+    state: State
+    features: tuple[str, ...]
+    programs: str
+    engines: tuple[EngineHere, ...]
+    packages: dict[str, str]
+    advice: dict[str, str]
+
+
+def examine(here: Here | None = None) -> Report:
+    """Look at this machine, or at what is said of another Python on it."""
+    place = here or engines.here()
+    found = tuple(_engine(each, place) for each in ENGINES)
+    missing = {each.format for each in ENGINES} - {each.format for each in found if each.version}
+    return Report(
+        machine=machine.describe(),
+        state=machine.state(),
+        features=machine.features(),
+        programs=place.machine,
+        engines=found,
+        packages={name: _version(name) for name in ("numpy", "pillow")},
+        advice={each: engines.advice(each, place) for each in sorted(missing, reverse=True)},
+    )
+
+
+def _engine(engine: Engine, place: Here) -> EngineHere:
+    here = importlib.util.find_spec(engine.module) is not None
+    version = (_version(engine.name) or "of unknown version") if here else ""
+    return EngineHere(engine.name, engine.format, version, engines.unfit(engine, place))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def lines(report: Report) -> list[str]:
+    """The report for people."""
+    here, state = report.machine, report.state
+    return [
+        f"board: {here.board or 'unknown'}",
+        f"processor: {here.processor or 'unknown'}, {here.cores} cores, "
+        f"{', '.join(report.features) or 'no features known'}",
+        f"memory: {here.memory / 2**30:.1f} GiB",
+        f"system: {here.system}, programs {report.programs}, {here.libc or 'C library unknown'}",
+        f"python: {here.python}",
+        f"state: {', '.join(_state(state)) or 'the system does not tell'}",
+        *(f"{name}: {version or 'missing'}" for name, version in report.packages.items()),
+        *(_engine_line(each) for each in report.engines),
+        *(f"for .{kind} files: {words}" for kind, words in report.advice.items()),
+    ]
+
+
+def _engine_line(engine: EngineHere) -> str:
+    if engine.version:
+        return f"{engine.name} (.{engine.format}): {engine.version} is installed"
+    fits = f"does not fit: {engine.unfit}" if engine.unfit else "fits, not installed"
+    return f"{engine.name} (.{engine.format}): {fits}"
+
+
+def _state(state: State) -> list[str]:
+    known = {
+        "load": state.load,
+        "governor": state.governor or None,
+        "limit": None if state.limit_khz is None else f"{state.limit_khz // 1000} MHz",
+        "temperature": None if state.temperature is None else f"{state.temperature:.0f} °C",
+        "throttle events": state.throttled,
+    }
+    said = [f"{name} {value}" for name, value in known.items() if value is not None]
+    return said + machine.troubles(state)
