@@ -1,0 +1,559 @@
+"""Bundles go to devices: to a real SSH server on this machine, with all that may go wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import test_engines as engines_test
+from tests.test_bundle import hear, rewritten
+from toolchain import bundle, bundling, deploying, doctor, ssh
+from toolchain.benchmark import results
+from toolchain.datasets import Dataset
+from toolchain.deploying import Outcome, Plan
+from toolchain.errors import ToolchainError, UsageError
+from toolchain.records import plain
+
+ROOT = Path(__file__).parent.parent
+SSHD = shutil.which("sshd", path=os.get_exec_path()[0] + ":/usr/sbin:/usr/local/sbin:/usr/bin")
+SSH = shutil.which("ssh")
+NAME = "m.int8.pyz"
+BASE = Path(sys.base_prefix) / "bin" / "python3"  # with no package of ours
+
+pytestmark = pytest.mark.skipif(not (SSHD and SSH), reason="there is no OpenSSH server here")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A host that ssh knows by `name`: its home, and the programs that come first there."""
+
+    name: str
+    home: Path
+    programs: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "toolchain"
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def program(self, name: str, script: str) -> None:
+        """Put a program of ours before that of the system."""
+        path = self.programs / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def works(self, name: str = NAME) -> bool:
+        done = subprocess.run(
+            [sys.executable, "-I", str(self.folder / name), "--self-test"], capture_output=True
+        )
+        return done.returncode == 0
+
+
+class Network:
+    """An SSH server, and a client that is configured as a user would do it.
+
+    All hosts are this machine; the port says which one is meant, and with it home and programs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hosts = 0
+        self._servers: list[subprocess.Popen[bytes]] = []
+        for name in ("host", "user"):
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)],
+                check=True,
+            )
+        self.config = folder / "config"
+        self.config.write_text(
+            f"BatchMode yes\nIdentitiesOnly yes\nIdentityFile {folder}/user\n"
+            f"UserKnownHostsFile {folder}/known_hosts\nGlobalKnownHostsFile none\n"
+        )
+        (folder / "bin").mkdir()
+        client = folder / "bin" / "ssh"
+        client.write_text(f'#!/bin/sh\nexec {SSH} -F {self.config} "$@"\n')
+        client.chmod(0o755)
+
+    def device(self, name: str, home: Path | None = None) -> Device:
+        """A server of its own for a host of this name, whose `python3` is that of the tests."""
+        port, place = free_port(), self.folder / name
+        programs, home = place / "bin", home or place / "home"
+        programs.mkdir(parents=True)
+        home.mkdir(exist_ok=True)
+        self._start(place, port, home, programs)
+        host_key = " ".join((self.folder / "host.pub").read_text().split()[:2])
+        with (self.folder / "known_hosts").open("a") as known:
+            known.write(f"[127.0.0.1]:{port} {host_key}\n")
+        self.alias(name, port)
+        device = Device(name, home, programs)
+        device.program("python3", f'exec {sys.executable} -I "$@"')
+        return device
+
+    def alias(self, name: str, port: int, more: str = "") -> None:
+        old = self.config.read_text()
+        self.config.write_text(
+            f"Host {name}\nHostName 127.0.0.1\nPort {port}\n{more}\nHost *\n{old}"
+        )
+
+    def _start(self, place: Path, port: int, home: Path, programs: Path) -> None:
+        login = place / "login"
+        kept = {key: os.environ[key] for key in os.environ if key.upper().startswith("PIP_")}
+        lines = [f"export {key}={shlex.quote(value)}" for key, value in kept.items()]
+        lines += [
+            f"export PATH={shlex.quote(f'{programs}:/usr/bin:/bin')} LC_ALL=C.UTF-8",
+            f"echo $PPID >{shlex.quote(str(place / 'session'))}",
+            f"cd {shlex.quote(str(home))}",
+            "echo 'Welcome, this login shell talks too much.'",
+            'exec sh -c "$SSH_ORIGINAL_COMMAND"',
+        ]
+        login.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        login.chmod(0o755)
+        config = place / "sshd_config"
+        config.write_text(
+            f"ListenAddress 127.0.0.1\nHostKey {self.folder}/host\nPidFile none\nUsePAM no\n"
+            f"AuthorizedKeysFile {self.folder}/user.pub\nStrictModes no\nPermitRootLogin yes\n"
+            f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nForceCommand {login}\n"
+        )
+        with (place / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [str(SSHD), "-D", "-e", "-f", str(config), "-p", str(port)], stderr=log
+            )
+        self._servers.append(server)
+        wait_for(lambda: listens(port) or server.poll() is not None)
+        assert server.poll() is None, (place / "log").read_text()
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.terminate()
+            server.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def wait_for(condition: object, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    assert callable(condition)
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    if os.geteuid() == 0:  # where sshd has it from the system's start scripts
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    found = Network(tmp_path_factory.mktemp("network"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(autouse=True)
+def client(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{network.folder / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+@pytest.fixture
+def pi(network: Network) -> Device:
+    network.hosts += 1
+    return network.device(f"pi{network.hosts}")
+
+
+@pytest.fixture(scope="module")
+def made(exported: Path, digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / NAME
+    bundling.make(exported / f"{exported.name}.int8.tflite", digits, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def newer(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another good bundle of the same name, so large that a copy is not over at once."""
+    padding = np.random.default_rng(0).bytes(2**21)
+    out = tmp_path_factory.mktemp("newer") / NAME
+    with zipfile.ZipFile(rewritten(made, out, {}), "a") as archive:
+        archive.writestr("padding", padding)
+    out.write_bytes(bundle.sealed(out.read_bytes()))
+    return out
+
+
+@pytest.fixture(scope="module")
+def failing(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    other = np.roll(bundle.read(made).golden().probabilities, 1, axis=1)
+    changes = {f"{bundle.GOLDEN}probabilities.npy": bundling._npy(other)}
+    return rewritten(made, tmp_path_factory.mktemp("failing") / NAME, changes)
+
+
+def deploy(path: Path, *hosts: Device | str, plan: Plan | None = None) -> list[Outcome]:
+    names = [host if isinstance(host, str) else host.name for host in hosts]
+    return list(deploying.deploy(path, names, plan or Plan(), lambda message: None))
+
+
+def run(
+    *arguments: object, code: int = 0, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`toolchain deploy` as a person calls it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "toolchain", "deploy", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_good_bundle_is_put_in_place(made: Path, pi: Device, network: Network) -> None:
+    done = run(made, pi.name)
+    assert (network.folder / pi.name / "log").read_text().count("Accepted ") == 1  # one login
+    assert pi.files() == [NAME]
+    assert (pi.folder / NAME).read_bytes() == made.read_bytes()
+    assert "bit-exact" in done.stdout
+    assert "in place" in done.stdout
+    assert "ai-edge-litert" in done.stdout
+    assert f"python3 toolchain/{NAME} photo.png" in done.stdout
+    assert f"{pi.name}: self-test" in done.stderr
+
+
+def test_json_has_all_that_is_known(made: Path, pi: Device) -> None:
+    (outcome,) = json.loads(run(made, pi.name, "--json").stdout)
+    assert outcome["passed"]
+    assert outcome["host"] == pi.name
+    assert outcome["command"] == f"python3 toolchain/{NAME}"
+    assert outcome["self_test"][0]["same_class"] == 1
+    assert outcome["doctor"]["machine"]["cores"] >= 1
+    assert outcome["result"] is None
+
+
+def test_the_next_one_replaces_it_in_one_step(made: Path, newer: Path, pi: Device) -> None:
+    deploy(made, pi)
+    with (pi.folder / NAME).open("rb") as old:  # as a program that still runs it
+        (outcome,) = deploy(newer, pi)
+        assert outcome.passed
+        assert old.read() == made.read_bytes()
+    assert (pi.folder / NAME).read_bytes() == newer.read_bytes()
+    assert pi.files() == [NAME]
+
+
+def slow(device: Device) -> Path:
+    """Let the device stop reading in the middle of a copy; the file there says that it did."""
+    half = device.home / "half"
+    device.program("cat", f"head -c 100000; touch {half}; exec sleep 60")
+    return half
+
+
+def test_a_connection_that_is_cut_while_copying(
+    made: Path, newer: Path, pi: Device, network: Network
+) -> None:
+    assert deploy(made, pi)[0].passed
+    half = slow(pi)
+    with subprocess.Popen(
+        [sys.executable, "-m", "toolchain", "deploy", str(newer), pi.name, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        wait_for(half.exists)
+        session = int((network.folder / pi.name / "session").read_text())
+        assert Path(f"/proc/{session}/comm").read_text().startswith("sshd")
+        os.kill(session, signal.SIGKILL)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    (outcome,) = json.loads(said)
+    assert outcome["failed"] == "copy"
+    assert f"The connection to {pi.name} was lost" in outcome["problem"]
+    assert "Deploy again" in outcome["problem"]
+    assert pi.works()
+    (temporary, name) = pi.files()
+    assert name == NAME
+    assert temporary.startswith(f".new.{NAME}.")
+    assert 0 < (pi.folder / temporary).stat().st_size < newer.stat().st_size
+    (pi.programs / "cat").unlink()
+    (pi.folder / ".new.other.pyz.12345678").touch()  # another deploy's
+    assert deploy(newer, pi)[0].passed
+    assert pi.files() == [".new.other.pyz.12345678", NAME]
+    assert (pi.folder / NAME).read_bytes() == newer.read_bytes()
+
+
+def test_ctrl_c_leaves_the_old_bundle(made: Path, newer: Path, pi: Device) -> None:
+    assert deploy(made, pi)[0].passed
+    half = slow(pi)
+    with subprocess.Popen(
+        [sys.executable, "-m", "toolchain", "deploy", str(newer), pi.name],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=hear,
+    ) as process:
+        wait_for(half.exists)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert pi.works()
+    assert (pi.folder / NAME).read_bytes() == made.read_bytes()
+
+
+def test_a_copy_that_arrives_changed_is_noticed(made: Path, pi: Device) -> None:
+    pi.program("cat", "head -c 1000; exec tail -n 0")
+    (outcome,) = deploy(made, pi)
+    assert outcome.failed == "copy"
+    assert "is not what was sent: bytes and SHA-256 there are 1000 " in outcome.problem
+    assert pi.files() == []
+
+
+def test_an_unknown_key_is_refused(made: Path, pi: Device, network: Network) -> None:
+    port = network.config.read_text().partition(f"Host {pi.name}\n")[2].split()[3]
+    network.alias("stranger", int(port), f"UserKnownHostsFile {network.folder}/none")
+    (outcome,) = deploy(made, "stranger")
+    assert outcome.failed == "connect"
+    assert "The key of stranger is not known here" in outcome.problem
+    assert "Connect once with `ssh stranger`" in outcome.problem
+    assert not (network.folder / "none").exists()
+    assert not pi.folder.exists()
+
+
+def test_a_changed_key_is_refused(made: Path, pi: Device, network: Network) -> None:
+    port = network.config.read_text().partition(f"Host {pi.name}\n")[2].split()[3]
+    key = " ".join((network.folder / "user.pub").read_text().split()[:2])
+    (network.folder / "changed").write_text(f"[127.0.0.1]:{port} {key}\n")
+    network.alias("impostor", int(port), f"UserKnownHostsFile {network.folder}/changed")
+    (outcome,) = deploy(made, "impostor")
+    assert "answers with another key than the known one" in outcome.problem
+
+
+def test_who_is_not_let_in_is_told_so(made: Path, pi: Device, network: Network) -> None:
+    port = network.config.read_text().partition(f"Host {pi.name}\n")[2].split()[3]
+    network.alias("locked", int(port), "PubkeyAuthentication no")
+    (outcome,) = deploy(made, "locked")
+    assert "did not let us in" in outcome.problem
+    assert "ssh-copy-id locked" in outcome.problem
+
+
+def test_a_host_that_fails_does_not_stop_the_others(
+    made: Path, pi: Device, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "LIMITS", ("ConnectTimeout=2",))
+    with socket.socket() as silent:  # takes connections and never says a word
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        network.alias("silent", silent.getsockname()[1])
+        network.alias("off", free_port())
+        silence, good, off = deploy(made, "silent", pi, "off")
+    assert pi.works()
+    assert good.passed
+    assert silence.failed == off.failed == "connect"
+    assert "silent cannot be reached" in silence.problem
+    assert "Connection refused" in off.problem
+
+
+def test_a_damaged_bundle_is_not_sent(made: Path, pi: Device, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(made.read_bytes()[:-1])
+    assert "is damaged" in run(tmp_path / NAME, pi.name, code=1).stderr
+    assert not pi.folder.exists()
+
+
+def test_a_bundle_that_fails_there_is_not_put_in_place(
+    made: Path, failing: Path, pi: Device
+) -> None:
+    assert deploy(made, pi)[0].passed
+    done = run(failing, pi.name, code=4)
+    assert "FAILED: self-test" in done.stdout
+    assert "does not answer there as on the workstation" in done.stderr
+    assert pi.files() == [NAME]
+    assert pi.works()
+
+
+def test_the_exit_code_is_that_of_the_worst() -> None:
+    good, wrong, lost = Outcome("a", passed=True), Outcome("b", code=4), Outcome("c", code=1)
+    assert deploying.exit_code([good, good]) == 0
+    assert deploying.exit_code([good, wrong]) == 4
+    assert deploying.exit_code([good, wrong, lost]) == 1
+
+
+def test_the_measurement_comes_back(made: Path, pi: Device, tmp_path: Path) -> None:
+    (outcome,) = deploy(made, pi, plan=Plan(bench=True, out=tmp_path / "results"))
+    assert outcome.passed, outcome.problem
+    assert outcome.result == tmp_path / "results" / f"{pi.name}-m.int8.json"
+    assert len(results.read(outcome.result).measurements[0].windows) == 5
+
+
+@pytest.mark.parametrize("option", ["--official", "--out=x"])
+def test_how_to_measure_needs_bench(made: Path, option: str) -> None:
+    assert "Add --bench" in run(made, "pi", option, code=2).stderr
+
+
+def test_nothing_is_installed_unless_asked(made: Path, pi: Device) -> None:
+    pi.program("python3", f'exec {BASE} -I "$@"')
+    (outcome,) = deploy(made, pi)
+    assert outcome.failed == "doctor"
+    assert "Nothing there can answer .tflite files. Install one with: " in outcome.problem
+    assert outcome.problem.endswith("Or deploy with --install.")
+    assert pi.files() == []
+
+
+def test_an_engine_is_installed_beside_it(made: Path, newer: Path, pi: Device) -> None:
+    """The one real installation here: it takes the package index and some 20 seconds."""
+    pi.program("python3", f'exec {BASE} "$@"')
+    (pi.folder / "env" / "bin").mkdir(parents=True)  # an earlier one was cut off
+    (pi.folder / "env" / "bin" / "python").symlink_to(pi.home / "gone")
+    (outcome,) = deploy(made, pi, plan=Plan(install=True))
+    assert outcome.passed, outcome.problem
+    assert outcome.command == f"toolchain/env/bin/python toolchain/{NAME}"
+    assert outcome.doctor is not None
+    assert outcome.doctor.packages["pillow"]
+    (again,) = deploy(newer, pi)
+    assert again.passed
+    assert again.command == outcome.command
+
+
+def test_the_environment_that_the_doctor_advises_is_used(made: Path, pi: Device) -> None:
+    pi.program("python3", f'exec {BASE} -I "$@"')
+    (pi.folder / "bin").mkdir(parents=True)
+    (pi.folder / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -I "$@"\n')
+    (pi.folder / "bin" / "python").chmod(0o755)
+    (outcome,) = deploy(made, pi)
+    assert outcome.passed, outcome.problem
+    assert outcome.command == f"toolchain/bin/python toolchain/{NAME}"
+
+
+def test_a_32_bit_board_needs_the_numpy_of_its_system(made: Path, pi: Device) -> None:
+    report = dataclasses.replace(doctor.examine(engines_test.PI_32), packages={})
+    told = json.dumps(plain(report))
+    pi.program("python3", f'if [ $1 = -c ]; then exec {BASE} "$@"; fi; echo {shlex.quote(told)}')
+    (outcome,) = deploy(made, pi, plan=Plan(install=True))
+    assert outcome.failed == "install"
+    assert outcome.problem.endswith("sudo apt install python3-numpy python3-pil python3-venv")
+
+
+def test_without_venv_it_says_what_to_install(made: Path, pi: Device) -> None:
+    pi.program(
+        "python3",
+        f'if [ "$1 $2" = "-m venv" ]; then mkdir env; echo "ensurepip is not available."; exit 1; '
+        f'else exec {BASE} -I "$@"; fi',
+    )
+    (outcome,) = deploy(made, pi, plan=Plan(install=True))
+    assert outcome.failed == "install"
+    assert outcome.problem.endswith("sudo apt install python3-venv")
+    assert pi.files() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "failed", "expected"),
+    [
+        ("echo 'sh: 1: python3: not found' >&2; exit 127", "copy", "sudo apt install python3"),
+        (
+            f'if [ "$1" = -c ]; then exec {BASE} "$@"; fi; '
+            "echo 'This needs Python 3.11 or newer; this is 3.9.2.' >&2; exit 1",
+            "doctor",
+            "this is 3.9.2. Update the system there",
+        ),
+        (f'if [ "$1" = -c ]; then exec {BASE} "$@"; fi; echo no JSON', "doctor", "not understood"),
+        (f'if [ "$1" = -c ]; then exec {BASE} "$@"; fi; kill -9 $$', "doctor", "Killed"),
+    ],
+)
+def test_pythons_that_do_not_do(
+    made: Path, pi: Device, script: str, failed: str, expected: str
+) -> None:
+    pi.program("python3", script)
+    (outcome,) = deploy(made, pi)
+    assert outcome.failed == failed
+    assert expected in outcome.problem
+    assert pi.files() == []
+
+
+def test_a_full_disk(made: Path, pi: Device) -> None:
+    pi.program("cat", "exec tail -c +1 >/dev/full")
+    (outcome,) = deploy(made, pi)
+    assert outcome.failed == "copy"
+    assert "No space left on device" in outcome.problem
+    assert pi.files() == []
+
+
+def test_a_folder_that_cannot_be_made(made: Path, pi: Device) -> None:
+    pi.folder.write_text("a file is in the way")
+    (outcome,) = deploy(made, pi)
+    assert outcome.failed == "connect"
+    assert "The folder ./toolchain cannot be used: mkdir: " in outcome.problem
+
+
+@pytest.mark.parametrize("folder", ['it\'s a "folder" $(x) *', "-rf", "~/a/b", "模型"])
+def test_any_name_will_do_for_the_folder(
+    made: Path, pi: Device, folder: str, tmp_path: Path
+) -> None:
+    bundle_ = Path(shutil.copy(made, tmp_path / "-e it's; *.pyz"))
+    (outcome,) = deploy(bundle_, pi, plan=Plan(folder=folder))
+    assert outcome.passed, outcome.problem
+    there = pi.home / folder.removeprefix("~/")
+    assert [path.name for path in there.iterdir()] == [bundle_.name]
+    typed = subprocess.run(
+        ["sh", "-c", f"{outcome.command} --self-test"],
+        cwd=pi.home,
+        env={"PATH": f"{pi.programs}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert typed.returncode == 0, typed.stderr
+
+
+@pytest.mark.parametrize("folder", ["", "~", "~/", "a\nb", "a\0b"])
+def test_no_folder(made: Path, folder: str) -> None:
+    with pytest.raises(UsageError, match="is no folder"):
+        deploy(made, "pi", plan=Plan(folder=folder))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["-oProxyCommand=touch x", "me@-oProxyCommand=x", "-l@x", "ssh://-x", "", "me@", "a b", "a;b"],
+)
+def test_no_host(made: Path, host: str) -> None:
+    with pytest.raises(UsageError, match=r"Expected such as pi@raspberrypi\.local"):
+        deploy(made, host)
+
+
+@pytest.mark.parametrize("host", ["pi", "pi@pi.local", "ssh://me@pi:2222", "me@fe80::1%eth0"])
+def test_hosts(host: str) -> None:
+    ssh.check_host(host)
+
+
+def test_an_option_is_no_host_on_the_command_line(made: Path, tmp_path: Path) -> None:
+    run(made, "--", f"-oProxyCommand=touch {tmp_path}/x", code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_client(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolchainError, match="apt install openssh-client"):
+        deploy(made, "pi")
