@@ -11,11 +11,14 @@ READY := $(VENV)/ready
 OLD_READY := .venv-tflite-runtime/ready
 NAME := $(MODEL)$(addprefix -,$(DATASET))
 OUT  := models/$(NAME)
+# emulated Raspberry Pis: 0.8 GB, from the machine's own package sources
+PI   := .pi
+PI_MODELS ?= models/released/fashion-cnn
 
-.PHONY: help setup export bench test lint release lock clean deleted
+.PHONY: help setup export bench bench-arm test test-pi lint release lock clean deleted
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  settings: MODEL=fashion-cnn|mnist-cnn  DATASET=fashion-mnist|mnist|digits  PYTHON=python3.12"
 
 export: $(OUT)/.exported ## train MODEL if need be, convert it, prove every file: models/MODEL/
@@ -26,6 +29,12 @@ bench: $(READY) ## accuracy and latency of MODEL's files
 test: $(READY) $(OLD_READY) ## run the tests
 	$(BIN)/python -m pytest
 
+test-pi: $(READY) ## prove the released int8 files in emulated Raspberry Pis
+	$(BIN)/python -m tests.pi $(PI) $(PI_MODELS)
+
+bench-arm: $(READY) ## count instructions an image in emulated Raspberry Pis; ARM=check compares
+	PYTHONPATH=. $(BIN)/python benchmarks/arm.py $(PI) $(PI_MODELS) $(addprefix --,$(ARM))
+
 lint: $(READY) ## style, types and the house's import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,7 +44,7 @@ lint: $(READY) ## style, types and the house's import contracts
 setup: $(READY) ## only make .venv
 
 clean: ## remove environments and caches; models and data stay
-	rm -rf $(VENV) .venv-tflite-runtime .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PI) .venv-tflite-runtime .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find toolchain tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # What was trained or exported once is made again only when what it was made from is newer.

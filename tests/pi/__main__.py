@@ -1,0 +1,171 @@
+"""`make test-pi`: bundles in the userlands of real Raspberry Pis, on every board with every engine.
+
+Each has to pass its self-test, use XNNPACK where the engine has it, and name for 1,000 test images
+the classes that the workstation names. A class may differ only where two were so close that the
+self-test allows it; how many did is in the table.
+
+    python -m tests.pi .pi models/released/fashion-cnn …
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.pi.userland import ENGINES, USERLANDS, Board, Environment, boards, build
+from toolchain import bundling, datasets, formats, locate
+from toolchain.chatter import silence
+from toolchain.engines import ENGINES as KNOWN
+from toolchain.runtime import Classifier
+from toolchain.runtime.selftest import TOLERANCES
+
+IMAGES = 1000
+AT_ONCE = 2
+HEAD = """\
+| userland | board | engine | bundle | self-test | other class | largest difference | |
+|---|---|---|---|---|---:|---:|---|"""
+# the guest: all images through the bundle at the front of the path, as raw float32
+GUEST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import numpy as np
+from toolchain import bundle
+from toolchain.runtime import Classifier
+held = bundle.read(Path(sys.argv[1]))
+classifier = Classifier.of_bytes(held.data, held.suffix, 1, sys.argv[3], verified=True)
+np.save(sys.argv[4], classifier.scores(np.load(sys.argv[2])))
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A bundle, images to ask it for, and what this machine answers."""
+
+    path: Path
+    images: Path
+    expected: NDArray[np.float32]
+    tolerance: float
+    suffix: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file on one board with one engine; `problem` is empty where all is as it should be."""
+
+    where: str
+    board: str
+    engine: str
+    file: str
+    said: str
+    differing: int
+    largest: float
+    problem: str
+
+
+def main(folder: Path, models: list[str]) -> int:
+    """The exit code: 0 where every row is right."""
+    silence()
+    with tempfile.TemporaryDirectory() as place:
+        subjects = [each for model in models for each in _subjects(model, Path(place))]
+        places = [
+            (build(USERLANDS[name], engine, folder), board)
+            for name, engines in ENGINES.items()
+            for engine in engines
+            for board in boards(USERLANDS[name])
+        ]
+        cells = [
+            (subject, environment, board)
+            for subject in subjects
+            for environment, board in places
+            if subject.suffix == _format(environment)
+        ]
+        print(HEAD, flush=True)
+        problems = []
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for row in pool.map(lambda cell: _row(*cell, Path(place)), cells):
+                print(_line(row), flush=True)
+                problems.append(row.problem)
+    return int(any(problems) or not problems)
+
+
+def _subjects(model: str, place: Path) -> Iterator[Subject]:
+    """Bundles of all files of a model that a device can answer."""
+    for path in locate.model_files(model, formats.endings(["tflite", "onnx"], [])):
+        info = Classifier.load(path).info
+        dataset = datasets.load(info.dataset)
+        out = place / bundling.default_path(path)
+        bundling.make(path, dataset, out)
+        images = place / f"{out.name}.npy"
+        np.save(images, dataset.test_images[:IMAGES])
+        expected = Classifier.load(path).scores(dataset.test_images[:IMAGES])
+        yield Subject(out, images, expected, TOLERANCES[info.precision], path.suffix[1:])
+
+
+def _format(environment: Environment) -> str:
+    return next(each.format for each in KNOWN if each.name == environment.engine.name)
+
+
+def _row(subject: Subject, environment: Environment, board: Board, place: Path) -> Row:
+    engine = environment.engine
+    tested = environment.run(board, [str(subject.path), "--self-test", "--json", "--verbose"])
+    problems = []
+    said = "no word"
+    if tested.returncode:
+        problems.append((tested.stderr.strip().splitlines() or ["no word"])[-1])
+    else:
+        (outcome,) = json.loads(tested.stdout)
+        exact = outcome["largest_difference"] == 0
+        said = "bit-exact" if exact else f"within {outcome['largest_difference']:.2g}"
+    if engine.says not in tested.stderr:
+        problems.append(f"did not say '{engine.says}'")
+    out = (
+        place / f"{subject.path.name}-{environment.userland.name}-{engine.name}-{board.folder}.npy"
+    )
+    arguments = [str(subject.path), str(subject.images), engine.name, str(out)]
+    asked = environment.run(board, ["-c", GUEST, *arguments])
+    differing, largest = -1, 1.0
+    if asked.returncode:
+        problems.append((asked.stderr.strip().splitlines() or ["no word"])[-1])
+    else:
+        differing, largest, sure = _compared(np.load(out), subject)
+        if sure:
+            problems.append(f"{sure} images got another class that was not close")
+    return Row(
+        environment.userland.name,
+        f"{board.name} ({board.cpu})",
+        engine.name,
+        subject.path.name,
+        said,
+        differing,
+        largest,
+        "; ".join(problems),
+    )
+
+
+def _compared(scores: NDArray[np.float32], subject: Subject) -> tuple[int, float, int]:
+    """How many classes differ, the largest difference, and how many differ without excuse."""
+    expected, rows = subject.expected, np.arange(len(subject.expected))
+    wanted, found = expected.argmax(1), scores.argmax(1)
+    sure = expected[rows, wanted] - expected[rows, found] > subject.tolerance
+    largest = float(np.abs(scores - expected).max())
+    return int((wanted != found).sum()), largest, int(sure.sum())
+
+
+def _line(row: Row) -> str:
+    return (
+        f"| {row.where} | {row.board} | {row.engine} | {row.file} | {row.said} "
+        f"| {row.differing} of {IMAGES} | {row.largest:.2g} | {row.problem or 'right'} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:] or ["fashion-cnn"]))
