@@ -356,23 +356,12 @@ def classify(
         silence()
     from toolchain.progress import say
     from toolchain.runtime import Classifier
-    from toolchain.runtime.batch import classify_paths
+    from toolchain.runtime.batch import classify_paths, print_answers
 
     classifier = Classifier.load(_model_file(model), threads)
     if not classifier.verified:
         say("No manifest and no seal vouches for this file: its answers are as good as its origin.")
-    answers = []
-    for answer in classify_paths(classifier, image, top, invert):
-        answers.append(answer)
-        if answer.error:
-            say(answer.error if answer.image in answer.error else f"{answer.image}: {answer.error}")
-        elif not json:
-            print(answer.line(), flush=True)
-    if json:
-        typer.echo(as_json(answers), nl=False)
-    failed = sum(bool(answer.error) for answer in answers)
-    if failed:
-        raise ToolchainError(f"{failed} of {len(answers)} could not be read; see above.")
+    print_answers(classify_paths(classifier, image, top, invert), json)
 
 
 @app.command()

@@ -24,7 +24,6 @@ from toolchain.records import as_json, plain
 
 if TYPE_CHECKING:
     from toolchain.benchmark.results import Result
-    from toolchain.runtime.batch import Answer
     from toolchain.runtime.classifier import Classifier
 
 
@@ -147,25 +146,11 @@ def _self_test(held: bundle.Bundle, wishes: argparse.Namespace) -> None:
 
 
 def _classify(held: bundle.Bundle, wishes: argparse.Namespace) -> None:
-    from toolchain.runtime.batch import classify_paths
+    from toolchain.runtime.batch import classify_paths, print_answers
 
-    answers = []
     classifier = _classifier(held, wishes)
-    for answer in classify_paths(classifier, wishes.image, wishes.top, wishes.invert):
-        answers.append(answer)
-        if answer.error:
-            print(_named(answer), file=sys.stderr)
-        elif not wishes.json:
-            print(answer.line(), flush=True)
-    if wishes.json:
-        print(as_json(answers), end="")
-    failed = sum(bool(answer.error) for answer in answers)
-    if failed:
-        raise ToolchainError(f"{failed} of {len(answers)} could not be read; see above.")
-
-
-def _named(answer: Answer) -> str:
-    return answer.error if answer.image in answer.error else f"{answer.image}: {answer.error}"
+    answers = classify_paths(classifier, wishes.image, wishes.top, wishes.invert)
+    print_answers(answers, wishes.json)
 
 
 def _watch(held: bundle.Bundle, wishes: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from toolchain import images
 from toolchain.artifact import Prediction
 from toolchain.errors import ToolchainError
+from toolchain.records import as_json
 from toolchain.runtime.classifier import Classifier
 
 
@@ -24,6 +26,30 @@ class Answer:
         """The classes, most probable first, on one line."""
         classes = (f"{each.label} {each.probability:.1%}" for each in self.predictions)
         return f"{self.image}: {', '.join(classes)}"
+
+    def complaint(self) -> str:
+        """The reason why there are no classes, under the image's name."""
+        return self.error if self.image in self.error else f"{self.image}: {self.error}"
+
+
+def print_answers(answers: Iterable[Answer], json: bool) -> None:
+    """Print answers as they come, or all of them as JSON; complaints go to standard error.
+
+    Raises:
+        ToolchainError: some images could not be read.
+    """
+    given = []
+    for answer in answers:
+        given.append(answer)
+        if answer.error:
+            print(answer.complaint(), file=sys.stderr, flush=True)
+        elif not json:
+            print(answer.line(), flush=True)
+    if json:
+        print(as_json(given), end="")
+    failed = sum(bool(answer.error) for answer in given)
+    if failed:
+        raise ToolchainError(f"{failed} of {len(given)} could not be read; see above.")
 
 
 def classify_paths(
