@@ -23,8 +23,8 @@ import side_by_side
 
 from tests.pi.instructions import SECTION, count
 from tests.pi.memory import RESIDENT
-from tests.pi.userland import ENGINES, USERLANDS, Board, Environment, boards, build
-from toolchain import engines, formats, locate
+from tests.pi.userland import Board, Environment, places
+from toolchain import formats, locate
 
 HOME = str(Path(__file__).parent.parent)
 COUNTS = side_by_side.RESULTS / "arm.csv"
@@ -111,13 +111,9 @@ class Row:
 
 def cells(model: str, folder: Path) -> Iterator[tuple[Path, Environment, Board]]:
     """Every file of the model with every engine for it on every board."""
-    kinds = {each.name: each.format for each in engines.ENGINES}
     for path in locate.model_files(model, formats.endings(["tflite", "onnx"], [])):
-        for name, userland in USERLANDS.items():
-            for engine in ENGINES[name]:
-                if kinds[engine.name] == path.suffix[1:]:
-                    environment = build(userland, engine, folder)
-                    yield from ((path, environment, board) for board in boards(userland))
+        for environment, board in places(folder, path.suffix[1:]):
+            yield path, environment, board
 
 
 def measure(path: Path, environment: Environment, board: Board) -> Row:
@@ -210,7 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the emulated userlands are")
     parser.add_argument("model")
-    parser.add_argument("--check", action="store_true", help="compare; exit 4 where one is dearer")
+    parser.add_argument("--check", action="store_true", help="compare; fail where one is dearer")
     wishes = parser.parse_args()
     chosen = list(cells(wishes.model, wishes.folder))
     with ThreadPoolExecutor(AT_ONCE) as pool:

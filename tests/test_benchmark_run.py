@@ -20,7 +20,7 @@ from PIL import Image
 from toolchain import evaluation, formats, machine, seal
 from toolchain.benchmark import results
 from toolchain.benchmark.results import Conditions, Result
-from toolchain.benchmark.run import conditions, configurations, run
+from toolchain.benchmark.run import Progress, conditions, configurations, run
 from toolchain.benchmark.summary import rows
 from toolchain.benchmark.worker import Bench, Configuration
 from toolchain.datasets import Dataset
@@ -36,20 +36,20 @@ def _no_process_is_left() -> Iterator[None]:
     assert multiprocessing.active_children() == []
 
 
-class Watched:
+class Watched(Progress):
     """Progress that notes its steps, and does something at the beginning of each."""
 
     def __init__(self, at: Callable[[int], None] = lambda _: None) -> None:
-        self.expected: list[float] = []
+        super().__init__(self._note)
         self.steps: list[str] = []
+        self.done: list[float] = []
+        self.left: list[str] = []
         self._at = at
 
-    def expect(self, seconds: float) -> None:
-        self.expected.append(seconds)
-
-    def step(self, what: str, seconds: float) -> None:
-        assert seconds > 0
+    def _note(self, what: str, done: float, left: str) -> None:
         self.steps.append(what)
+        self.done.append(done)
+        self.left.append(left)
         self._at(len(self.steps))
 
 
@@ -192,8 +192,9 @@ def test_the_files_take_turns(whole: tuple[Result, Watched]) -> None:
     ] * (2 + WINDOWS)
     assert sum("cold" in step for step in progress.steps) == 2
     assert sum(f"of {WINDOWS}" in step for step in progress.steps) == 2 * WINDOWS
-    (expected,) = progress.expected
-    assert expected > 0
+    assert progress.done == sorted(progress.done)
+    assert 0 == progress.done[0] < progress.done[-1] < 1
+    assert progress.left[0] > progress.left[-1]
 
 
 def test_a_result_survives_its_file(whole: tuple[Result, Watched], tmp_path: Path) -> None:

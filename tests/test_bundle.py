@@ -224,9 +224,17 @@ def test_a_bare_system_is_told_what_to_install(made: Path, arguments: list[str])
     assert "Install one with: " in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["--top", "0"], ["--nonsense"], ["--info", "--bench"]])
-def test_wrong_usage(made: Path, arguments: list[str]) -> None:
-    assert run(made, *arguments, code=2).stderr
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("", "--top 0", "--nonsense", "--info --bench", "--self-test --engine nonsense"),
+        *("photo.png --engine nonsense", "photo.png --self-test", "--info --threads 2"),
+        *("--doctor --engine onnxruntime", "photo.png --official", "--bench --top 2"),
+        *("--watch . photo.png", "--self-test --invert"),
+    ],
+)
+def test_wrong_usage(made: Path, words: str) -> None:
+    assert run(made, *words.split(), code=2).stderr
 
 
 def test_an_old_python_is_told_so(made: Path) -> None:

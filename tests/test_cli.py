@@ -217,6 +217,7 @@ def test_classify_as_json_of_several_models(exported: Path, picture: Path) -> No
         (answer,) = json.loads(run("classify", path, picture, "--json").stdout)
         assert answer["image"] == str(picture)
         assert len(answer["predictions"]) == 1
+        assert answer["verified"]
 
 
 # bench
@@ -321,7 +322,11 @@ def test_what_nobody_vouches_for_is_said(exported: Path, picture: Path) -> None:
     assert "vouches" not in run("classify", alone, picture).stderr  # its seal does
     data = Path(alone).read_bytes()
     Path(alone).write_bytes(data.replace(seal.MARK, seal.MARK[::-1]))
-    assert "No manifest and no seal vouches" in run("classify", alone, picture).stderr
+    done = run("classify", alone, picture)
+    assert "No manifest and no seal vouches" in done.stderr
+    assert done.stdout.endswith("% (unverified)\n")
+    (answer,) = json.loads(run("classify", alone, picture, "--json").stdout)
+    assert not answer["verified"]
     assert "vouches" not in run("classify", exported, picture).stderr
 
 

@@ -215,7 +215,8 @@ def failing(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def deploy(path: Path, *hosts: Device | str, plan: Plan | None = None) -> list[Outcome]:
     names = [host if isinstance(host, str) else host.name for host in hosts]
-    return list(deploying.deploy(path, names, plan or Plan(), lambda message: None))
+    outcomes = deploying.deploy(path, names, plan or Plan(), lambda message: None)
+    return sorted(outcomes, key=lambda outcome: names.index(outcome.host))
 
 
 def run(
@@ -232,6 +233,18 @@ def run(
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    """Like `run`, while it is under way."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "toolchain", "deploy", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=hear,
+    )
 
 
 def test_a_good_bundle_is_put_in_place(made: Path, pi: Device, network: Network) -> None:
@@ -310,13 +323,7 @@ def test_a_connection_that_is_cut_while_copying(
 def test_ctrl_c_leaves_the_old_bundle(made: Path, newer: Path, pi: Device) -> None:
     assert deploy(made, pi)[0].passed
     half = slow(pi)
-    with subprocess.Popen(
-        [sys.executable, "-m", "toolchain", "deploy", str(newer), pi.name],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        preexec_fn=hear,
-    ) as process:
+    with started(newer, pi.name) as process:
         wait_for(half.exists)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=10)
@@ -324,6 +331,22 @@ def test_ctrl_c_leaves_the_old_bundle(made: Path, newer: Path, pi: Device) -> No
     assert "Traceback" not in said
     assert pi.works()
     assert (pi.folder / NAME).read_bytes() == made.read_bytes()
+
+
+def test_ctrl_c_keeps_what_is_known_of_those_that_are_done(
+    made: Path, pi: Device, network: Network
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        network.alias("silent", silent.getsockname()[1])
+        with started(made, "silent", pi.name) as process:
+            wait_for((pi.folder / NAME).exists)
+            time.sleep(1)  # the silent one is waited for ten times as long
+            process.send_signal(signal.SIGINT)
+            told, _ = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "in place" in told
 
 
 def test_a_copy_that_arrives_changed_is_noticed(made: Path, pi: Device) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from toolchain.artifact import Artifact, InputContract, ModelInfo, Precision, Prediction
 from toolchain.errors import ToolchainError
-from toolchain.records import as_json, parse, plain, read_versioned
+from toolchain.records import as_json, from_json, parse, plain, read_versioned
 
 
 class Mood(StrEnum):
@@ -280,32 +280,37 @@ def test_one_wild_thing_in_a_record_is_a_record_or_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("schema", [1, 2, 3])
 def test_ours_and_older_schemas_are_read(schema: int) -> None:
-    assert read_versioned(Outer, {"schema": schema} | GOOD, 3) == parse(Outer, GOOD)
+    assert read_versioned(Outer, json.dumps({"schema": schema} | GOOD), 3) == parse(Outer, GOOD)
 
 
 @pytest.mark.parametrize("schema", [4, 10**30])
 def test_a_newer_schema_is_told_apart_from_damage(schema: int) -> None:
     with pytest.raises(ToolchainError, match=r"newer toolchain\. Update the toolchain"):
-        read_versioned(Outer, {"schema": schema, "in": "another shape"}, 3)
+        read_versioned(Outer, json.dumps({"schema": schema, "in": "another shape"}), 3)
 
 
 @pytest.mark.parametrize("schema", [True, False, 0, -1, "1", 1.0, 3.5, 99.5, None, [], {}])
 def test_a_schema_that_is_no_count_is_refused(schema: Any) -> None:
     with pytest.raises(ValueError, match="schema should be"):
-        read_versioned(Outer, {"schema": schema} | GOOD, 3)
+        read_versioned(Outer, json.dumps({"schema": schema} | GOOD), 3)
 
 
 @pytest.mark.parametrize("value", [GOOD, {}, None, [], "schema", 1])
 def test_a_record_without_a_schema_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="should be"):
-        read_versioned(Outer, value, 3)
+        read_versioned(Outer, json.dumps(value), 3)
 
 
-def test_reading_leaves_the_value_as_it_was() -> None:
-    value = {"schema": 1} | GOOD
-    before = strictly(value)
-    read_versioned(Outer, value, 1)
-    assert strictly(value) == before
+@pytest.mark.parametrize("text", ["", "{", b"\xff", "[" * 100_000, "nonsense"])
+def test_what_is_no_json_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_json(Outer, text)
+    with pytest.raises(ValueError, match=r"."):
+        read_versioned(Outer, text, 3)
+
+
+def test_json_becomes_a_record() -> None:
+    assert from_json(Outer, json.dumps(GOOD)) == parse(Outer, GOOD)
 
 
 # as JSON

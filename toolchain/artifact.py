@@ -104,8 +104,8 @@ class ModelInfo:
             ToolchainError: the text is not such a record, or of a newer schema.
         """
         try:
-            return read_versioned(cls, json.loads(text), SCHEMA)
-        except (ValueError, RecursionError) as error:
+            return read_versioned(cls, text, SCHEMA)
+        except ValueError as error:
             raise ToolchainError(
                 f"The description inside the file is damaged ({error}). "
                 "Export the model again, or fetch a fresh copy of the file."

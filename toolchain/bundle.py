@@ -14,7 +14,6 @@ Reading needs the standard library; numpy only for the golden vectors.
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,13 +100,12 @@ def read(path: Path) -> Bundle:
         raise ToolchainError(f"{path} is damaged: it is not the bundle that was made. {AGAIN}")
     try:
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-            record = json.loads(_member(archive, MODEL + manifest.NAME))
-            ((name, entry),) = read_versioned(
-                manifest.Manifest, record, manifest.SCHEMA
-            ).files.items()
+            vouching = _member(archive, MODEL + manifest.NAME)
+            known = read_versioned(manifest.Manifest, vouching, manifest.SCHEMA)
+            ((name, entry),) = known.files.items()
             data = _member(archive, MODEL + name)
             parts = {part: _member(archive, f"{GOLDEN}{part}.npy") for part in GOLDEN_PARTS}
-    except (ValueError, KeyError, zipfile.BadZipFile, RecursionError) as error:
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ToolchainError(f"{path} is no bundle of this toolchain ({error}). {AGAIN}") from error
     if (len(data), files.sha256(data)) != (entry.size, entry.sha256):
         raise ToolchainError(f"{path}: its model is not the one that was proved. {AGAIN}")

@@ -19,6 +19,7 @@ from toolchain.errors import (
     UsageError,
     about,
     require,
+    told,
 )
 from toolchain.records import as_json
 
@@ -324,6 +325,7 @@ def deploy(
         for outcome in deploying.deploy(bundle_, host, plan, say):
             outcomes.append(outcome)
     finally:  # a device that was done before Ctrl-C is done
+        outcomes.sort(key=lambda outcome: host.index(outcome.host))
         if json:
             typer.echo(as_json(outcomes), nl=False)
         elif outcomes:
@@ -410,19 +412,19 @@ def bench(
     from toolchain import datasets, machine, report
     from toolchain.benchmark import baseline as earlier
     from toolchain.benchmark import choice, results, run
-    from toolchain.progress import BenchProgress, say
+    from toolchain.progress import bench_bar, say
 
     budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)
     counts = machine.parse_threads(threads)
     before = results.read(baseline) if baseline else None
     paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
     found = datasets.load(dataset or _dataset_of(paths[0]), data_dir)
-    with BenchProgress().shown() as progress:
+    with bench_bar() as show:
         result = run.run(
             run.configurations(paths, counts),
             found,
             run.conditions(official, limit, found),
-            progress,
+            run.Progress(show),
         )
     for path in filter(None, [json, results.default_path(result) if save else None]):
         if str(path) == "-":
@@ -506,11 +508,5 @@ def _model_file(model: str) -> Path:
 def main() -> None:
     """Run the command line; a user's mistake ends in a sentence and an exit code."""
     make_streams_safe()
-    try:
+    with told():
         app()
-    except ToolchainError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except OSError as error:  # a full disk, a name too long, a folder that vanished
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(ToolchainError.exit_code) from None

@@ -11,12 +11,11 @@ What holds at any time, also after a cut connection or Ctrl-C:
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import secrets
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from toolchain import bundle, engines, files, ssh
 from toolchain.benchmark import results
 from toolchain.doctor import Report
 from toolchain.errors import ProofFailedError, ToolchainError, UsageError
-from toolchain.records import parse, read_versioned
+from toolchain.records import from_json, read_versioned
 from toolchain.runtime import selftest
 from toolchain.ssh import Answer, Connection
 
@@ -125,7 +124,7 @@ class _SelfTest:
 def deploy(
     path: Path, hosts: Sequence[str], plan: Plan, say: Callable[[str], None]
 ) -> Iterator[Outcome]:
-    """Bring the bundle at `path` to hosts, all at once; yields what became of each, in their order.
+    """Bring the bundle at `path` to hosts, all at once; yields what became of each when it is done.
 
     One that fails does not stop the others.
 
@@ -143,7 +142,7 @@ def deploy(
             visits = [
                 _Visit(each, plan, held, data, path.name, _temporary(path.name)) for each in lines
             ]
-            for visit in [pool.submit(_carry_out, each, say) for each in visits]:
+            for visit in as_completed([pool.submit(_carry_out, each, say) for each in visits]):
                 yield visit.result()
         finally:
             for line in lines:  # after Ctrl-C threads would wait for what nobody wants any more
@@ -250,8 +249,8 @@ def _doctor(visit: _Visit, outcome: Outcome) -> Outcome:
         )
     said = _demand(answer, "The bundle does not run there")
     try:
-        report = parse(Report, json.loads(said))
-    except (ValueError, RecursionError) as error:
+        report = from_json(Report, said)
+    except ValueError as error:
         raise _not_understood("doctor", error) from error
     if not visit.plan.install and not _can_answer(visit.held, report):
         raise ToolchainError(f"{_lacks(visit.held, report)} Or deploy with --install.")
@@ -329,8 +328,8 @@ def _self_test(visit: _Visit, outcome: Outcome) -> Outcome:
     if answer.code != ProofFailedError.exit_code:
         _demand(answer, "The self-test did not run to its end")
     try:
-        tested = parse(_SelfTest, {"outcomes": json.loads(answer.out)}).outcomes
-    except (ValueError, RecursionError) as error:
+        tested = from_json(_SelfTest, f'{{"outcomes": {answer.out}}}').outcomes
+    except ValueError as error:
         raise _not_understood("self-test", error) from error
     engine = next((each.engine for each in tested if each.passed), "")
     outcome = dataclasses.replace(outcome, self_test=tested, engine=engine)
@@ -361,8 +360,8 @@ def _bench(visit: _Visit, outcome: Outcome) -> Outcome:
     if answer.code != ProofFailedError.exit_code:
         _demand(answer, "The bundle is in place, but was not measured")
     try:
-        result = read_versioned(results.Result, json.loads(answer.out), results.SCHEMA)
-    except (ValueError, RecursionError) as error:
+        result = read_versioned(results.Result, answer.out, results.SCHEMA)
+    except ValueError as error:
         raise _not_understood("benchmark", error) from error
     host = re.sub(r"[^\w.@-]+", "_", outcome.host)
     path = visit.plan.out / f"{host}-{Path(visit.name).stem}.json"

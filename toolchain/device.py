@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import importlib.util
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from toolchain import __version__, bundle, doctor, engines
 from toolchain.chatter import make_streams_safe, silence
-from toolchain.errors import ProofFailedError, ToolchainError, UsageError
+from toolchain.errors import ProofFailedError, ToolchainError, UsageError, told
 from toolchain.records import as_json, plain
 
 if TYPE_CHECKING:
@@ -33,19 +32,9 @@ def main(path: Path, arguments: Sequence[str] | None = None) -> None:
     wishes = _parser(path).parse_args(arguments)
     if not wishes.verbose:
         silence()
-    try:
+    with told():
+        _check(wishes)
         _run(path, wishes)
-    except ToolchainError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except BrokenPipeError:  # whoever read our words has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the rest be read
-        raise SystemExit(1) from None
-    except OSError as error:  # a full disk, a folder that vanished
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(ToolchainError.exit_code) from None
 
 
 def _parser(path: Path) -> argparse.ArgumentParser:
@@ -77,6 +66,29 @@ def _at_least_1(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
     return int(text)
+
+
+def _check(wishes: argparse.Namespace) -> None:
+    """
+    Raises:
+        UsageError: an option has no meaning for what is to be done; nothing is silently ignored.
+    """
+    others = ("self_test", "bench", "watch", "info", "doctor")
+    does = next((each for each in others if getattr(wishes, each)), "classify")
+    answers = {"classify", "watch"}
+    meant = {
+        "image": {"classify"},
+        "top": answers,
+        "invert": answers,
+        "engine": answers | {"self_test", "bench"},
+        "threads": answers | {"bench"},
+        "official": {"bench"},
+    }
+    defaults = _parser(Path()).parse_args([])
+    for name, where in meant.items():
+        if does not in where and getattr(wishes, name) != getattr(defaults, name):
+            given = "An image" if name == "image" else f"--{name}"
+            raise UsageError(f"{given} has no meaning with --{does.replace('_', '-')}. Drop one.")
 
 
 def _run(path: Path, wishes: argparse.Namespace) -> None:
@@ -195,19 +207,8 @@ def _measured(held: bundle.Bundle, wishes: argparse.Namespace) -> Result:
         if not chosen:
             engines.choose(wishes.engine, engines.installed(held.suffix))
         rules = dataclasses.replace(rules, of_images=max(held.entry.proof.images, rules.images))
-        return run.run(chosen, dataset, rules, _Said())
+        return run.run(chosen, dataset, rules, run.Progress(_say))
 
 
-class _Said:
-    """Progress as lines on standard error."""
-
-    def __init__(self) -> None:
-        self._total = self._done = self._current = 0.0
-
-    def expect(self, seconds: float) -> None:
-        self._total = seconds
-
-    def step(self, what: str, seconds: float) -> None:
-        self._done, self._current = self._done + self._current, seconds
-        left = max(0.0, self._total - self._done)
-        print(f"{what} ({left // 60:.0f}:{left % 60:02.0f} left)", file=sys.stderr, flush=True)
+def _say(what: str, _: float, left: str) -> None:
+    print(f"{what} ({left} left)", file=sys.stderr, flush=True)

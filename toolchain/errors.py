@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -53,6 +54,24 @@ class BenchFailedError(ToolchainError):
     """A file is wrong, none fits the budget, or one became worse than the baseline."""
 
     exit_code = 4
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Around a whole command: a user's mistake ends it with a sentence and an exit code."""
+    try:
+        yield
+    except ToolchainError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever read our words has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the rest be read
+        raise SystemExit(ToolchainError.exit_code) from None
+    except OSError as error:  # a full disk, a name too long, a folder that vanished
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(ToolchainError.exit_code) from None
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ ROOT = Path("/")
 # Arm's part numbers (the "CPU part" of /proc/cpuinfo) on the boards people have
 ARM_PARTS = {
     "0xb76": "ARM1176",
+    "0xc07": "Cortex-A7",
     "0xd03": "Cortex-A53",
     "0xd08": "Cortex-A72",
     "0xd0b": "Cortex-A76",

@@ -5,7 +5,6 @@ A device checks a file against it before loading, so it is read with the standar
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +48,8 @@ def read(folder: Path) -> Manifest | None:
     if not path.exists():
         return None
     try:
-        return read_versioned(Manifest, json.loads(files.read_bytes(path, LIMIT)), SCHEMA)
-    except (ValueError, RecursionError) as error:
+        return read_versioned(Manifest, files.read_bytes(path, LIMIT), SCHEMA)
+    except ValueError as error:
         raise ToolchainError(
             f"{path} is damaged ({error}). Export the model again, "
             "or fetch a fresh copy of the folder."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,40 +19,24 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-class BenchProgress:
-    """A bar for a whole benchmark, with what is being done and the time left."""
+@contextmanager
+def bench_bar() -> Iterator[Callable[[str, float, str], None]]:
+    """A bar for a whole benchmark: takes what is being done, the share done, and the time left."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=Console(file=sys.stderr, emoji=False),
+        transient=True,
+        refresh_per_second=1,  # drawing takes time from what is measured
+    )
+    task = bar.add_task("starting", total=1.0, left="")
 
-    def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=Console(file=sys.stderr, emoji=False),
-            transient=True,
-            refresh_per_second=1,  # drawing takes time from what is measured
-        )
-        self._task = self._bar.add_task("starting", left="")
-        self._done = self._current = self._total = 0.0
+    def show(what: str, done: float, left: str) -> None:
+        bar.update(task, description=what, completed=done, left=f"{left} left")
 
-    @contextmanager
-    def shown(self) -> Iterator[BenchProgress]:
-        """The bar is on the screen inside this block."""
-        with self._bar:
-            yield self
-
-    def expect(self, seconds: float) -> None:
-        self._total = seconds
-
-    def step(self, what: str, seconds: float) -> None:
-        self._done, self._current = self._done + self._current, seconds
-        left = max(0.0, self._total - self._done)
-        self._bar.update(
-            self._task,
-            description=what,
-            completed=self._done,
-            total=self._total,
-            left=f"{left // 60:.0f}:{left % 60:02.0f} left",
-        )
+    with bar:
+        yield show
 
 
 class TrainingProgress:

@@ -29,19 +29,37 @@ def parse(kind: type[Record], value: Any) -> Record:
     return record
 
 
-def read_versioned(kind: type[Record], value: Any, schema: int) -> Record:
-    """`value` as `kind`, after its field `schema`, which must not be newer than ours.
+def from_json(kind: type[Record], text: str | bytes) -> Record:
+    """The record that the JSON `text` holds.
+
+    Raises:
+        ValueError: it is no JSON, or as `parse`.
+    """
+    return parse(kind, _loads(text))
+
+
+def read_versioned(kind: type[Record], text: str | bytes, schema: int) -> Record:
+    """The record that the JSON `text` holds beside a field `schema`, which must not be newer than
+    ours.
 
     Raises:
         ToolchainError: a newer toolchain wrote it.
-        ValueError: as `parse`.
+        ValueError: as `from_json`.
     """
+    value = _loads(text)
     _demand(isinstance(value, dict), "the record", "an object")
     found = _parse_scalar(int, value.get("schema"), "schema")
     if found > schema:
         raise ToolchainError("This was made by a newer toolchain. Update the toolchain to read it.")
     _demand(found >= 1, "schema", "at least 1")
     return parse(kind, {key: item for key, item in value.items() if key != "schema"})
+
+
+def _loads(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _parse(kind: Any, value: Any, where: str) -> Any:

@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.pi.userland import ENGINES, USERLANDS, Board, Environment, boards, build
+from tests.pi.userland import Board, Environment, places
 from toolchain import bundling, datasets, formats, locate
 from toolchain.chatter import silence
-from toolchain.engines import ENGINES as KNOWN
 from toolchain.runtime import Classifier
 from toolchain.runtime.selftest import TOLERANCES
 
@@ -76,17 +75,10 @@ def main(folder: Path, models: list[str]) -> int:
     silence()
     with tempfile.TemporaryDirectory() as place:
         subjects = [each for model in models for each in _subjects(model, Path(place))]
-        places = [
-            (build(USERLANDS[name], engine, folder), board)
-            for name, engines in ENGINES.items()
-            for engine in engines
-            for board in boards(USERLANDS[name])
-        ]
         cells = [
             (subject, environment, board)
             for subject in subjects
-            for environment, board in places
-            if subject.suffix == _format(environment)
+            for environment, board in places(folder, subject.suffix)
         ]
         print(HEAD, flush=True)
         problems = []
@@ -108,10 +100,6 @@ def _subjects(model: str, place: Path) -> Iterator[Subject]:
         np.save(images, dataset.test_images[:IMAGES])
         expected = Classifier.load(path).scores(dataset.test_images[:IMAGES])
         yield Subject(out, images, expected, TOLERANCES[info.precision], path.suffix[1:])
-
-
-def _format(environment: Environment) -> str:
-    return next(each.format for each in KNOWN if each.name == environment.engine.name)
 
 
 def _row(subject: Subject, environment: Environment, board: Board, place: Path) -> Row:

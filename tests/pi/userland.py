@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tests.pi import debian
 from tests.pi.debian import PiError
+from toolchain import engines
 from toolchain.files import sha256
 
 CORES = 4  # of every board below
@@ -74,6 +75,11 @@ class Engine:
     name: str
     requirements: tuple[str, ...]
     says: str = ""
+
+    @property
+    def format(self) -> str:
+        """That of the model files which it answers."""
+        return next(each.format for each in engines.ENGINES if each.name == self.name)
 
 
 USERLANDS = {
@@ -221,6 +227,19 @@ class Environment:
 def boards(userland: Userland) -> tuple[Board, ...]:
     """The boards that a userland runs on here."""
     return tuple(each for each in BOARDS.values() if each.architecture == userland.architecture)
+
+
+def places(folder: Path, file_format: str) -> Iterator[tuple[Environment, Board]]:
+    """Every environment under `folder` that answers files of a format, on every board; see `build`.
+
+    Raises:
+        PiError: as `build`.
+    """
+    for name, userland in USERLANDS.items():
+        for engine in ENGINES[name]:
+            if engine.format == file_format:
+                environment = build(userland, engine, folder)
+                yield from ((environment, board) for board in boards(userland))
 
 
 def build(userland: Userland, engine: Engine, folder: Path) -> Environment:

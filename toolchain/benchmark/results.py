@@ -201,8 +201,8 @@ def read(path: Path) -> Result:
         ToolchainError: it cannot be read, is no such file, or of a newer toolchain.
     """
     try:
-        return read_versioned(Result, json.loads(files.read_bytes(path, LIMIT)), SCHEMA)
-    except (ValueError, RecursionError) as error:
+        return read_versioned(Result, files.read_bytes(path, LIMIT), SCHEMA)
+    except ValueError as error:
         raise ToolchainError(
             f"{path} is not a benchmark result ({error}). "
             "Expected a file that `toolchain bench --json FILE` wrote."

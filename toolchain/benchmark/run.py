@@ -10,13 +10,13 @@ import base64
 import contextlib
 import io
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +49,26 @@ SHOWN = 24  # disagreements that are kept with their picture
 ANSWER_COST = COLD_COST = 2.0  # seconds, for the time that is left; windows tell it themselves
 
 
-class Progress(Protocol):
-    """Who is told how far a run is; seconds are estimates."""
+class Progress:
+    """How far a run is, in estimated seconds.
+
+    Before each step `show` gets what begins, the share that is done (0–1), and the time left as
+    minutes and seconds.
+    """
+
+    def __init__(self, show: Callable[[str, float, str], None]) -> None:
+        self._show = show
+        self._total = self._done = self._current = 0.0
 
     def expect(self, seconds: float) -> None:
         """The whole run will take about so long."""
+        self._total = seconds
 
     def step(self, what: str, seconds: float) -> None:
         """The next step begins, and will take about so long."""
+        self._done, self._current = self._done + self._current, seconds
+        left = max(0.0, self._total - self._done)
+        self._show(what, self._done / self._total, f"{left // 60:.0f}:{left % 60:02.0f}")
 
 
 def conditions(official: bool, limit: int | None, dataset: Dataset) -> Conditions:

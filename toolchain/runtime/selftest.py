@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolchain import formats
+from toolchain import engines, formats
 from toolchain.artifact import Precision
 from toolchain.bundle import Bundle
 from toolchain.errors import ToolchainError
@@ -56,10 +56,12 @@ def self_test(bundle: Bundle, engine: str | None = None) -> list[Outcome]:
     where a top class differs only if the two classes were closer than that on the workstation.
 
     Raises:
+        UsageError: there is no such engine here.
         ToolchainError: no engine is installed.
     """
-    engines = (engine,) if engine else formats.get(bundle.suffix).engines()
-    return [_tried(bundle, each) for each in engines]
+    found = formats.get(bundle.suffix).engines()
+    chosen = (engines.choose(engine, found),) if engine else found
+    return [_tried(bundle, each) for each in chosen]
 
 
 def _tried(bundle: Bundle, engine: str) -> Outcome:
