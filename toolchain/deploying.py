@@ -253,7 +253,7 @@ def _doctor(visit: _Visit, outcome: Outcome) -> Outcome:
     except ValueError as error:
         raise _not_understood("doctor", error) from error
     if not visit.plan.install and not _can_answer(visit.held, report):
-        raise ToolchainError(f"{_lacks(visit.held, report)} Or deploy with --install.")
+        raise ToolchainError(f"{_lacks(visit.held, report)}\nOr deploy with --install.")
     return dataclasses.replace(outcome, doctor=report)
 
 

@@ -197,7 +197,7 @@ class Connection:
 
     def _why_not(self, answer: Answer) -> str:
         """What ssh's own words mean for the person who typed the host."""
-        host, words = self.host, answer.last_words()
+        host, words = self.host, answer.last_words().rstrip(".")
         if "IDENTIFICATION HAS CHANGED" in answer.err:
             return (
                 f"{host} answers with another key than the known one: another machine has its "
