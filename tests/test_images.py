@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from toolchain.artifact import InputContract
+from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
 from toolchain.images import MAX_BYTES, MAX_PIXELS, find_images, to_pixels
 
@@ -548,6 +548,33 @@ def test_extreme_shapes_keep_at_least_one_pixel(size: tuple[int, int]) -> None:
     assert pixels.shape == (28, 28, 1)
     assert set(np.unique(pixels)) <= {0, 77}
     assert (pixels == 77).sum() >= 28
+
+
+def test_cropping_keeps_the_middle_and_adds_nothing() -> None:
+    picture = np.full((40, 100), 200, np.uint8)
+    picture[:, :20] = picture[:, 80:] = 0  # beyond the square in the middle
+    cropped = to_pixels(picture, InputContract(28, 28, 1, Fit.CROP))
+    assert (cropped == 200).all()
+    padded = to_pixels(picture, GRAY)
+    assert (padded == 0).any()
+
+
+def test_cropping_leaves_what_fits_untouched() -> None:
+    contract = InputContract(*SHADES.shape, 1, Fit.CROP)
+    assert np.array_equal(to_pixels(encoded(Image.fromarray(SHADES)), contract)[..., 0], SHADES)
+
+
+@given(
+    picture=st.tuples(*[st.integers(1, 300)] * 2),
+    sides=st.tuples(*[st.integers(1, 300)] * 2),
+    channels=st.sampled_from([1, 3]),
+)
+def test_cropping_any_size_to_any_size(
+    picture: tuple[int, int], sides: tuple[int, int], channels: int
+) -> None:
+    pixels = to_pixels(Image.new("L", picture, 77), InputContract(*sides, channels, Fit.CROP))
+    assert pixels.shape == (*sides, channels)
+    assert (pixels == 77).all()
 
 
 # hostile input

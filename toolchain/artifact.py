@@ -13,7 +13,7 @@ from pathlib import Path
 from toolchain.errors import ToolchainError
 from toolchain.records import plain, read_versioned
 
-SCHEMA = 1  # of ModelInfo as JSON; a reader refuses a larger number
+SCHEMA = 2  # of ModelInfo as JSON; a reader refuses a larger number
 
 
 class Precision(StrEnum):
@@ -30,17 +30,28 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class Fit(StrEnum):
+    """How a picture of another aspect becomes one of the model's, never distorted.
+
+    `pad`: all of it, with black beside it. `crop`: the largest part in its middle.
+    """
+
+    PAD = "pad"
+    CROP = "crop"
+
+
 @dataclass(frozen=True)
 class InputContract:
     """What every file takes: uint8 `[batch, height, width, channels]`, raw pixels 0–255.
 
-    Sides are 1 to 65,536 pixels; `channels` is 1 (grayscale) or 3 (RGB). No caller ever
-    normalises.
+    Sides are 1 to 65,536 pixels; `channels` is 1 (grayscale) or 3 (RGB). `fit` is how pictures
+    were brought to that size in training, and are on the device. No caller ever normalises.
     """
 
     height: int
     width: int
     channels: int
+    fit: Fit = Fit.PAD
 
     def __post_init__(self) -> None:
         if not (0 < self.height <= 65536 and 0 < self.width <= 65536):

@@ -17,8 +17,9 @@ the order in which they are applied:
 7.  Colour becomes RGB or grayscale as the contract wants; grayscale is the ITU-R 601-2 luma,
     Pillow's "L". CMYK, YCbCr and HSV go through RGB; LAB is refused. ICC profiles and gamma are
     ignored.
-8.  Scaled to fit inside the contract's size with the aspect kept and at least one pixel a side:
-    bilinear with antialiasing. An image that already fits exactly keeps every value.
+8.  Scaled with the aspect kept and at least one pixel a side, bilinear with antialiasing: to fit
+    inside the contract's size, or, where the contract says crop, the largest part in the middle
+    that has its aspect. An image that already fits exactly keeps every value.
 9.  `invert` turns v into 255 − v: dark-on-light drawings for models that learned light-on-dark.
 10. The rest is padded with black (0), the background such models know, the picture centred.
 """
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.artifact import InputContract
+from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
 from toolchain.files import read_bytes
 
@@ -303,9 +304,26 @@ def _scaled(picture: Image.Image, contract: InputContract) -> Image.Image:
     """Rule 8."""
     from PIL import Image
 
+    if contract.fit is Fit.CROP:
+        return _cropped(picture, contract)
     scale = min(contract.width / picture.width, contract.height / picture.height)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR)
+
+
+def _cropped(picture: Image.Image, contract: InputContract) -> Image.Image:
+    """Rule 8 for crop; the part may begin and end within a pixel."""
+    from PIL import Image
+
+    size = (contract.width, contract.height)
+    if picture.size == size:
+        return picture
+    scale = min(picture.width / contract.width, picture.height / contract.height)
+    width, height = contract.width * scale, contract.height * scale
+    # rounding must not carry the part over the picture's edge
+    left, top = max(0.0, (picture.width - width) / 2), max(0.0, (picture.height - height) / 2)
+    box = (left, top, min(left + width, picture.width), min(top + height, picture.height))
+    return picture.resize(size, Image.Resampling.BILINEAR, box)
 
 
 def _centred(pixels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -32,16 +32,19 @@ if TYPE_CHECKING:
 class Dataset:
     """Images and what they show, in a part to train on and a part to test on.
 
-    Images are uint8 `[N, H, W, C]`, C-contiguous, 0–255, and may be read-only. Label numbers are
-    uint8 `[N]` and count from 0 in `labels`.
+    Images are uint8 `[N, H, W, C]`, C-contiguous, 0–255, and may be read-only or a file that is
+    mapped into memory. Label numbers are unsigned `[N]` and count from 0 in `labels`. Of pictures
+    that a user brings, `train_files` and `test_files` say where each comes from, below the folder.
     """
 
     name: str
     labels: tuple[str, ...]
     train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.uint8]
+    train_labels: NDArray[np.unsignedinteger]
     test_images: NDArray[np.uint8]
-    test_labels: NDArray[np.uint8]
+    test_labels: NDArray[np.unsignedinteger]
+    train_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
