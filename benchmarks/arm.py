@@ -216,14 +216,15 @@ def main() -> None:
         if worse := dearer(rows):
             sys.exit("\n".join(worse))
         return
-    write(rows)
+    everything = list((read() | {row.cell: row for row in rows}).values())
+    write(everything)
     how = (
         f"Instructions an image, median of {IMAGES}, one thread, counted in emulated Raspberry "
         "Pis: they are not time. A frame is an array as a camera gives it. Disk is the engine with "
         "numpy and what else it asks for, without Python and Pillow; memory is resident after one "
         "image, Python and the classifier included."
     )
-    side_by_side.publish(__file__, f"{table(rows)}\n{needs_table(chosen)}", (), how)
+    side_by_side.publish(__file__, f"{table(everything)}\n{needs_table(chosen)}", (), how)
 
 
 if __name__ == "__main__":
