@@ -213,7 +213,9 @@ def test_the_doctor_needs_nothing(made: Path) -> None:
     assert "python: " in said
     assert "numpy: missing" in said
     assert "fits, not installed" in said
-    assert "pip install 'ai-edge-litert>=2.0' pillow" in said
+    advised = [line for line in said.splitlines() if line.startswith("for .")]
+    assert len(advised) == 1  # its own format
+    assert advised[0].endswith("=2.0' pillow") or advised[0].endswith("=1.18' pillow")
     found = json.loads(run(made, "--doctor", "--json", bare=True).stdout)
     assert found["packages"] == {"numpy": "", "pillow": ""}
 
@@ -221,7 +223,7 @@ def test_the_doctor_needs_nothing(made: Path) -> None:
 @pytest.mark.parametrize("arguments", [["photo.png"], ["--self-test"], ["--bench"]])
 def test_a_bare_system_is_told_what_to_install(made: Path, arguments: list[str]) -> None:
     done = run(made, *arguments, bare=True, code=1)
-    assert "Install one with: " in done.stderr
+    assert "Install a runtime with: " in done.stderr
 
 
 @pytest.mark.parametrize(

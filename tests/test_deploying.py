@@ -23,7 +23,7 @@ import pytest
 
 from tests import test_engines as engines_test
 from tests.test_bundle import hear, rewritten
-from toolchain import bundle, bundling, deploying, doctor, ssh
+from toolchain import bundle, bundling, deploying, doctor, engines, ssh
 from toolchain.benchmark import results
 from toolchain.datasets import Dataset
 from toolchain.deploying import Outcome, Plan
@@ -442,7 +442,9 @@ def test_nothing_is_installed_unless_asked(made: Path, pi: Device) -> None:
     pi.program("python3", f'exec {BASE} -I "$@"')
     (outcome,) = deploy(made, pi)
     assert outcome.failed == "doctor"
-    assert "Nothing there can answer .tflite files. Install one with: " in outcome.problem
+    assert (
+        "cannot be answered there with .tflite files. Install a runtime with: " in outcome.problem
+    )
     assert outcome.problem.endswith("Or deploy with --install.")
     assert pi.files() == []
 
@@ -464,16 +466,27 @@ def test_an_engine_is_installed_beside_it(made: Path, newer: Path, pi: Device) -
 
 def test_the_environment_that_the_doctor_advises_is_used(made: Path, pi: Device) -> None:
     pi.program("python3", f'exec {BASE} -I "$@"')
-    (pi.folder / "bin").mkdir(parents=True)
-    (pi.folder / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -I "$@"\n')
-    (pi.folder / "bin" / "python").chmod(0o755)
+    python = pi.home / engines.HOME.removeprefix("~/") / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I "$@"\n')
+    python.chmod(0o755)
     (outcome,) = deploy(made, pi)
     assert outcome.passed, outcome.problem
-    assert outcome.command == f"toolchain/bin/python toolchain/{NAME}"
+    assert outcome.command == f"toolchain/env/bin/python toolchain/{NAME}"
+
+
+def test_an_environment_without_pillow_is_not_enough(made: Path, pi: Device) -> None:
+    report = doctor.examine()
+    told = dataclasses.replace(report, packages=report.packages | {"pillow": ""})
+    said = shlex.quote(json.dumps(plain(told)))
+    pi.program("python3", f'if [ $1 = -c ]; then exec {BASE} "$@"; fi; echo {said}')
+    (outcome,) = deploy(made, pi)
+    assert outcome.failed == "doctor"
+    assert "cannot be answered there" in outcome.problem
 
 
 def test_a_32_bit_board_needs_the_numpy_of_its_system(made: Path, pi: Device) -> None:
-    report = dataclasses.replace(doctor.examine(engines_test.PI_32), packages={})
+    report = dataclasses.replace(doctor.examine(engines_test.PI_32), packages={"numpy": ""})
     told = json.dumps(plain(report))
     pi.program("python3", f'if [ $1 = -c ]; then exec {BASE} "$@"; fi; echo {shlex.quote(told)}')
     (outcome,) = deploy(made, pi, plan=Plan(install=True))

@@ -47,8 +47,8 @@ def test_the_best_engine(place: Here, file_format: str, expected: str | None) ->
 def test_the_line_makes_an_environment_where_the_system_keeps_pip_out() -> None:
     assert engines.advice("tflite", PI_64).endswith(
         "sudo apt install python3-numpy python3-pil python3-venv && "
-        "python3 -m venv --system-site-packages ~/toolchain && "
-        "~/toolchain/bin/pip install --no-deps 'ai-edge-litert>=2.0'"
+        "python3 -m venv --system-site-packages ~/toolchain/env && "
+        "~/toolchain/env/bin/python -m pip install --no-deps 'ai-edge-litert>=2.0'"
     )
 
 

@@ -324,6 +324,9 @@ def deploy(
     try:
         for outcome in deploying.deploy(bundle_, host, plan, say):
             outcomes.append(outcome)
+    except KeyboardInterrupt:
+        say("Interrupted. What was in place on a device is still in place.")
+        raise
     finally:  # a device that was done before Ctrl-C is done
         outcomes.sort(key=lambda outcome: host.index(outcome.host))
         if json:

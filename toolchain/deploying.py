@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import bundle, engines, files, ssh
+from toolchain import bundle, doctor, engines, files, ssh
 from toolchain.benchmark import results
 from toolchain.doctor import Report
 from toolchain.errors import ProofFailedError, ToolchainError, UsageError
@@ -33,12 +33,8 @@ MISSING = 127  # what a shell ends with where there is no such command
 
 # Scripts of sh, each of one line, so that every login shell passes them on as they are. $1 is the
 # folder, and is gone after HERE.
-# An environment whose Python went away with the one it was made from is as good as none. The folder
-# may itself be one: the line that the doctor advises makes it so.
-HERE = (
-    'cd -- "$1" || exit 1; shift; P=python3; for E in bin/python env/bin/python; do '
-    'if "$E" -S -c "" 2>/dev/null; then P=$E; fi; done'
-)
+# An environment whose Python went away with the one it was made from is as good as none.
+HERE = 'cd -- "$1" || exit 1; shift; P=env/bin/python; "$P" -S -c "" 2>/dev/null || P=python3'
 PREPARE = 'mkdir -p -- "$1" && rm -f -- "$1/.new.$2."????????'
 COPY = f'{HERE}; cat >"$1"'
 PYTHON = f'{HERE}; "$P" "$@"'
@@ -265,9 +261,9 @@ def _not_understood(what: str, error: Exception) -> ToolchainError:
 
 
 def _can_answer(held: bundle.Bundle, report: Report) -> bool:
-    """Whether there is an engine for this bundle, new enough, and numpy."""
+    """Whether there is an engine for this bundle, new enough, and numpy and Pillow."""
     needed = held.entry.info.min_runtime or ""
-    return bool(report.packages.get("numpy")) and any(
+    return all(report.packages.get(name) for name in doctor.PACKAGES) and any(
         each.version and not engines.too_old(needed, f"{each.name} {each.version}")
         for each in report.engines
         if each.format == held.suffix
@@ -275,8 +271,8 @@ def _can_answer(held: bundle.Bundle, report: Report) -> bool:
 
 
 def _lacks(held: bundle.Bundle, report: Report) -> str:
-    said = report.advice.get(held.suffix, "Its engine is too old, or numpy is missing.")
-    return f"Nothing there can answer .{held.suffix} files. {said}"
+    said = report.advice.get(held.suffix, "Its engine is too old.")
+    return f"Pictures cannot be answered there with .{held.suffix} files. {said}"
 
 
 def _install(visit: _Visit, outcome: Outcome) -> Outcome:

@@ -94,7 +94,7 @@ def _check(wishes: argparse.Namespace) -> None:
 def _run(path: Path, wishes: argparse.Namespace) -> None:
     if wishes.doctor:
         found = doctor.examine()
-        print(as_json(found) if wishes.json else "\n".join(doctor.lines(found)))
+        print(as_json(found) if wishes.json else "\n".join(doctor.lines(found, _formats(path))))
         return
     held = bundle.read(path)
     if wishes.info:
@@ -111,6 +111,14 @@ def _run(path: Path, wishes: argparse.Namespace) -> None:
         _classify(held, wishes)
     else:
         raise UsageError("Name an image, or see what else there is with --help.")
+
+
+def _formats(path: Path) -> list[str]:
+    """That of the bundle; all where it is damaged, for the doctor comes to any."""
+    try:
+        return [bundle.read(path).suffix]
+    except ToolchainError:
+        return list(dict.fromkeys(each.format for each in engines.ENGINES))
 
 
 def _need_runtime(held: bundle.Bundle) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolchain import engines, machine
 from toolchain.engines import ENGINES, Engine, Here
 from toolchain.machine import Machine, State
+
+PACKAGES = ("numpy", "pillow")  # without which no engine answers pictures
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class EngineHere:
 class Report:
     """What the doctor found. `packages` are the versions of numpy and Pillow, empty where missing.
 
-    `advice` is the sentence with the line to type, per format that has no engine.
+    `advice` is the sentence with the line to type, per format that pictures cannot be answered
+    with: it has no engine, or one of the packages is missing.
     """
 
     machine: Machine
@@ -44,14 +48,16 @@ def examine(here: Here | None = None) -> Report:
     """Look at this machine, or at what is said of another Python on it."""
     place = here or engines.here()
     found = tuple(_engine(each, place) for each in ENGINES)
-    missing = {each.format for each in ENGINES} - {each.format for each in found if each.version}
+    packages = {name: _version(name) for name in PACKAGES}
+    ready = {each.format for each in found if each.version} if all(packages.values()) else set()
+    missing = {each.format for each in ENGINES} - ready
     return Report(
         machine=machine.describe(),
         state=machine.state(),
         features=machine.features(),
         programs=place.machine,
         engines=found,
-        packages={name: _version(name) for name in ("numpy", "pillow")},
+        packages=packages,
         advice={each: engines.advice(each, place) for each in sorted(missing, reverse=True)},
     )
 
@@ -69,8 +75,8 @@ def _version(package: str) -> str:
         return ""
 
 
-def lines(report: Report) -> list[str]:
-    """The report for people."""
+def lines(report: Report, formats: Sequence[str]) -> list[str]:
+    """The report for people who have files of such formats."""
     here, state = report.machine, report.state
     return [
         f"board: {here.board or 'unknown'}",
@@ -82,7 +88,7 @@ def lines(report: Report) -> list[str]:
         f"state: {', '.join(_state(state)) or 'the system does not tell'}",
         *(f"{name}: {version or 'missing'}" for name, version in report.packages.items()),
         *(_engine_line(each) for each in report.engines),
-        *(f"for .{kind} files: {words}" for kind, words in report.advice.items()),
+        *(f"for .{each} files: {report.advice[each]}" for each in formats if each in report.advice),
     ]
 
 

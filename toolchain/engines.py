@@ -19,7 +19,7 @@ from pathlib import Path
 
 from toolchain.errors import ToolchainError, UsageError
 
-HOME = "~/toolchain"  # where the environment goes that an install line makes
+HOME = "~/toolchain/env"  # where the environment goes that an install line makes
 SYSTEM = "python3-numpy python3-pil"  # Debian's packages of what an engine needs
 
 
@@ -172,7 +172,7 @@ def advice(file_format: str, place: Here) -> str:
     """A sentence with the line that installs the best engine here, or why none fits."""
     engine = best(file_format, place)
     if engine is not None:
-        return f"Install one with: {install_line(engine, place)}"
+        return f"Install a runtime with: {install_line(engine, place)}"
     reasons = (f"{e.name}: {unfit(e, place)}" for e in ENGINES if e.format == file_format)
     return (
         f"None fits this machine ({'; '.join(reasons)}). Expected Linux with a 64-bit Python 3.11 "
@@ -203,7 +203,7 @@ def install_line(engine: Engine, place: Here) -> str:
         return (
             f"sudo apt install {SYSTEM} python3-venv && "
             f"python3 -m venv --system-site-packages {HOME} && "
-            f"{HOME}/bin/pip install --no-deps {shlex.quote(engine.requirements[0])}"
+            f"{HOME}/bin/python -m pip install --no-deps {shlex.quote(engine.requirements[0])}"
         )
     packages = map(shlex.quote, requirements(engine, place.machine))
     return f"{shlex.quote(place.executable)} -m pip install {' '.join(packages)}"
