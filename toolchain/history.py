@@ -8,7 +8,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolchain.errors import ToolchainError, require
+from toolchain import plots
+from toolchain.errors import ToolchainError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,30 +102,25 @@ class History:
 
     def to_png(self, title: str) -> bytes:
         """Accuracy and loss over the epochs, with the epoch marked from which it overfits."""
-        require("matplotlib", "export")
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = plots.figure(9, 3.6)
         figure.suptitle(title)
         numbers = [epoch.number for epoch in self.epochs]
         panels: Sequence[Any] = figure.subplots(1, 2)
         for axes, quantity in zip(panels, ("accuracy", "loss"), strict=True):
             train = [getattr(epoch, quantity) for epoch in self.epochs]
             watched = [getattr(epoch, f"watched_{quantity}") for epoch in self.epochs]
-            axes.plot(numbers, train, "o-", color="#1f6feb", markersize=4, label="training")
-            axes.plot(numbers, watched, "s-", color="#d1592b", markersize=4, label=self.watched)
+            axes.plot(numbers, train, "o-", color=plots.FIRST, markersize=4, label="training")
+            axes.plot(numbers, watched, "s-", color=plots.SECOND, markersize=4, label=self.watched)
             if self.overfits_since is not None:
-                axes.axvspan(self.best.number, numbers[-1], color="#d1592b", alpha=0.08, lw=0)
-                axes.axvline(self.best.number, color="#d1592b", linestyle=":", linewidth=1.2)
+                axes.axvspan(self.best.number, numbers[-1], color=plots.SECOND, alpha=0.08, lw=0)
+                axes.axvline(self.best.number, color=plots.SECOND, linestyle=":", linewidth=1.2)
                 axes.annotate(
                     f"overfits after epoch {self.best.number}",
                     (self.best.number, 0.5),
                     xycoords=("data", "axes fraction"),
                     xytext=(5, 0),
                     textcoords="offset points",
-                    color="#a03c14",
+                    color=plots.MARK,
                     fontsize=9,
                 )
             axes.set_xlabel("epoch")
@@ -133,6 +129,4 @@ class History:
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
         panels[1].legend(frameon=False)
-        data = io.BytesIO()
-        figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
-        return data.getvalue()
+        return plots.png(figure)

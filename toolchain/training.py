@@ -5,8 +5,8 @@ weights after the last and the best epoch. A later run with the same plan goes o
 Keras' BackupAndRestore writes weights and epoch number one after the other, so a kill between
 them trains an epoch twice; here the epoch is in the name of the weights' file.
 
-When a run ends it writes `NAME.keras`, `training.csv` and `training.png`; and last, if it did
-what was asked of it, `training.json`.
+When a run ends it writes `NAME.keras`, `training.csv`, `training.png` and `mistakes.png`; and last,
+if it did what was asked of it, `training.json`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from toolchain import architectures, files, formats, locate, manifest
-from toolchain.artifact import InputContract, ModelInfo, Precision
+from toolchain import architectures, augmentation, files, formats, locate, manifest, mistakes
+from toolchain.artifact import ModelInfo, Precision
+from toolchain.batches import batches
 from toolchain.errors import UsageError, require
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from toolchain.datasets import Dataset
 
-BATCH = 32
+BATCH, WATCHED_BATCH = 32, 1000
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
@@ -53,6 +54,11 @@ class Plan:
     `monitor` images: `training` or `validation`. `patience` stops it after that many epochs
     without a lower validation loss. Unless the target was reached, a run with patience keeps the
     weights of the epoch with the lowest validation loss.
+
+    `hold_out`: look at validation images, never at test images, even where nothing is chosen by
+    them. `width` is the architecture's, its own unless given. `augment` names what is varied in
+    training images, see augmentation.py. `balanced`: a rare class' images count for more, so that
+    all classes count alike.
     """
 
     architecture: str
@@ -63,6 +69,10 @@ class Plan:
     patience: int | None = None
     seed: int = 0
     deterministic: bool = False
+    hold_out: bool = False
+    width: int | None = None
+    augment: tuple[str, ...] = ()
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -78,12 +88,13 @@ class Plan:
             raise UsageError(f"Patience is at least 1 epoch, not {self.patience}.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
+        augmentation.chosen(self.augment)
 
     @property
     def watched(self) -> str:
         """The images looked at after each epoch. Test images are never let to choose anything."""
         chooses = self.patience is not None or self.monitor == "validation"
-        return "validation" if chooses else "test"
+        return "validation" if chooses or self.hold_out else "test"
 
     def stop(self, history: History) -> str | None:
         """Why the run ends after the last epoch of `history`; None where it goes on."""
@@ -191,8 +202,8 @@ def _why_unpublished(history: History, folder: Path) -> str:
 
 
 def _compiled(plan: Plan, dataset: Dataset) -> Any:
-    contract = InputContract(*dataset.train_images.shape[1:])
-    model = architectures.get(plan.architecture).build(contract, len(dataset.labels))
+    architecture = architectures.get(plan.architecture)
+    model = architecture.build(dataset.contract, len(dataset.labels))
     compile_model(model)
     return model
 
@@ -224,16 +235,27 @@ def split(plan: Plan, dataset: Dataset) -> tuple[Split, Split]:
 
 
 def _fit(model: Any, plan: Plan, trained: Split, watched: Split, keeper: Any) -> None:
+    done = len(keeper.history.epochs)
+    vary = augmentation.augment(augmentation.chosen(plan.augment))
     model.fit(
-        *trained,
-        batch_size=BATCH,
-        initial_epoch=len(keeper.history.epochs),
+        batches(*trained, BATCH, seed=plan.seed + done, augment=vary),
+        shuffle=False,  # that is done
+        initial_epoch=done,
         epochs=plan.epochs,
-        validation_data=watched,
-        validation_batch_size=1000,
+        validation_data=batches(*watched, WATCHED_BATCH),
+        class_weight=class_weights(trained[1]) if plan.balanced else None,
         callbacks=[keeper],
         verbose=0,
     )
+
+
+def class_weights(labels: NDArray[np.integer]) -> dict[int, float]:
+    """What an image of each class counts, so that all classes count alike and the mean is 1."""
+    classes, counts = np.unique(labels, return_counts=True)
+    return {
+        int(label): len(labels) / (len(classes) * int(count))
+        for label, count in zip(classes, counts, strict=True)
+    }
 
 
 class _State:
@@ -386,26 +408,30 @@ def _publish(
     best = plan.patience is not None and stopped != "target"
     epoch = history.best.number if best else history.epochs[-1].number
     state.load(model, epoch)
-    _, accuracy = model.evaluate(dataset.test_images, dataset.test_labels, 1000, verbose=0)
+    tested = batches(dataset.test_images, dataset.test_labels, WATCHED_BATCH)
+    scores = model.predict(tested, verbose=0)
+    accuracy = int((scores.argmax(1) == dataset.test_labels).sum()) / len(dataset.test_labels)
     info = ModelInfo(
         name=folder.resolve().name,
         architecture=plan.architecture,
         dataset=plan.dataset,
         labels=dataset.labels,
-        input=InputContract(*dataset.train_images.shape[1:]),
+        input=dataset.contract,
         precision=Precision.FLOAT32,
-        accuracy=round(accuracy * len(dataset.test_labels)) / len(dataset.test_labels),
+        accuracy=accuracy,
         test_images=len(dataset.test_labels),
         versions=versions(keras_format.PACKAGES),
     )
     path = locate.model_path(folder, formats.SOURCE)
-    result = Result(path, plan, history, stopped, epoch, info.accuracy or 0.0)
+    result = Result(path, plan, history, stopped, epoch, accuracy)
+    title = f"{plan.architecture} · {plan.dataset}"
     (folder / manifest.TRAINED).unlink(missing_ok=True)
     manifest.forget(path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(path, keras_format.embed(data, info))
     files.replace(folder / "training.csv", history.to_csv().encode())
-    files.replace(folder / "training.png", history.to_png(f"{plan.architecture} · {plan.dataset}"))
+    files.replace(folder / "training.png", history.to_png(title))
+    files.replace(folder / "mistakes.png", mistakes.picture(title, scores, dataset))
     if result.reached:
         files.replace(folder / manifest.TRAINED, summary(result).encode())
     if stopped != "interrupted":

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from toolchain import files
+from toolchain.artifact import Fit, InputContract
 from toolchain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Dataset:
 
     Images are uint8 `[N, H, W, C]`, C-contiguous, 0–255, and may be read-only or a file that is
     mapped into memory. Label numbers are unsigned `[N]` and count from 0 in `labels`. Of pictures
-    that a user brings, `train_files` and `test_files` say where each comes from, below the folder.
+    that a user brings, `train_files` and `test_files` say where each comes from, below the folder,
+    and `fit` how they were brought to one size.
     """
 
     name: str
@@ -45,6 +47,12 @@ class Dataset:
     test_labels: NDArray[np.unsignedinteger]
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
+    fit: Fit = Fit.PAD
+
+    @property
+    def contract(self) -> InputContract:
+        """What a model of these images takes."""
+        return InputContract(*self.train_images.shape[1:], fit=self.fit)
 
 
 @dataclass(frozen=True)
