@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,8 +74,11 @@ def replace(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Nobody else trains or exports in `folder` meanwhile; what a killed run left is removed.
+def exclusive(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Nobody else works in `folder` meanwhile; what a killed run left is removed.
+
+    Where another process is at work there, `waiting` is called and its end waited for; without
+    `waiting` that is an error.
 
     Raises:
         ToolchainError: another process is at work there, or the folder cannot be written.
@@ -91,9 +94,13 @@ def exclusive(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ToolchainError(
-                f"Another process is training or exporting in {folder}. Wait until it has ended."
-            ) from error
+            if waiting is None:
+                raise ToolchainError(
+                    f"Another process is training or exporting in {folder}. "
+                    "Wait until it has ended."
+                ) from error
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
         for leftover in folder.glob(f"{TEMPORARY}*"):
             leftover.unlink()
         yield

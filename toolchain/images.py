@@ -26,7 +26,9 @@ the order in which they are applied:
 
 from __future__ import annotations
 
+import contextlib
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -95,6 +97,40 @@ def to_pixels(image: AnyImage, contract: InputContract, invert: bool = False) ->
     else:
         pixels = _fitted(image, contract)
     return _centred(255 - pixels if invert else pixels, shape)  # rule 9, then 10
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture says of itself: pixels as one sees it, upright, and Pillow's mode."""
+
+    width: int
+    height: int
+    mode: str
+
+
+def header(image: AnyImage) -> Header:
+    """What `image`, as `to_pixels` takes it, says of itself. Of a file no pixel is decoded, so it
+    may be damaged behind its header.
+
+    Raises:
+        ToolchainError: it cannot be read, or is none of the kinds that are.
+    """
+    from PIL import Image
+
+    if isinstance(image, np.ndarray):
+        height, width, channels = _checked_frame(image).shape
+        return Header(width, height, {1: "L", 3: "RGB", 4: "RGBA"}[channels])
+    try:
+        with contextlib.ExitStack() as stack:
+            if not isinstance(image, Image.Image):
+                source = io.BytesIO(image) if isinstance(image, bytes) else image
+                image = stack.enter_context(Image.open(source, formats=tuple(_FORMATS)))
+            width, height = image.size
+            if image.getexif().get(_EXIF_ORIENTATION, 1) >= 5:
+                width, height = height, width
+            return Header(width, height, image.mode)
+    except Exception as error:  # on hostile files Pillow's readers raise almost anything
+        raise ToolchainError(f"Cannot read what kind of picture this is: {error}.") from error
 
 
 def find_images(path: str | Path) -> tuple[list[Path], int]:

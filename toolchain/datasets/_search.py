@@ -91,14 +91,8 @@ class Origin:
 
     def _cache(self) -> Folder | None:
         """The folder in this user's cache; None where the user has none."""
-        try:
-            platformdirs = require("platformdirs", "data")
-            root = Path(platformdirs.user_cache_dir("toolchain", appauthor=False))
-        except (ToolchainError, RuntimeError):
-            return None
-        # for a user without a home, newer platformdirs raise the RuntimeError above and older ones
-        # give a relative path with a literal "~"
-        return Folder("cache", root / self.name) if root.is_absolute() else None
+        root = cache_root()
+        return Folder("cache", root / self.name) if root else None
 
     def _keep(self, contents: tuple[bytes, ...]) -> None:
         """Write checked contents to the cache, or say why that cannot be."""
@@ -130,3 +124,15 @@ class Origin:
                 "  - make export DATASET=digits, which needs no network",
             ]
         )
+
+
+def cache_root() -> Path | None:
+    """The folder that this user's caches lie in; None where the user has none."""
+    try:
+        platformdirs = require("platformdirs", "data")
+        root = Path(platformdirs.user_cache_dir("toolchain", appauthor=False))
+    except (ToolchainError, RuntimeError):
+        return None
+    # for a user without a home, newer platformdirs raise the RuntimeError above and older ones
+    # give a relative path with a literal "~"
+    return root if root.is_absolute() else None

@@ -1,0 +1,92 @@
+"""Pictures and labels that come as whole arrays: what is demanded of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.errors import ToolchainError
+from toolchain.userdata.source import Kind, Picture, Source, check_label
+
+
+def images(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+    """`array` as uint8 `[N, H, W, C]`.
+
+    Raises:
+        ToolchainError: it is anything else.
+    """
+    if array.dtype.kind == "f":
+        scale = "255 * " if array.size and np.nanmax(np.abs(array)) <= 1 else ""
+        raise ToolchainError(
+            f"{name} holds {array.dtype} values; expected raw pixels, uint8 0–255, for the model "
+            f"scales them itself. Save it as ({scale}{name}).round().clip(0, 255).astype('uint8')."
+        )
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    right = array.dtype == np.uint8 and array.ndim == 4 and array.shape[-1] in (1, 3, 4)
+    if not right or array.size == 0:
+        raise ToolchainError(
+            f"{name} is {array.dtype} of shape {list(array.shape)}. Expected uint8 [N, H, W] or "
+            "[N, H, W, C] with 1, 3 or 4 channels, and at least one picture."
+        )
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def labels(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    """`array` as `[N]` of whole numbers or text.
+
+    Raises:
+        ToolchainError: it is anything else.
+    """
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.dtype.kind == "S":
+        array = np.char.decode(array.astype(np.bytes_), "utf-8", "replace")
+    if array.ndim != 1 or array.dtype.kind not in "iuU":
+        hint = "one-hot rows become numbers by .argmax(1)" if array.ndim == 2 else "use .astype"
+        raise ToolchainError(
+            f"{name} is {array.dtype} of shape {list(array.shape)}. Expected one whole number or "
+            f"one text a picture, [N]; {hint}."
+        )
+    return array if array.dtype.kind == "U" else array.astype(np.int64)
+
+
+Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.generic]]
+
+
+def source(
+    path: Path, kind: Kind, train: Part, test: Part, names: tuple[str, ...], files: list[Path]
+) -> Source:
+    """Both parts together; a change of any of `files` is a change of all pictures.
+
+    Raises:
+        ToolchainError: they do not belong together.
+    """
+    for at, (pixels, numbers) in ((0, train), (2, test)):
+        if len(pixels) != len(numbers):
+            raise ToolchainError(
+                f"{names[at]} has {len(pixels)} pictures and {names[at + 1]} {len(numbers)} "
+                "labels. Expected as many of the one as of the other."
+            )
+    if (train[1].dtype.kind == "U") != (test[1].dtype.kind == "U"):
+        raise ToolchainError(f"Of {names[1]} and {names[3]} only one holds text. Save both alike.")
+    found, classes = np.unique(np.concatenate([train[1], test[1]]), return_inverse=True)
+    names_of_classes = tuple(str(label) for label in found.tolist())
+    for label in names_of_classes:
+        check_label(label)
+    states = [file.stat() for file in files]
+    size = sum(state.st_size for state in states)
+    changed = sum(state.st_mtime_ns for state in states)
+    places = [
+        (f"{name}[{number}]", is_test)
+        for name, part, is_test in ((names[0], train, False), (names[2], test, True))
+        for number in range(len(part[0]))
+    ]
+    pictures = tuple(
+        Picture(place, label, is_test, size, changed)
+        for (place, is_test), label in zip(places, classes.tolist(), strict=True)
+    )
+    return Source(path, kind, names_of_classes, pictures, (train[0], test[0]))

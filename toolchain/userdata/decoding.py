@@ -1,0 +1,78 @@
+"""Pictures through `toolchain.images`, several at a time."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.artifact import InputContract
+from toolchain.errors import ToolchainError
+from toolchain.images import to_pixels
+from toolchain.userdata.source import Source
+
+BATCH = 16  # pictures a thread takes at a time
+MOST_THREADS = 8  # a photo of 50 megapixels takes up to 700 MB while it is decoded
+EVERY = 5.0  # seconds between two words on how far it is
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
+
+
+def decode(
+    source: Source, numbers: Sequence[int], contract: InputContract, say: Callable[[str], None]
+) -> Iterator[tuple[int, NDArray[np.uint8] | str]]:
+    """The pictures `numbers` in that order: pixels `[H, W, C]`, or why there are none."""
+
+    def one(number: int) -> tuple[int, NDArray[np.uint8] | str]:
+        try:
+            return number, to_pixels(source.image(number), contract)
+        except ToolchainError as error:
+            return number, reason(error)
+
+    return in_threads(one, numbers, "Decoded", say)
+
+
+def in_threads(
+    work: Callable[[Job], Done], jobs: Sequence[Job], what: str, say: Callable[[str], None]
+) -> Iterator[Done]:
+    """`work` of each picture in `jobs`, in order; how far it is, is said every few seconds."""
+    threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    batches = (jobs[at : at + BATCH] for at in range(0, len(jobs), BATCH))
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[list[Done]]] = deque()
+
+    def work_off(batch: Sequence[Job]) -> list[Done]:
+        return [work(job) for job in batch]
+
+    def start(some: Iterable[Sequence[Job]]) -> None:
+        waiting.extend(pool.submit(work_off, batch) for batch in some)
+
+    began = said = monotonic()
+    done = 0
+    try:
+        start(itertools.islice(batches, 2 * threads))  # a bounded number: results are large
+        while waiting:
+            batch = waiting.popleft().result()
+            start(itertools.islice(batches, 1))
+            yield from batch
+            done += len(batch)
+            if monotonic() - said > EVERY:
+                said = monotonic()
+                left = (said - began) / done * (len(jobs) - done)
+                say(f"{what} {done:,} of {len(jobs):,} pictures, about {left:.0f} s left.")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def reason(error: ToolchainError) -> str:
+    """Why a picture cannot be used, without its name and what to do."""
+    cause = error.__cause__ or error
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -1,0 +1,167 @@
+"""From what the user named to a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.artifact import InputContract
+from toolchain.datasets import Dataset
+from toolchain.errors import ToolchainError
+from toolchain.progress import say as say_aloud
+from toolchain.userdata import cache, split
+from toolchain.userdata.cache import Decoded
+from toolchain.userdata.looking import look
+from toolchain.userdata.source import Fault, Source, printable
+
+NAMED = 5  # files that a message names
+
+
+def load(
+    path: Path,
+    contract: InputContract,
+    known: Path | None = None,
+    say: Callable[[str], None] = say_aloud,
+) -> Dataset:
+    """The pictures at `path` as `toolchain.images` brings them to `contract`.
+
+    `path` is a folder with one subfolder a class, `train/` and `test/` above them where given; an
+    `.npz` with x_train, y_train, x_test and y_test; or a folder with the four IDX files of MNIST's
+    form. Without `train/` and `test/`, `toolchain.userdata.split` decides; `known` is the
+    `split.csv` of an earlier training, whose pictures keep their part. Decoded pictures come from
+    the cache and are mapped into memory. What cannot be read is left out, and said.
+
+    Raises:
+        ToolchainError: `path` is none of these, a class has no pictures to train or to test with,
+            there are fewer than two classes, or the cache cannot be written.
+    """
+    source = look(path)
+    _tell_faults(source, say)
+    parts = split.read(known) if known and not source.given else {}
+    if parts and parts.keys().isdisjoint(picture.file for picture in source.pictures):
+        say(f"{known} names none of the pictures in {path}: they are split anew.")
+    if (frames := _as_they_are(source, contract)) is not None:
+        labels = _labels(source)
+        test = np.array([picture.test for picture in source.pictures], np.bool_)
+        _demand_both_parts(source, labels, test)
+        return _dataset(source, frames, (labels[~test], labels[test]))
+    with cache.opened(source, contract, say) as store:
+        decoded = store.decode(say)
+        _tell_unreadable(source, decoded, say)
+        labels = _labels(source)[decoded.pictures]
+        test = test_pictures(source, decoded, parts)
+        _demand_both_parts(source, labels, test)
+        order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
+        pixels = store.arrange(decoded.pictures[order])
+    count = int((~test).sum())
+    ordered = labels[order]
+    return _dataset(
+        source,
+        (pixels[:count], pixels[count:]),
+        (ordered[:count], ordered[count:]),
+        decoded.pictures[order],
+    )
+
+
+def test_pictures(
+    source: Source, decoded: Decoded, parts: dict[str, split.Part]
+) -> NDArray[np.bool_]:
+    """For each decoded picture whether it is for the test, as the user or the split has it."""
+    pictures = [source.pictures[number] for number in decoded.pictures]
+    if source.given:
+        return np.array([picture.test for picture in pictures], np.bool_)
+    names = [picture.file for picture in pictures]
+    return split.split(names, _labels(source)[decoded.pictures], decoded.sha256, parts)
+
+
+def _labels(source: Source) -> NDArray[np.unsignedinteger]:
+    kind = np.uint8 if len(source.labels) <= 256 else np.uint16
+    return np.array([picture.label for picture in source.pictures], kind)
+
+
+def _as_they_are(
+    source: Source, contract: InputContract
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """The arrays of an `.npz` or IDX files where they need no decoding."""
+    shape = (contract.height, contract.width, contract.channels)
+    if source.frames and all(part.shape[1:] == shape for part in source.frames):
+        return source.frames
+    return None
+
+
+def _dataset(
+    source: Source,
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    labels: tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]],
+    pictures: NDArray[np.intp] | None = None,
+) -> Dataset:
+    """`pictures` are the numbers of all images in a folder, to name their files by."""
+    names: tuple[str, ...] = ()
+    if source.frames is None and pictures is not None:
+        names = tuple(source.pictures[number].file for number in pictures)
+    count = len(labels[0])
+    return Dataset(
+        name=printable(os.path.basename(os.path.abspath(source.path))),
+        labels=source.labels,
+        train_images=images[0],
+        train_labels=labels[0],
+        test_images=images[1],
+        test_labels=labels[1],
+        train_files=names[:count],
+        test_files=names[count:],
+    )
+
+
+def _demand_both_parts(
+    source: Source, labels: NDArray[np.unsignedinteger], test: NDArray[np.bool_]
+) -> None:
+    """Raises:
+    ToolchainError: fewer than two classes, or one that lacks pictures.
+    """
+    if len(source.labels) < 2:
+        raise ToolchainError(
+            f"{source.path} has one class only, {source.labels[0]!r}. Expected at least two."
+        )
+    if lacking := split.too_few(labels, test, len(source.labels)):
+        told = "; ".join(_what_lacks(source, labels, test, number) for number in lacking)
+        raise ToolchainError(
+            f"Each class needs pictures to train and others to test with. {told}. Add pictures "
+            "to these classes, or take them out."
+        )
+
+
+def _what_lacks(
+    source: Source, labels: NDArray[np.unsignedinteger], test: NDArray[np.bool_], number: int
+) -> str:
+    here = labels == number
+    counts = f"{int((here & ~test).sum())} to train and {int((here & test).sum())} to test with"
+    return f"{source.labels[number]!r} has {counts}"
+
+
+def _tell_faults(source: Source, say: Callable[[str], None]) -> None:
+    """Raises:
+    ToolchainError: a folder cannot be looked into, so that a class would be lost in silence.
+    """
+    if locked := source.faults.get(Fault.LOCKED):
+        raise ToolchainError(
+            f"Not allowed to look into {_some(locked)} in {source.path}. Give yourself the right "
+            "to read all of it."
+        )
+    told = [f"{len(files):,} × {fault} ({_some(files)})" for fault, files in source.faults.items()]
+    if told:
+        say(f"Not read in {source.path}: {'; '.join(told)}. `toolchain data check` tells more.")
+
+
+def _tell_unreadable(source: Source, decoded: Decoded, say: Callable[[str], None]) -> None:
+    if decoded.unreadable:
+        told = [f"{source.pictures[n].file}: {why}" for n, why in decoded.unreadable.items()]
+        say(f"{len(told):,} pictures cannot be read and are left out. {_some(told)}")
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    shown = ", ".join(printable(name) for name in names[:NAMED])
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED:,} more"

@@ -1,0 +1,39 @@
+"""What the user named, told by its content."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from toolchain.errors import ToolchainError
+from toolchain.userdata import folder, idx, npz
+from toolchain.userdata.source import Source
+
+EXPECTED = (
+    "Expected one of: a folder with one subfolder a class, train/ and test/ above them where the "
+    "split is yours; an .npz with x_train, y_train, x_test and y_test; a folder with the four IDX "
+    "files of MNIST's form."
+)
+
+
+def look(path: Path) -> Source:
+    """What lies at `path`; no picture is decoded yet.
+
+    Raises:
+        ToolchainError: nothing is there, it is none of the three kinds, or it is a bad one.
+    """
+    try:
+        if path.is_dir():
+            return idx.read(path) if any(idx.paths(path)) else folder.scan(path)
+        with path.open("rb") as file:
+            start = file.read(4)
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, OSError) and error.errno == errno.ENOENT
+        what = "There is no file or folder" if missing else "Cannot read"
+        why = "" if missing else f": {getattr(error, 'strerror', None) or error}"
+        raise ToolchainError(f"{what} {path}{why}. {EXPECTED}") from error
+    if start == b"PK\x03\x04":
+        return npz.read(path)
+    raise ToolchainError(
+        f"{path} is a file that starts with {start.hex(' ')!r}, which no .npz does. {EXPECTED}"
+    )

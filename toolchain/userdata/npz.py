@@ -1,0 +1,78 @@
+"""An `.npz` with the arrays `x_train`, `y_train`, `x_test` and `y_test`."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.errors import ToolchainError
+from toolchain.userdata import arrays
+from toolchain.userdata.source import Kind, Source
+
+NAMES = ("x_train", "y_train", "x_test", "y_test")
+UNREADABLE = (  # what zipfile and numpy raise on damaged, encrypted and oversized archives
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+MOST_BYTES = 2**34  # of an array; more is damage, or something for a folder
+
+
+def read(path: Path) -> Source:
+    """The arrays `x_train`, `y_train`, `x_test` and `y_test` of the `.npz` at `path`.
+
+    Pictures are uint8 `[N, H, W]` or `[N, H, W, C]`, C of 1, 3 or 4; labels whole numbers or text,
+    `[N]` or `[N, 1]`. Classes are named after them, in their order.
+
+    Raises:
+        ToolchainError: anything else; the message says what was found, and how to save it right.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {each.filename: each.file_size for each in archive.infolist()}
+            missing = [name for name in NAMES if f"{name}.npy" not in sizes]
+            if missing:
+                found = ", ".join(name.removesuffix(".npy") for name in sizes) or "nothing"
+                raise ToolchainError(
+                    f"{path} lacks {', '.join(missing)}; it holds {found}. Save it with "
+                    f"np.savez_compressed(path, {', '.join(f'{n}={n}' for n in NAMES)})."
+                )
+            members = [_member(archive, path, name, sizes) for name in NAMES]
+    except UNREADABLE as error:
+        raise ToolchainError(
+            f"Cannot read {path}: {error}. Expected an .npz that np.savez_compressed wrote."
+        ) from error
+    train, test = (
+        (arrays.images(members[at], NAMES[at]), arrays.labels(members[at + 1], NAMES[at + 1]))
+        for at in (0, 2)
+    )
+    return arrays.source(path, Kind.NPZ, train, test, NAMES, [path])
+
+
+def _member(
+    archive: zipfile.ZipFile, path: Path, name: str, sizes: dict[str, int]
+) -> NDArray[np.generic]:
+    if sizes[f"{name}.npy"] > MOST_BYTES:
+        raise ToolchainError(
+            f"{name} in {path} has {sizes[f'{name}.npy']} bytes, more than the {MOST_BYTES} that "
+            "are read at once. Hand the pictures over as a folder instead."
+        )
+    try:
+        with archive.open(f"{name}.npy") as file:
+            array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
+            return array
+    except ValueError as error:
+        if "bject arrays" not in str(error):
+            raise
+        raise ToolchainError(
+            f"{name} in {path} holds Python objects, which are never loaded. Save pictures as one "
+            f"uint8 array, and labels with np.asarray({name}).astype(int), or .astype(str)."
+        ) from error

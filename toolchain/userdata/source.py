@@ -1,0 +1,98 @@
+"""What lies at a path that the user named, before any picture is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.errors import ToolchainError
+from toolchain.images import AnyImage
+
+
+class Kind(StrEnum):
+    """The forms in which pictures are handed over."""
+
+    FOLDER = "folder"
+    NPZ = "npz"
+    IDX = "idx"
+
+
+class Fault(StrEnum):
+    """Why something in a folder is not read."""
+
+    HIDDEN = "hidden"
+    LINK = "link"
+    NO_PICTURE = "no picture"
+    MISPLACED = "misplaced"
+    EMPTY = "empty"
+    LOCKED = "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture, not yet decoded.
+
+    `file` is its path below the folder, with slashes, or its place in an array: `x_train[7]`.
+    `label` counts from 0 in the source's labels. `test` is None where a split has yet to say.
+    `size` in bytes and `mtime_ns` are those of the file it lies in.
+    """
+
+    file: str
+    label: int
+    test: bool | None
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """All pictures at `path`, training before test; those of a folder by class and file then.
+
+    `frames` are the training and the test pictures, uint8 `[N, H, W, C]`, of an `.npz` or of IDX
+    files, and None for a folder. `faults` names what is not read, below the folder.
+    """
+
+    path: Path
+    kind: Kind
+    labels: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    frames: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+    faults: Mapping[Fault, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def given(self) -> bool:
+        """Whether the user says which pictures are for the test."""
+        return self.pictures[0].test is not None
+
+    def image(self, number: int) -> AnyImage:
+        """Picture `number` as `toolchain.images.to_pixels` takes it."""
+        if self.frames is None:
+            return self.path / self.pictures[number].file
+        training, test = self.frames
+        first = len(training)
+        frame: NDArray[np.uint8] = training[number] if number < first else test[number - first]
+        return frame
+
+
+def check_label(label: str) -> None:
+    """A class's name goes into model files, where lists of names have one a line.
+
+    Raises:
+        ToolchainError: it is empty, not text, or of several lines.
+    """
+    shown = printable(label)
+    if not label.strip() or shown != label or any(ord(letter) < 32 for letter in label):
+        raise ToolchainError(
+            f"The class {shown!r} has a name that is no plain line of text, so a model file could "
+            "not carry it. Rename it."
+        )
+
+
+def printable(name: str) -> str:
+    """A file's name with what is not text in it written as an escape."""
+    return name.encode("utf-8", "backslashreplace").decode()
