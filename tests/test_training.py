@@ -137,8 +137,10 @@ def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Da
     assert result.epoch == result.history.best.number == len(result.history.epochs) - 1
     header = (tmp_path / "model" / "training.csv").read_text().splitlines()[0]
     assert "validation_accuracy" in header
-    (_, trained_labels), (_, held_out) = training.split(plan, digits)
-    assert len(trained_labels) + len(held_out) == len(digits.train_labels)
+    trained, watched = training.split(plan, digits)
+    rows = np.sort(np.concatenate([trained.rows, watched.rows]))
+    assert np.array_equal(rows, np.arange(len(digits.train_labels)))
+    held_out = digits.train_labels[watched.rows]
     shares = np.bincount(held_out) / np.bincount(digits.train_labels)
     assert np.allclose(shares, 0.1, atol=0.01)
 

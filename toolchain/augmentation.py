@@ -122,8 +122,9 @@ def _places(tf: Any, values: Any, variation: Variation) -> Any:
     drawn on a coarse grid and interpolated.
     """
     _, height, width, _ = values.shape
-    sides, middle = np.float32([height, width]), np.float32([height - 1, width - 1]) / 2
-    grid = np.stack(np.mgrid[:height, :width], -1).astype(np.float32) - middle
+    sides = np.array([height, width], np.float32)
+    middle = (sides - 1) / 2
+    grid = np.moveaxis(np.indices((height, width), np.float32), 0, -1) - middle
     angle = _uniform(tf, values, 1, -variation.turn, variation.turn) * np.float32(np.pi / 180)
     zoom = _uniform(tf, values, 1, 1 - variation.zoom, 1 + variation.zoom)
     shift = tf.round(sides * _uniform(tf, values, 2, -variation.shift, variation.shift))
@@ -146,7 +147,7 @@ def _sampled(tf: Any, values: Any, places: Any) -> Any:
     """`values` at `places`, interpolated between the four pixels around; edges are repeated."""
     _, height, width, channels = values.shape
     flat = tf.reshape(values, (-1, height * width, channels))
-    last = np.float32([height - 1, width - 1])
+    last = np.array([height - 1, width - 1], np.float32)
     places = tf.clip_by_value(places, 0.0, last)
     before = tf.floor(places)
     after = tf.minimum(before + 1, last)

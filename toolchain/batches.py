@@ -6,6 +6,7 @@ may be larger than the memory.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the images uint8 `[N, H, W, C]` and their labels `[N]`: those in `rows`."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.unsignedinteger]
+    rows: NDArray[np.intp]
+
+
 def batches(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.unsignedinteger],
+    part: Part,
     size: int,
     seed: int | None = None,
     augment: Callable[[Any], Any] | None = None,
@@ -30,20 +39,21 @@ def batches(
     In order, or in another order each time it is gone through if there is a `seed`. `augment` gets
     each batch of pixels and gives one of the same shape and type. The last batch may be smaller.
     """
+    images, labels = part.images, part.labels
     tf = require("tensorflow", "export")
 
-    def gather(indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        return images[indices], labels[indices].astype(np.int64)
+    def gather(rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        return images[rows], labels[rows].astype(np.int64)
 
-    def read(indices: Any) -> tuple[Any, Any]:
-        pixels, truth = tf.numpy_function(gather, [indices], (tf.uint8, tf.int64), stateful=False)
+    def read(rows: Any) -> tuple[Any, Any]:
+        pixels, truth = tf.numpy_function(gather, [rows], (tf.uint8, tf.int64), stateful=False)
         pixels.set_shape((None, *images.shape[1:]))
         truth.set_shape((None,))
         return pixels, truth
 
-    order = tf.data.Dataset.range(len(labels))
+    order = tf.data.Dataset.from_tensor_slices(part.rows.astype(np.int64))
     if seed is not None:
-        order = order.shuffle(len(labels), seed=seed)
+        order = order.shuffle(len(part.rows), seed=seed)
     found = order.batch(size).map(read)
     if augment is not None:
         found = found.map(lambda pixels, truth: (augment(pixels), truth))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain import __version__, architectures, formats, locate
+from toolchain import __version__, architectures, augmentation, formats, locate
 from toolchain.artifact import Precision
 from toolchain.chatter import make_streams_safe, silence
 from toolchain.errors import (
@@ -44,6 +45,10 @@ app.add_typer(data_app, name="data")
 DataDir = Annotated[
     Path | None,
     typer.Option(envvar="TOOLCHAIN_DATA", help="Folder with the data sets, each in NAME/."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Your own pictures: class folders, an .npz, or IDX files."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the libraries say.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -113,10 +118,32 @@ def sample(
 @app.command()
 def train(
     model: Annotated[str, typer.Argument(help=f"Which model: {', '.join(architectures.names())}.")],
+    data: Data = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Bring your pictures to this size: 96, or 96x64 (width first)."),
+    ] = None,
+    color: Annotated[bool, typer.Option("--color", help="Keep your pictures' colours.")] = False,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Cut your pictures to their middle, not pad them.")
+    ] = False,
     dataset: Annotated[
         str | None, typer.Option(help="Which data set; the model's own unless given.")
     ] = None,
     data_dir: DataDir = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="Your own, as module:function; MODEL is then only its name.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Channels of the first layer of small-cnn.")
+    ] = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Vary the training images: {', '.join(augmentation.CHOICES)}."),
+    ] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: rare classes count as much as common ones.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="At most so many; as documented unless given.")
     ] = None,
@@ -141,28 +168,35 @@ def train(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train a documented model; an interrupted run with the same settings goes on."""
+    """Train a model; an interrupted run with the same settings goes on."""
     if not verbose:
         silence()
-    architecture = architectures.get(model)
-    if target_accuracy is None:
-        target_accuracy = architecture.target_accuracy
-    from toolchain import datasets, report, training
+    from toolchain import locate_data, report, training
     from toolchain.progress import TrainingProgress, say
 
+    if class_weight not in (None, "balanced"):
+        raise UsageError(f"There is no class weight '{class_weight}'. Expected: balanced.")
+    known = architectures.get(architecture or model)
+    if target_accuracy is None and data is None:
+        target_accuracy = known.target_accuracy
     plan = training.Plan(
-        architecture=model,
-        dataset=dataset or architecture.dataset,
-        epochs=epochs or architecture.epochs,
+        architecture=architecture or model,
+        dataset="",
+        epochs=epochs or known.epochs,
         target_accuracy=target_accuracy,
         monitor=monitor,
         patience=patience,
         seed=seed,
         deterministic=deterministic,
+        hold_out=data is not None or known.dataset is None,
+        width=width,
+        augment=tuple(augment or ()),
+        balanced=class_weight is not None,
     )
-    folder = out or locate.own_folder(model, dataset)
     require("keras", "export")  # before a download that would be for nothing
-    found = datasets.load(plan.dataset, data_dir)
+    found = locate_data.to_train_on(data, dataset, known.dataset, data_dir, size, color, crop)
+    plan = dataclasses.replace(plan, dataset=found.name)
+    folder = out or locate.own_folder(model, found.name if data else dataset)
     with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
         result = training.train(plan, found, folder, progress)
     if json:
@@ -174,7 +208,7 @@ def train(
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     if not result.reached:
-        few = len(result.history.epochs) < architecture.epochs
+        few = len(result.history.epochs) < known.epochs
         raise TargetNotReachedError(
             f"{len(result.history.epochs)} epochs passed without reaching "
             f"{100 * (plan.target_accuracy or 0):g} % on the {plan.monitor} images: "

@@ -1,4 +1,4 @@
-"""Where a model errs: which classes it confuses, and the test images it was surest about, wrongly."""
+"""Where a model errs: the classes it confuses, and the test images it was surest of, wrongly."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def picture(title: str, scores: NDArray[np.float32], dataset: Dataset) -> bytes:
     """A PNG of both, for probabilities float32 `[N, classes]` of all test images."""
     made = figure(13, 6.2)
     made.suptitle(title)
-    left, right = made.subfigures(1, 2, width_ratios=(1.1, 1))
+    panels: Any = made.subfigures(1, 2, width_ratios=(1.1, 1))
+    left, right = panels
     counts = confusion(scores, dataset.test_labels, len(dataset.labels))
     labels = legible(dataset.labels)
     _draw_confusion(left.subplots(), counts, labels)

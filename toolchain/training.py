@@ -25,13 +25,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from toolchain import architectures, augmentation, files, formats, locate, manifest, mistakes
+from toolchain import (
+    architectures,
+    augmentation,
+    files,
+    formats,
+    locate,
+    locate_data,
+    manifest,
+    mistakes,
+)
 from toolchain.artifact import ModelInfo, Precision
-from toolchain.batches import batches
+from toolchain.batches import Part, batches
 from toolchain.errors import UsageError, require
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.records import as_json
+from toolchain.userdata import split as userdata_split
 from toolchain.versions import versions
 
 if TYPE_CHECKING:
@@ -218,32 +228,36 @@ def compile_model(model: Any) -> None:
     )
 
 
-Split = tuple["NDArray[np.uint8]", "NDArray[np.integer]"]
-
-
-def split(plan: Plan, dataset: Dataset) -> tuple[Split, Split]:
+def split(plan: Plan, dataset: Dataset) -> tuple[Part, Part]:
     """The images to train on and those to look at after each epoch."""
     images, labels = dataset.train_images, dataset.train_labels
     if plan.watched == "test":
-        return (images, labels), (dataset.test_images, dataset.test_labels)
+        tested = dataset.test_labels
+        return (
+            Part(images, labels, np.arange(len(labels))),
+            Part(dataset.test_images, tested, np.arange(len(tested))),
+        )
     held_out = np.zeros(len(labels), bool)
     generator = np.random.default_rng(plan.seed)
     for label in range(len(dataset.labels)):
         members = generator.permutation(np.flatnonzero(labels == label))
         held_out[members[: round(len(members) * VALIDATION_SHARE)]] = True
-    return (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out])
+    return (
+        Part(images, labels, np.flatnonzero(~held_out)),
+        Part(images, labels, np.flatnonzero(held_out)),
+    )
 
 
-def _fit(model: Any, plan: Plan, trained: Split, watched: Split, keeper: Any) -> None:
+def _fit(model: Any, plan: Plan, trained: Part, watched: Part, keeper: Any) -> None:
     done = len(keeper.history.epochs)
     vary = augmentation.augment(augmentation.chosen(plan.augment))
     model.fit(
-        batches(*trained, BATCH, seed=plan.seed + done, augment=vary),
+        batches(trained, BATCH, seed=plan.seed + done, augment=vary),
         shuffle=False,  # that is done
         initial_epoch=done,
         epochs=plan.epochs,
-        validation_data=batches(*watched, WATCHED_BATCH),
-        class_weight=class_weights(trained[1]) if plan.balanced else None,
+        validation_data=batches(watched, WATCHED_BATCH),
+        class_weight=class_weights(trained.labels[trained.rows]) if plan.balanced else None,
         callbacks=[keeper],
         verbose=0,
     )
@@ -408,9 +422,10 @@ def _publish(
     best = plan.patience is not None and stopped != "target"
     epoch = history.best.number if best else history.epochs[-1].number
     state.load(model, epoch)
-    tested = batches(dataset.test_images, dataset.test_labels, WATCHED_BATCH)
-    scores = model.predict(tested, verbose=0)
-    accuracy = int((scores.argmax(1) == dataset.test_labels).sum()) / len(dataset.test_labels)
+    truth = dataset.test_labels
+    tested = Part(dataset.test_images, truth, np.arange(len(truth)))
+    scores = model.predict(batches(tested, WATCHED_BATCH), verbose=0)
+    accuracy = int((scores.argmax(1) == truth).sum()) / len(truth)
     info = ModelInfo(
         name=folder.resolve().name,
         architecture=plan.architecture,
@@ -432,11 +447,22 @@ def _publish(
     files.replace(folder / "training.csv", history.to_csv().encode())
     files.replace(folder / "training.png", history.to_png(title))
     files.replace(folder / "mistakes.png", mistakes.picture(title, scores, dataset))
+    if dataset.train_files:
+        userdata_split.write(folder / locate_data.SPLIT, dataset, _parts(plan, dataset))
     if result.reached:
         files.replace(folder / manifest.TRAINED, summary(result).encode())
     if stopped != "interrupted":
         state.remove()
     return result
+
+
+def _parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
+    """What each of the user's pictures was for: those for training, then those for the test."""
+    parts = [userdata_split.Part.TRAINING] * len(dataset.train_labels)
+    if plan.watched == "validation":
+        for row in split(plan, dataset)[1].rows:
+            parts[row] = userdata_split.Part.VALIDATION
+    return parts + [userdata_split.Part.TEST] * len(dataset.test_labels)
 
 
 def summary(result: Result) -> str:

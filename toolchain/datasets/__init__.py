@@ -52,7 +52,8 @@ class Dataset:
     @property
     def contract(self) -> InputContract:
         """What a model of these images takes."""
-        return InputContract(*self.train_images.shape[1:], fit=self.fit)
+        height, width, channels = self.train_images.shape[1:]
+        return InputContract(height, width, channels, self.fit)
 
 
 @dataclass(frozen=True)

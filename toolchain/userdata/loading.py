@@ -48,7 +48,7 @@ def load(
         labels = _labels(source)
         test = np.array([picture.test for picture in source.pictures], np.bool_)
         _demand_both_parts(source, labels, test)
-        return _dataset(source, frames, (labels[~test], labels[test]))
+        return _dataset(source, contract, frames, (labels[~test], labels[test]))
     with cache.opened(source, contract, say) as store:
         decoded = store.decode(say)
         _tell_unreadable(source, decoded, say)
@@ -61,6 +61,7 @@ def load(
     ordered = labels[order]
     return _dataset(
         source,
+        contract,
         (pixels[:count], pixels[count:]),
         (ordered[:count], ordered[count:]),
         decoded.pictures[order],
@@ -95,6 +96,7 @@ def _as_they_are(
 
 def _dataset(
     source: Source,
+    contract: InputContract,
     images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     labels: tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]],
     pictures: NDArray[np.intp] | None = None,
@@ -113,6 +115,7 @@ def _dataset(
         test_labels=labels[1],
         train_files=names[:count],
         test_files=names[count:],
+        fit=contract.fit,
     )
 
 
