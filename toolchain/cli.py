@@ -39,7 +39,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="List the data sets, and fetch them.", rich_markup_mode=None)
+data_app = typer.Typer(
+    help="List the data sets, fetch them, check your own.", rich_markup_mode=None
+)
 app.add_typer(data_app, name="data")
 
 DataDir = Annotated[
@@ -57,6 +59,14 @@ Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
 Formats = Annotated[
     list[str] | None,
     typer.Option("--format", help="Only this one: tflite or onnx; for bench keras too."),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Pixels that pictures are brought to: 96, or width x height as 96x64."),
+]
+Color = Annotated[bool, typer.Option("--color", help="Pictures in colour; else grayscale.")]
+Crop = Annotated[
+    bool, typer.Option("--crop", help="Cut other aspects to the middle; else pad with black.")
 ]
 Precisions = Annotated[list[Precision] | None, typer.Option("--precision", help="Only this one.")]
 
@@ -113,6 +123,43 @@ def sample(
 
     written = datasets.write_samples(datasets.load(name, data_dir or context.obj), out)
     say(f"Wrote {len(written)} images to {out}.")
+
+
+@data_app.command()
+def check(
+    path: Annotated[
+        Path, typer.Argument(help="A folder of class folders, an .npz, or a folder of IDX files.")
+    ],
+    size: Size = None,
+    color: Color = False,
+    crop: Crop = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the findings there, with pictures, as HTML.")
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look for what would spoil a training on your own pictures, or its test."""
+    if not verbose:
+        silence()
+    from toolchain import files, report, userdata
+    from toolchain.progress import say
+    from toolchain.userdata import page as pages
+    from toolchain.userdata.check import check as look_for_faults
+
+    asked = userdata.contract(size, color, crop, path) if size or color or crop else None
+    found = look_for_faults(path, asked, say)
+    if page is not None:
+        files.replace(page, pages.page(found, path).encode())
+        say(f"Wrote {page}.")
+    if json:
+        typer.echo(as_json(found), nl=False)
+    else:
+        report.own_data(found)
+    if found.errors:
+        raise ToolchainError(
+            f"{found.errors} of these would make a training or its test worthless. Mend them first."
+        )
 
 
 @app.command()

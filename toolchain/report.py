@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from toolchain.deploying import Outcome as Deployed
     from toolchain.exporting import Outcome
     from toolchain.training import Result as Training
+    from toolchain.userdata.check import Finding
+    from toolchain.userdata.check import Report as Checked
 
 WIDE = 200  # columns where nobody looks at a terminal: a table in a file is not to be folded
 
@@ -80,6 +82,31 @@ def data(found: Sequence[Status]) -> None:
     for status in found:
         if status.problem:
             console().print(f"{status.name}: {status.problem}")
+
+
+def own_data(found: Checked) -> None:
+    """What is wrong with a user's pictures, and how many there are of each class."""
+    contract = found.contract
+    chosen = "given" if found.split == "given" else "chosen by content"
+    _print_table(
+        f"{found.path} as {contract.width}×{contract.height} "
+        f"{'colour' if contract.channels == 3 else 'grayscale'}, {contract.fit}"
+        f"{' (proposed)' if found.proposed else ''}; test pictures {chosen}",
+        ("class", ">to train", ">to test with"),
+        [(each.label, f"{each.training:,}", f"{each.test:,}") for each in found.classes],
+    )
+    rows = [
+        (each.severity.value, f"{each.count:,}", each.what, _examples(each))
+        for each in found.findings
+    ]
+    _print_table("Found", ("", ">how many", "what", "[such as]"), rows)
+
+
+def _examples(finding: Finding) -> str:
+    shown = (
+        " ↔ ".join(each.files) + (f": {each.why}" if each.why else "") for each in finding.examples
+    )
+    return "\n".join(itertools.islice(shown, 3))
 
 
 def training(result: Training) -> None:

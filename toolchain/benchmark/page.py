@@ -13,7 +13,7 @@ from toolchain.benchmark import charts, words
 from toolchain.benchmark.choice import Budget, Choice, choose
 from toolchain.benchmark.results import Disagreement, FileResult, Result
 from toolchain.benchmark.summary import Row, confusion, recall, rows, short_name
-from toolchain.errors import require
+from toolchain.pages import template
 
 
 @dataclass(frozen=True)
@@ -118,24 +118,13 @@ def page(results: Sequence[Result]) -> str:
     Raises:
         ToolchainError: jinja2 is not installed.
     """
-    require("jinja2", "report")
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     sections = [
         Section(title, result, rows(result), choose(result, Budget()), _short_names(result))
         for title, result in zip(words.titles(results), results, strict=True)
     ]
     datasets = dict.fromkeys(result.dataset for result in results)
     formats = {file.format for result in results for file in result.files} - {"keras"}
-    environment = Environment(
-        loader=PackageLoader("toolchain", "benchmark"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.jinja").render(
+    return template("benchmark").render(
         groups=[
             Group(name, [each for each in sections if each.result.dataset == name])
             for name in datasets

@@ -1,0 +1,317 @@
+"""What is wrong with pictures, before a training is spent on them.
+
+An error is what `load` would refuse, or what makes the test worthless; a warning is what most
+likely is a mistake; a note is good to know.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.artifact import InputContract
+from toolchain.progress import say as say_aloud
+from toolchain.userdata import alike, cache
+from toolchain.userdata.cache import Decoded
+from toolchain.userdata.contracts import proposal
+from toolchain.userdata.loading import test_pictures
+from toolchain.userdata.looking import look
+from toolchain.userdata.source import Fault, Kind, Source, printable
+from toolchain.userdata.survey import Survey, survey
+
+MOST_EXAMPLES = 20  # of one finding
+FEW = 50  # training pictures of a class, below which hardly anything is learned
+UNBALANCED = 3  # times as many pictures in the largest class as in the smallest: worth a note
+VERY_UNBALANCED = 10  # and a warning
+
+
+class Severity(StrEnum):
+    """How bad it is."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A file, or several that belong together, and what is to be said of them."""
+
+    files: tuple[str, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: `kind` for programs, `what` for people, `count` of what it counts."""
+
+    kind: str
+    severity: Severity
+    what: str
+    count: int
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many readable pictures of a class there are in each part."""
+
+    label: str
+    training: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found at `path`, the worst first.
+
+    `contract` is what the pictures were brought to, `proposed` whether nobody asked for it, and
+    `split` whether the test pictures were given or chosen here.
+    """
+
+    path: str
+    kind: Kind
+    contract: InputContract
+    proposed: bool
+    split: str
+    classes: tuple[ClassCount, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(finding.severity is Severity.ERROR for finding in self.findings)
+
+
+def check(
+    path: Path, contract: InputContract | None, say: Callable[[str], None] = say_aloud
+) -> Report:
+    """Look for what would spoil a training on the pictures at `path`, or its test.
+
+    Raises:
+        ToolchainError: there are no pictures to look at, the cache cannot be written, or the
+            package ImageHash is not installed.
+    """
+    source = look(path)
+    headers = survey(source, range(len(source.pictures)), say)
+    found = contract or proposal(source, headers)
+    with cache.opened(source, found, say) as store:
+        decoded = store.decode(say)
+        test = test_pictures(source, decoded, {})
+        order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
+        pixels = store.arrange(decoded.pictures[order]) if len(order) else None
+    known = _Known(source, found, decoded, test)
+    findings = [
+        *_class_findings(known),
+        *_twins(known),
+        *_unreadable(known),
+        *_faults(source),
+        *_appearance(known, headers),
+    ]
+    if pixels is not None and test.any() and not test.all():
+        findings += _nearly_alike(known, order, pixels, say)
+    severities = list(Severity)
+    return Report(
+        path=printable(str(path)),
+        kind=source.kind,
+        contract=found,
+        proposed=contract is None,
+        split="given" if source.given else "made",
+        classes=known.classes,
+        findings=tuple(sorted(findings, key=lambda each: -severities.index(each.severity))),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """A source and what is known of it; `test` `[N]` is that of the decoded pictures."""
+
+    source: Source
+    contract: InputContract
+    decoded: Decoded
+    test: NDArray[np.bool_]
+
+    @property
+    def labels(self) -> NDArray[np.intp]:
+        """The classes of the decoded pictures."""
+        pictures = self.source.pictures
+        return np.array([pictures[number].label for number in self.decoded.pictures], np.intp)
+
+    @property
+    def classes(self) -> tuple[ClassCount, ...]:
+        counts = [
+            np.bincount(self.labels[part], minlength=len(self.source.labels)).tolist()
+            for part in (~self.test, self.test)
+        ]
+        return tuple(map(ClassCount, self.source.labels, *counts))
+
+    def file(self, row: int) -> str:
+        """The name of a decoded picture."""
+        return printable(self.source.pictures[self.decoded.pictures[row]].file)
+
+
+def _some(examples: Iterable[Example]) -> tuple[Example, ...]:
+    return tuple(examples)[:MOST_EXAMPLES]
+
+
+def _class_findings(known: _Known) -> Iterator[Finding]:
+    classes = known.classes
+    if len(classes) < 2:
+        yield Finding("one class", Severity.ERROR, "only one class; expected at least two", 1)
+    lacking = [each for each in classes if not (each.training and each.test)]
+    if lacking:
+        yield Finding(
+            "too few",
+            Severity.ERROR,
+            "classes without pictures to train or to test with"
+            if not known.source.given
+            else "classes that train/ or test/ lacks",
+            len(lacking),
+            _some(Example((each.label,), _counts(each)) for each in lacking),
+        )
+    few = [each for each in classes if each not in lacking and each.training < FEW]
+    if few:
+        yield Finding(
+            "few",
+            Severity.WARNING,
+            f"classes with fewer than {FEW} pictures to train with",
+            len(few),
+            _some(Example((each.label,), _counts(each)) for each in few),
+        )
+    yield from _balance(classes)
+
+
+def _balance(classes: tuple[ClassCount, ...]) -> Iterator[Finding]:
+    there = sorted((each for each in classes if each.training), key=lambda each: each.training)
+    if not there or there[-1].training < UNBALANCED * there[0].training:
+        return
+    ratio = there[-1].training / there[0].training
+    yield Finding(
+        "balance",
+        Severity.WARNING if ratio >= VERY_UNBALANCED else Severity.NOTE,
+        f"the largest class has {ratio:.1f} times the training pictures of the smallest",
+        len(classes),
+        tuple(Example((each.label,), _counts(each)) for each in (there[0], there[-1])),
+    )
+
+
+def _counts(each: ClassCount) -> str:
+    return f"{each.training:,} to train, {each.test:,} to test with"
+
+
+def _twins(known: _Known) -> Iterator[Finding]:
+    """Pictures that are the same to the last pixel, once decoded."""
+    rows: dict[bytes, list[int]] = defaultdict(list)
+    for row, digest in enumerate(known.decoded.sha256):
+        rows[digest.tobytes()].append(row)
+    test, labels = known.test, known.labels
+    same = [each for each in rows.values() if len(each) > 1]
+    leaks = [each for each in same if test[each].any() and not test[each].all()]
+    clashes = [each for each in same if len(set(labels[each].tolist())) > 1]
+    copies = [each for each in same if each not in leaks and each not in clashes]
+    for kind, severity, what, groups in (
+        ("leak", Severity.ERROR, "pictures that are in training and in the test", leaks),
+        ("two classes", Severity.WARNING, "pictures that are in several classes", clashes),
+        ("copies", Severity.NOTE, "pictures that are in one class several times", copies),
+    ):
+        if groups:
+            # of a leak, one picture of each part comes first, to be seen side by side
+            examples = [sorted(each, key=lambda row: test[row]) for each in groups]
+            if kind == "leak":
+                examples = [[each[0], each[-1]] for each in examples]
+            yield Finding(
+                kind,
+                severity,
+                what,
+                len(groups),
+                _some(Example(tuple(known.file(row) for row in each)) for each in examples),
+            )
+
+
+def _unreadable(known: _Known) -> Iterator[Finding]:
+    unreadable, pictures = known.decoded.unreadable, known.source.pictures
+    if not unreadable:
+        return
+    yield Finding(
+        "unreadable",
+        Severity.WARNING,
+        "files that cannot be read as pictures; they are left out",
+        len(unreadable),
+        _some(
+            Example((printable(pictures[number].file),), printable(why))
+            for number, why in unreadable.items()
+        ),
+    )
+
+
+_FAULTS: Mapping[Fault, tuple[Severity, str]] = {
+    Fault.LOCKED: (Severity.ERROR, "folders that may not be looked into"),
+    Fault.LINK: (Severity.WARNING, "links that lead nowhere or out of the folder; not followed"),
+    Fault.MISPLACED: (Severity.WARNING, "pictures that lie above or below the class folders"),
+    Fault.EMPTY: (Severity.WARNING, "class folders without a picture"),
+    Fault.NO_PICTURE: (Severity.NOTE, "files that are no pictures by their names"),
+    Fault.HIDDEN: (Severity.NOTE, "hidden files and folders"),
+}
+
+
+def _faults(source: Source) -> Iterator[Finding]:
+    for fault, (severity, what) in _FAULTS.items():
+        if found := source.faults.get(fault):
+            examples = _some(Example((printable(file),)) for file in found)
+            yield Finding(str(fault), severity, f"{what}; not read", len(found), examples)
+
+
+def _appearance(known: _Known, headers: Survey) -> Iterator[Finding]:
+    modes = ", ".join(f"{mode} {count:,}" for mode, count in headers.modes.most_common())
+    total = sum(headers.modes.values())
+    if not total:
+        return
+    yield Finding("modes", Severity.NOTE, f"kinds of pixels: {modes}", total)
+    sizes = sorted(headers.sizes.elements(), key=lambda size: (size[0] * size[1], size))
+    at = {"smallest": sizes[0], "median": sizes[len(sizes) // 2], "largest": sizes[-1]}
+    told = ", ".join(f"{name} {width}×{height}" for name, (width, height) in at.items())
+    same = f"all pictures are {sizes[0][0]}×{sizes[0][1]}"
+    yield Finding(
+        "sizes", Severity.NOTE, same if len(headers.sizes) == 1 else f"sizes: {told}", total
+    )
+    contract = known.contract
+    small = sum(width < contract.width and height < contract.height for width, height in sizes)
+    if small:
+        asked = f"{contract.width}×{contract.height}"
+        yield Finding("small", Severity.NOTE, f"pictures smaller than {asked}, so blown up", small)
+    if headers.coloured and contract.channels == 1:
+        yield Finding(
+            "colour", Severity.NOTE, "coloured pictures, taken as grayscale", headers.coloured
+        )
+
+
+def _nearly_alike(
+    known: _Known, order: NDArray[np.intp], pixels: NDArray[np.uint8], say: Callable[[str], None]
+) -> Iterator[Finding]:
+    """Row k of `pixels` is the decoded picture `order[k]`; those for training come first."""
+    seen = alike.looks(pixels, say)
+    count = int((~known.test).sum())
+    train, test = (
+        alike.Looks(seen.hashes[part], seen.shades[part])
+        for part in (slice(count), slice(count, None))
+    )
+    sha256 = known.decoded.sha256
+    near = [
+        (order[other], order[count + one])
+        for one, other in alike.pairs(test, train)
+        if (sha256[order[other]] != sha256[order[count + one]]).any()
+    ]
+    if near:
+        yield Finding(
+            "near",
+            Severity.NOTE,
+            "test pictures that look nearly like one to train with; see whether they are the same",
+            len(near),
+            _some(Example((known.file(train), known.file(test))) for train, test in near),
+        )

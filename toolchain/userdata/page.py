@@ -1,0 +1,97 @@
+"""A report as one HTML page with pictures, that needs nothing but itself.
+
+`page.html.jinja` is the page; its looks are those of the benchmark's.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.errors import ToolchainError
+from toolchain.images import to_pixels
+from toolchain.pages import template
+from toolchain.userdata.check import Finding, Report
+from toolchain.userdata.looking import look
+from toolchain.userdata.source import Source, printable
+
+MOST_SIDE = 96  # pixels of a thumbnail
+A_CLASS = 10  # pictures in the row of a class
+MOST_PICTURES = 600  # in all rows together: about 5 MB of page
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """One picture as the model would get it; `png` is in base64, and empty where there is none."""
+
+    file: str
+    png: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Some pictures of a class."""
+
+    label: str
+    training: int
+    test: int
+    pictures: tuple[Thumbnail, ...]
+
+
+def page(report: Report, path: Path) -> str:
+    """The page of `report`, which is of the pictures at `path`.
+
+    Raises:
+        ToolchainError: jinja2 is not installed, or the pictures are gone.
+    """
+    source = look(path)
+    numbers = {printable(each.file): number for number, each in enumerate(source.pictures)}
+    return template("userdata").render(
+        report=report,
+        name=printable(path.resolve().name),
+        rows=list(_rows(report, source)),
+        groups=[(each, _groups(report, each, source, numbers)) for each in report.findings],
+    )
+
+
+def _rows(report: Report, source: Source) -> Iterator[Row]:
+    """For each class some of its pictures, evenly over its files."""
+    members: list[list[int]] = [[] for _ in source.labels]
+    for number, picture in enumerate(source.pictures):
+        members[picture.label].append(number)
+    most = max(1, min(A_CLASS, MOST_PICTURES // len(members)))
+    for each, mine in zip(report.classes, members, strict=True):
+        chosen = [mine[at * len(mine) // most] for at in range(most)]
+        pictures = (_thumbnail(report, source, number) for number in dict.fromkeys(chosen))
+        yield Row(
+            each.label, each.training, each.test, tuple(each for each in pictures if each.png)
+        )
+
+
+def _groups(
+    report: Report, finding: Finding, source: Source, numbers: Mapping[str, int]
+) -> list[tuple[Thumbnail, ...]]:
+    """The pictures of a finding's examples, where it is about pictures side by side."""
+    return [
+        tuple(_thumbnail(report, source, numbers[file]) for file in example.files)
+        for example in finding.examples
+        if len(example.files) > 1
+    ]
+
+
+def _thumbnail(report: Report, source: Source, number: int) -> Thumbnail:
+    from PIL import Image
+
+    file = printable(source.pictures[number].file)
+    try:
+        pixels = to_pixels(source.image(number), report.contract)
+    except ToolchainError:
+        return Thumbnail(file, "")
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
+    picture.thumbnail((MOST_SIDE, MOST_SIDE))
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return Thumbnail(file, base64.b64encode(data.getvalue()).decode())
