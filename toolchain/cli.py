@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from toolchain.benchmark.baseline import Change
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
+    from toolchain.datasets import Dataset
 
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
@@ -164,16 +165,11 @@ def check(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help=f"Which model: {', '.join(architectures.names())}.")],
+    model: Annotated[str, typer.Argument(help=f"One of {', '.join(architectures.names())}.")],
     data: Data = None,
-    size: Annotated[
-        str | None,
-        typer.Option(help="Bring your pictures to this size: 96, or 96x64 (width first)."),
-    ] = None,
-    color: Annotated[bool, typer.Option("--color", help="Keep your pictures' colours.")] = False,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Cut your pictures to their middle, not pad them.")
-    ] = False,
+    size: Size = None,
+    color: Color = False,
+    crop: Crop = False,
     dataset: Annotated[
         str | None, typer.Option(help="Which data set; the model's own unless given.")
     ] = None,
@@ -241,9 +237,17 @@ def train(
         balanced=class_weight is not None,
     )
     require("keras", "export")  # before a download that would be for nothing
-    found = locate_data.to_train_on(data, dataset, known.dataset, data_dir, size, color, crop)
+    if data is None:
+        if size or color or crop:
+            raise UsageError("--size, --color and --crop are for your own pictures: --data FOLDER.")
+        found = locate_data.named(dataset, known.dataset, data_dir)
+        folder = out or locate.own_folder(model, dataset)
+    elif dataset is None:
+        folder = out or locate.own_folder(model, data.resolve().stem)
+        found = _checked_pictures(data, size, color, crop, folder, json)
+    else:
+        raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
     plan = dataclasses.replace(plan, dataset=found.name)
-    folder = out or locate.own_folder(model, found.name if data else dataset)
     with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
         result = training.train(plan, found, folder, progress)
     if json:
@@ -262,6 +266,26 @@ def train(
             f"{'allow more of them, or ' if few else ''}the layers need a redesign. "
             f"The model and its history are kept in {folder}."
         )
+
+
+def _checked_pictures(
+    data: Path, size: str | None, color: bool, crop: bool, folder: Path, json: bool
+) -> Dataset:
+    """A user's pictures, after what is wrong with them was said, and shown in the model's folder."""
+    from toolchain import files, locate_data, report, userdata
+    from toolchain.progress import say
+    from toolchain.userdata import page
+    from toolchain.userdata.check import check as look_for_faults
+
+    contract = userdata.contract(size, color, crop, data)
+    checked = look_for_faults(data, contract, say)
+    if not json:
+        report.own_data(checked)
+    found = locate_data.pictures(data, contract, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.replace(folder / "data.html", page.page(checked, data).encode())
+    say(f"{folder / 'data.html'} shows them.")
+    return found
 
 
 @app.command()

@@ -15,30 +15,15 @@ if TYPE_CHECKING:
 SPLIT = "split.csv"  # beside a model: which of the user's pictures it was trained on
 
 
-def to_train_on(
-    data: Path | None,
-    dataset: str | None,
-    usual: str | None,
-    data_dir: Path | None,
-    size: str | None,
-    color: bool,
-    crop: bool,
-) -> Dataset:
-    """The user's pictures at `data`, the data set named, or else the model's `usual` one.
+def named(dataset: str | None, usual: str | None, data_dir: Path | None) -> Dataset:
+    """The data set called `dataset`, or else the model's `usual` one.
 
     Raises:
-        UsageError: both or none are named, or it is said how to bring a data set to a size that has
-            one.
+        UsageError: none is named and the model has none of its own.
         ToolchainError: it cannot be had.
     """
-    from toolchain import datasets, userdata
+    from toolchain import datasets
 
-    if data is not None and dataset is not None:
-        raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
-    if data is not None:
-        return pictures(data, userdata.contract(size, color, crop, data), None)
-    if size or color or crop:
-        raise UsageError("--size, --color and --crop are for pictures of your own: --data FOLDER.")
     name = dataset or usual
     if name is None:
         raise UsageError(

@@ -118,7 +118,7 @@ def training(result: Training) -> None:
         f"{at.accuracy:.2%} on the training images, "
         f"{result.test_accuracy:.2%} on the test images after epoch {result.epoch}.",
         history.verdict(),
-        f"Wrote {result.path}, training.csv and training.png beside it.",
+        f"Wrote {result.path}, and training.csv, training.png and mistakes.png beside it.",
     ]
     if result.stopped == "target":
         lines.insert(0, target_line(result))

@@ -216,7 +216,7 @@ def _twins(known: _Known) -> Iterator[Finding]:
     clashes = [each for each in same if len(set(labels[each].tolist())) > 1]
     copies = [each for each in same if each not in leaks and each not in clashes]
     for kind, severity, what, groups in (
-        ("leak", Severity.ERROR, "pictures that are in training and in the test", leaks),
+        ("leak", Severity.WARNING, "pictures that are in training and in the test", leaks),
         ("two classes", Severity.WARNING, "pictures that are in several classes", clashes),
         ("copies", Severity.NOTE, "pictures that are in one class several times", copies),
     ):
