@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain import __version__, architectures, formats, locate
-from toolchain.artifact import Precision
+from toolchain.adopting.scale import Scale
+from toolchain.artifact import Fit, InputContract, Precision
 from toolchain.chatter import make_streams_safe, silence
 from toolchain.errors import (
     BenchFailedError,
@@ -24,9 +25,11 @@ from toolchain.errors import (
 from toolchain.records import as_json
 
 if TYPE_CHECKING:
+    from toolchain.adopting.own_model import OwnModel
     from toolchain.benchmark.baseline import Change
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
+    from toolchain.datasets import Dataset
 
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
@@ -44,6 +47,9 @@ app.add_typer(data_app, name="data")
 DataDir = Annotated[
     Path | None,
     typer.Option(envvar="TOOLCHAIN_DATA", help="Folder with the data sets, each in NAME/."),
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Your own pictures: a folder with one of each class.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the libraries say.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -185,7 +191,31 @@ def train(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="A trained model's folder or name.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A trained model's folder or name; or your own .keras, .h5 or SavedModel folder."
+        ),
+    ],
+    data: Data = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="For your own model: this data set instead of pictures.")
+    ] = None,
+    scale: Annotated[
+        Scale | None, typer.Option(help="How your own model's pixels were prepared in training.")
+    ] = None,
+    import_: Annotated[
+        str | None, typer.Option("--import", help="The module that has your own model's layers.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Of images, such as 96x96, where your own model takes any.")
+    ] = None,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Your own model was trained on the pictures' middle.")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Of your own model below models/; its file's unless given.")
+    ] = None,
     formats_: Formats = None,
     precision: Precisions = None,
     data_dir: DataDir = None,
@@ -205,19 +235,33 @@ def export(
     """Convert a trained model, prove every file against Keras, publish those that pass."""
     if not verbose:
         silence()
-    from toolchain import datasets, exporting, report
+    from toolchain import exporting, report
+    from toolchain.adopting import own_model
+    from toolchain.adopting.adoption import adopt
     from toolchain.evaluation import Gate
     from toolchain.progress import say
 
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
-    folder = locate.trained_folder(model)
-    _, info = exporting.read_source(folder)
+    if own_model.is_own(Path(model)):
+        own = _own_model(Path(model), import_, size, crop)
+        found = _own_data(own, data, dataset, data_dir)
+        folder = _own_folder(own.path, name)
+        adoption = adopt(own, found, scale, folder, say)
+        say(f"{own.path.name}: {adoption}")
+    else:
+        if dataset or scale or import_ or size or crop or name:
+            raise UsageError(
+                f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
+                "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
+            )
+        folder = locate.trained_folder(model)
+        found = _data_of(exporting.source_path(folder), data, None, data_dir)
     outcomes = []
     try:
         for outcome in exporting.export(
             folder,
             chosen,
-            datasets.load(info.dataset, data_dir),
+            found,
             Gate(max_drop, min_agreement),
             calibration_images,
             seed,
@@ -232,6 +276,78 @@ def export(
     rejected = [outcome for outcome in outcomes if outcome.failures]
     if rejected:
         raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
+
+
+def _own_model(path: Path, module: str | None, size: str | None, crop: bool) -> OwnModel:
+    from toolchain.adopting import own_model
+
+    if module:
+        own_model.import_module(module)
+    return own_model.load(path, _sides(size), Fit.CROP if crop else Fit.PAD)
+
+
+def _sides(size: str | None) -> tuple[int, int] | None:
+    """Height and width of `96x128`, or of `96` for both."""
+    if size is None:
+        return None
+    sides = size.split("x") * (1 if "x" in size else 2)
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
+        raise UsageError(f"--size {size}: expected height and width in pixels, such as 96x96.")
+    return int(sides[0]), int(sides[1])
+
+
+def _own_folder(path: Path, name: str | None) -> Path:
+    if name is not None and Path(name).name != name:
+        raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
+    return locate.OWN / (name or path.resolve().stem)
+
+
+def _own_data(
+    own: OwnModel, data: Path | None, dataset: str | None, data_dir: Path | None
+) -> Dataset:
+    """What a user's own model is judged on: pictures, or a data set by its name."""
+    from toolchain import datasets
+
+    if (data is None) == (dataset is None):
+        raise UsageError(
+            f"{own.path} is a model of your own. Give the pictures that it shall be proved on, "
+            "--data FOLDER, or a data set that toolchain knows, --dataset NAME."
+        )
+    if data is None:
+        return datasets.load(str(dataset), data_dir)
+    return _pictures(data, own.input, None)
+
+
+def _data_of(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
+    """What an exported file is judged on: the pictures or data set named, else what it names."""
+    from toolchain import datasets, files
+
+    with about(path):
+        described = formats.of(path).read_info(files.read_bytes(path))
+    if data is not None and dataset is not None:
+        raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
+    if dataset is not None:
+        return datasets.load(dataset, data_dir)
+    if described is None:
+        raise UsageError(f"{path} does not say what it was trained on, nor what it takes.")
+    if data is not None:
+        return _pictures(data, described.input, path.parent / "split.csv")
+    if described.dataset not in datasets.names():
+        raise UsageError(
+            f"{path} belongs to pictures of your own, '{described.dataset}'. "
+            "Name their folder with --data."
+        )
+    return datasets.load(described.dataset, data_dir)
+
+
+def _pictures(folder: Path, contract: InputContract, known: Path | None) -> Dataset:
+    """A user's pictures, split as they were before where that is `known`."""
+    from toolchain import userdata  # type: ignore[attr-defined]
+    from toolchain.progress import say
+
+    split = known if known is not None and known.is_file() else None
+    found: Dataset = userdata.load(folder, contract, split, say=say)
+    return found
 
 
 @app.command()
@@ -263,13 +379,14 @@ def bundle(
     formats_: Formats = None,
     precision: Precisions = None,
     out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    data: Data = None,
     data_dir: DataDir = None,
     verbose: Verbose = False,
 ) -> None:
     """Make one file that classifies, and proves itself, on a device: python3 NAME.int8.pyz."""
     if not verbose:
         silence()
-    from toolchain import bundling, datasets
+    from toolchain import bundling
     from toolchain.progress import say
 
     paths = _to_bundle(model, formats_, precision)
@@ -277,7 +394,7 @@ def bundle(
         raise UsageError(f"--out names one file, and these are {len(paths)}. Choose one of them.")
     for path in paths:
         target = out or bundling.default_path(path)
-        made = bundling.make(path, datasets.load(_dataset_of(path), data_dir), target)
+        made = bundling.make(path, _data_of(path, data, None, data_dir), target)
         say(f"Bundled {path} with {len(made.golden().truth)} golden images.")
         typer.echo(target)
 
@@ -376,6 +493,7 @@ def bench(
     dataset: Annotated[
         str | None, typer.Option(help="Test images of this data set; the model's own unless given.")
     ] = None,
+    data: Data = None,
     data_dir: DataDir = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many test images, drawn by a fixed seed.")
@@ -409,7 +527,7 @@ def bench(
     """Accuracy, latency, cold start and memory, file against file; and which one to ship."""
     if not verbose:
         silence()
-    from toolchain import datasets, machine, report
+    from toolchain import machine, report
     from toolchain.benchmark import baseline as earlier
     from toolchain.benchmark import choice, results, run
     from toolchain.progress import bench_bar, say
@@ -418,7 +536,7 @@ def bench(
     counts = machine.parse_threads(threads)
     before = results.read(baseline) if baseline else None
     paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
-    found = datasets.load(dataset or _dataset_of(paths[0]), data_dir)
+    found = _data_of(paths[0], data, dataset, data_dir)
     with bench_bar() as show:
         result = run.run(
             run.configurations(paths, counts),
@@ -458,15 +576,6 @@ def _bench_files(models: list[str], endings: list[str]) -> list[Path]:
     if not found:
         raise ToolchainError("Nothing that is installed here can answer these files; see above.")
     return found
-
-
-def _dataset_of(path: Path) -> str:
-    from toolchain import files
-
-    described = formats.of(path).read_info(files.read_bytes(path))
-    if described is None:
-        raise UsageError(f"{path} names no data set. Name one with --dataset.")
-    return described.dataset
 
 
 def _bench_verdict(result: Result, chosen: Choice, changes: list[Change]) -> None:

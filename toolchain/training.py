@@ -400,7 +400,8 @@ def _publish(
     )
     path = locate.model_path(folder, formats.SOURCE)
     result = Result(path, plan, history, stopped, epoch, info.accuracy or 0.0)
-    (folder / manifest.TRAINED).unlink(missing_ok=True)
+    for record in (manifest.TRAINED, manifest.ADOPTED):
+        (folder / record).unlink(missing_ok=True)
     manifest.forget(path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(path, keras_format.embed(data, info))

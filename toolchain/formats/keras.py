@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import tempfile
 import zipfile
 from importlib.metadata import version
@@ -61,8 +62,10 @@ def read_info(data: bytes) -> ModelInfo | None:
         ) from error
 
 
-def load(data: bytes) -> Any:
-    """The `keras.Model` in `data`. Nothing in the file is run (`safe_mode`).
+def load(data: bytes, suffix: str = ".keras") -> Any:
+    """The `keras.Model` in `data`, a `.keras` file or, by its `suffix`, an `.h5` file of Keras 2.
+
+    Nothing in the file is run (`safe_mode`).
 
     Raises:
         ToolchainError: Keras cannot load it.
@@ -79,20 +82,24 @@ def load(data: bytes) -> Any:
             "our safe loading. Switch it off."
         )
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
+        path = Path(folder) / f"model{suffix}"
         path.write_bytes(data)
         try:
             return keras.models.load_model(path, safe_mode=True, compile=False)
         except Exception as error:  # Keras raises whatever its layers raise
             raise ToolchainError(
-                f"Keras {keras.__version__} cannot load this file: {_first_line(error)} "
-                "Expected a whole .keras file of built-in layers; train or save it again."
+                f"Keras {keras.__version__} cannot load this file: {_why(error)}"
             ) from error
 
 
 def summarize(data: bytes) -> GraphSummary:
     model = load(data)
-    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    keras = require("keras", "export")
+    layers = [
+        layer
+        for layer in model._flatten_layers(include_self=False)  # those of nested models too
+        if not isinstance(layer, keras.Model | keras.layers.InputLayer)
+    ]
     return GraphSummary(
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
         parameters=model.count_params(),
@@ -117,6 +124,11 @@ def open_session(data: bytes, threads: int, engine: str | None = None) -> KerasS
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     return KerasSession(load(data), runtimes.choose(engine, engines()))
+
+
+def open_model(model: Any) -> KerasSession:
+    """A session of a model in memory."""
+    return KerasSession(model, ENGINES[0])
 
 
 class KerasSession:
@@ -174,5 +186,23 @@ def _elements(shape: Any) -> int:
     return product
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _why(error: Exception) -> str:
+    """What Keras says, or what it means where that is known, and what to do."""
+    said = str(error).strip()
+    if "a Python lambda" in said:
+        return (
+            "it has a Lambda layer, whose Python code lies in the file, and code from files is "
+            "never run here. Write it as a layer of your own, registered with "
+            "@keras.saving.register_keras_serializable(), or with built-in layers; save it again."
+        )
+    missing = re.search(r"(?:Could not locate \w+|Unknown \w+:?) '([^']+)'", said)
+    if missing:
+        return (
+            f"it uses '{missing[1]}', which is no part of Keras. Decorate it with "
+            "@keras.saving.register_keras_serializable(), save the model again, and name the "
+            "module that has it: --import MODULE."
+        )
+    return (
+        f"{(said or type(error).__name__).splitlines()[0]} "
+        "Expected a whole .keras file of built-in layers; train or save it again."
+    )
