@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,7 +207,10 @@ def _check_chance(trial: Trial, used: Scale) -> None:
 def _publish(
     own: OwnModel, dataset: Dataset, folder: Path, trial: Trial, used: Scale, gives: Meaning
 ) -> Adoption:
-    data = keras_format.convert(_model(own, used, gives), Precision.FLOAT32, None)
+    model = _model(own, used, gives)
+    if _has_own_code(model):
+        model = keras_format.frozen(model)
+    data = keras_format.convert(model, Precision.FLOAT32, None)
     scores = evaluation.scores(keras_format.open_session(data, threads=1), dataset.test_images)
     accuracy = float((scores.argmax(1) == dataset.test_labels).mean())
     info = ModelInfo(
@@ -228,6 +233,13 @@ def _publish(
         files.replace(path, keras_format.embed(data, info))
         files.replace(folder / manifest.ADOPTED, as_json(adoption).encode())
     return adoption
+
+
+def _has_own_code(model: Any) -> bool:
+    """Whether Keras could not load the model without a module of the user's."""
+    config = json.dumps(require("keras", "export").saving.serialize_keras_object(model))
+    names = re.findall(r'"registered_name": "([^"]*>[^"]*)"', config)
+    return any(not name.startswith("toolchain>") for name in names)
 
 
 def _is_there(path: Path, info: ModelInfo, adoption: Adoption) -> bool:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from toolchain import files
+from toolchain.adopting import saved_model
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError, UsageError, about, require
 from toolchain.formats import keras as keras_format
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
-SAVED_MODEL = "saved_model.pb"  # what makes a folder a SavedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def is_own(path: Path) -> bool:
         ToolchainError: the file cannot be read.
     """
     if path.is_dir():
-        return (path / SAVED_MODEL).is_file()
+        return (path / saved_model.NAME).is_file()
     if not path.is_file() or path.suffix not in SUFFIXES:
         return False
     if path.suffix != ".keras":
@@ -102,11 +102,10 @@ def load(path: Path, size: tuple[int, int] | None = None, fit: Fit = Fit.PAD) ->
     """
     keras = require("keras", "export")
     with about(path):
-        data = _read(path)
-        model = _loaded(data, path)
+        model, sha256 = _loaded(path)
         shape, bare = _image_shape(_input_shape(model))
         contract = InputContract(*_sides(shape[:2], size), shape[2], fit)
-        own = OwnModel(path, files.sha256(data), model, contract, bare, outputs=0)
+        own = OwnModel(path, sha256, model, contract, bare, outputs=0)
         image = keras.Input(own.shape, dtype=_input_type(model))
         try:
             output = own.built_on(image)
@@ -118,14 +117,13 @@ def load(path: Path, size: tuple[int, int] | None = None, fit: Fit = Fit.PAD) ->
         return replace(own, outputs=_outputs(output))
 
 
-def _read(path: Path) -> bytes:
+def _loaded(path: Path) -> tuple[Any, str]:
+    """The model, and the SHA-256 of what it was read from."""
     if path.is_dir():
-        raise ToolchainError("SavedModel folders cannot be read yet.")
-    return files.read_bytes(path)
-
-
-def _loaded(data: bytes, path: Path) -> Any:
-    return keras_format.load(data, path.suffix)
+        content = saved_model.read(path)
+        return saved_model.load(content), files.sha256(b"".join(content.values()))
+    data = files.read_bytes(path)
+    return keras_format.load(data, path.suffix), files.sha256(data)
 
 
 def _input_type(model: Any) -> str:

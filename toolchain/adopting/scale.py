@@ -69,7 +69,7 @@ def prepares_itself(model: Any, shape: tuple[int, ...]) -> bool:
     ends = keras.ops.stack([keras.ops.zeros(shape), keras.ops.full(shape, 255.0)])
     steps = list(_first_steps(model))
     for each in steps:
-        ends = each(ends)
+        ends = each(ends, training=False)  # augmentation is for training
     spread = abs(keras.ops.convert_to_numpy(ends[1] - ends[0]))
     return bool(steps) and 0 < float(sorted(spread.ravel())[spread.size // 2]) <= LARGEST_SPREAD
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from toolchain import engines as runtimes
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require, require_installed
+from toolchain.formats import _frozen
 from toolchain.formats._contract import check_images
 
 PRECISIONS = (Precision.FLOAT32,)
@@ -29,7 +32,8 @@ FRAGILE = False  # Keras reads its files in Python, which checks them
 ENGINES = ("tf.function", "call", "predict")  # ways to call a model, the fastest first
 INFO_MEMBER = "toolchain.json"
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
-BATCH = 250  # images a step: larger ones gain nothing and need memory
+BATCH = 250  # images a step, at most: larger steps gain nothing and need memory
+BATCH_PIXELS = 2**21  # values a step, at most: large images need memory sooner
 
 
 def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
@@ -81,6 +85,7 @@ def load(data: bytes, suffix: str = ".keras") -> Any:
             "Keras' unsafe deserialization is switched on in this process, and it would override "
             "our safe loading. Switch it off."
         )
+    _frozen.layer_class()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{suffix}"
         path.write_bytes(data)
@@ -92,20 +97,37 @@ def load(data: bytes, suffix: str = ".keras") -> Any:
             ) from error
 
 
+def frozen(model: Any) -> Any:
+    """The same model as one frozen graph, which Keras loads without the model's own classes.
+
+    Raises:
+        ToolchainError: it has operators that are not loaded from files.
+    """
+    tf = require("tensorflow", "export")
+    shape, kind = (None, *model.input_shape[1:]), model.inputs[0].dtype
+    answer = tf.function(lambda images: model(images, training=False))
+    return _frozen.freeze(answer.get_concrete_function(tf.TensorSpec(shape, kind)))
+
+
 def summarize(data: bytes) -> GraphSummary:
     model = load(data)
-    keras = require("keras", "export")
-    layers = [
-        layer
-        for layer in model._flatten_layers(include_self=False)  # those of nested models too
-        if not isinstance(layer, keras.Model | keras.layers.InputLayer)
-    ]
+    layers = list(_layers(model))
     return GraphSummary(
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
-        parameters=model.count_params(),
+        parameters=model.count_params() + sum(getattr(each, "constants", 0) for each in layers),
         activation_bytes=sum(4 * _elements(_output_shape(layer)) for layer in layers),
         min_runtime="",  # Keras does not say
     )
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """All layers that compute, those of nested models in their place."""
+    keras = require("keras", "export")
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
 
 
 def engines() -> tuple[str, ...]:
@@ -148,12 +170,13 @@ class KerasSession:
         }
         self._call = ways[engine]
         self._last: Any = np.zeros((1, *self.shape), np.uint8)
+        self._batch = max(1, min(BATCH, BATCH_PIXELS // math.prod(self.shape)))
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self.shape)
         answers = np.empty((len(images), self.classes), np.float32)
-        for i in range(0, len(images), BATCH):
-            answers[i : i + BATCH] = self._call(images[i : i + BATCH])
+        for i in range(0, len(images), self._batch):
+            answers[i : i + self._batch] = self._call(images[i : i + self._batch])
         if len(images):
             self._last = images[-1:]
         return answers
