@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain import __version__, architectures, augmentation, formats, locate
-from toolchain.artifact import Precision
+from toolchain.adopting.scale import Scale
+from toolchain.artifact import Fit, Precision
 from toolchain.chatter import make_streams_safe, silence
 from toolchain.errors import (
     BenchFailedError,
@@ -25,10 +26,12 @@ from toolchain.errors import (
 from toolchain.records import as_json
 
 if TYPE_CHECKING:
+    from toolchain.adopting.own_model import OwnModel
     from toolchain.benchmark.baseline import Change
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
     from toolchain.datasets import Dataset
+    from toolchain.training import Result as TrainingResult
 
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
@@ -217,8 +220,6 @@ def train(
     from toolchain import locate_data, report, training
     from toolchain.progress import TrainingProgress, say
 
-    if class_weight not in (None, "balanced"):
-        raise UsageError(f"There is no class weight '{class_weight}'. Expected: balanced.")
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
         target_accuracy = known.target_accuracy
@@ -234,19 +235,17 @@ def train(
         hold_out=data is not None or known.dataset is None,
         width=width,
         augment=tuple(augment or ()),
-        balanced=class_weight is not None,
+        class_weight=class_weight,
     )
     require("keras", "export")  # before a download that would be for nothing
+    folder = out or locate.own_folder(model, data.resolve().stem if data else dataset)
     if data is None:
         if size or color or crop:
             raise UsageError("--size, --color and --crop are for your own pictures: --data FOLDER.")
         found = locate_data.named(dataset, known.dataset, data_dir)
-        folder = out or locate.own_folder(model, dataset)
-    elif dataset is None:
-        folder = out or locate.own_folder(model, data.resolve().stem)
-        found = _checked_pictures(data, size, color, crop, folder, json)
     else:
-        raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
+        locate_data.one_of(data, dataset)
+        found = _checked_pictures(data, size, color, crop, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
         result = training.train(plan, found, folder, progress)
@@ -256,22 +255,27 @@ def train(
             say(report.target_line(result))
     else:
         report.training(result)
+    _training_verdict(result, known.epochs)
+
+
+def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:
+    """130 where it was interrupted, 3 where it missed its target."""
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     if not result.reached:
-        few = len(result.history.epochs) < known.epochs
+        plan, epochs = result.plan, len(result.history.epochs)
         raise TargetNotReachedError(
-            f"{len(result.history.epochs)} epochs passed without reaching "
+            f"{epochs} epochs passed without reaching "
             f"{100 * (plan.target_accuracy or 0):g} % on the {plan.monitor} images: "
-            f"{'allow more of them, or ' if few else ''}the layers need a redesign. "
-            f"The model and its history are kept in {folder}."
+            f"{'allow more of them, or ' if epochs < usual_epochs else ''}the layers need a "
+            f"redesign. The model and its history are kept in {result.path.parent}."
         )
 
 
 def _checked_pictures(
     data: Path, size: str | None, color: bool, crop: bool, folder: Path, json: bool
 ) -> Dataset:
-    """A user's pictures, after what is wrong with them was said, and shown in the model's folder."""
+    """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
     from toolchain import files, locate_data, report, userdata
     from toolchain.progress import say
     from toolchain.userdata import page
@@ -290,7 +294,32 @@ def _checked_pictures(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="A trained model's folder or name.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A trained model's folder or name; or your own .keras, .h5 or SavedModel folder."
+        ),
+    ],
+    data: Data = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="For your own model: this data set instead of pictures.")
+    ] = None,
+    scale: Annotated[
+        Scale | None, typer.Option(help="How your own model's pixels were prepared in training.")
+    ] = None,
+    import_: Annotated[
+        str | None, typer.Option("--import", help="The module that has your own model's layers.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Width x height of images, as 96x64, where your own model takes any."),
+    ] = None,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Your own model was trained on the pictures' middle.")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Of your own model below models/; its file's unless given.")
+    ] = None,
     formats_: Formats = None,
     precision: Precisions = None,
     data_dir: DataDir = None,
@@ -310,19 +339,33 @@ def export(
     """Convert a trained model, prove every file against Keras, publish those that pass."""
     if not verbose:
         silence()
-    from toolchain import datasets, exporting, report
+    from toolchain import exporting, locate_data, report
+    from toolchain.adopting import own_model
+    from toolchain.adopting.adoption import adopt
     from toolchain.evaluation import Gate
     from toolchain.progress import say
 
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
-    folder = locate.trained_folder(model)
-    _, info = exporting.read_source(folder)
+    if own_model.is_own(Path(model)):
+        own = _own_model(Path(model), import_, size, crop)
+        found = locate_data.of_own_model(own, data, dataset, data_dir)
+        folder = _own_folder(own.path, name)
+        adoption = adopt(own, found, scale, folder, say)
+        say(f"{own.path.name}: {adoption}")
+    else:
+        if dataset or scale or import_ or size or crop or name:
+            raise UsageError(
+                f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
+                "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
+            )
+        folder = locate.trained_folder(model)
+        found = locate_data.of_file(exporting.source_path(folder), data, None, data_dir)
     outcomes = []
     try:
         for outcome in exporting.export(
             folder,
             chosen,
-            datasets.load(info.dataset, data_dir),
+            found,
             Gate(max_drop, min_agreement),
             calibration_images,
             seed,
@@ -337,6 +380,21 @@ def export(
     rejected = [outcome for outcome in outcomes if outcome.failures]
     if rejected:
         raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
+
+
+def _own_model(path: Path, module: str | None, size: str | None, crop: bool) -> OwnModel:
+    from toolchain.adopting import own_model
+    from toolchain.userdata.contracts import sides
+
+    if module:
+        own_model.import_module(module)
+    return own_model.load(path, sides(size) if size else None, Fit.CROP if crop else Fit.PAD)
+
+
+def _own_folder(path: Path, name: str | None) -> Path:
+    if name is not None and Path(name).name != name:
+        raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
+    return locate.OWN / (name or path.resolve().stem)
 
 
 @app.command()
@@ -368,13 +426,14 @@ def bundle(
     formats_: Formats = None,
     precision: Precisions = None,
     out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    data: Data = None,
     data_dir: DataDir = None,
     verbose: Verbose = False,
 ) -> None:
     """Make one file that classifies, and proves itself, on a device: python3 NAME.int8.pyz."""
     if not verbose:
         silence()
-    from toolchain import bundling, datasets
+    from toolchain import bundling, locate_data
     from toolchain.progress import say
 
     paths = _to_bundle(model, formats_, precision)
@@ -382,7 +441,7 @@ def bundle(
         raise UsageError(f"--out names one file, and these are {len(paths)}. Choose one of them.")
     for path in paths:
         target = out or bundling.default_path(path)
-        made = bundling.make(path, datasets.load(_dataset_of(path), data_dir), target)
+        made = bundling.make(path, locate_data.of_file(path, data, None, data_dir), target)
         say(f"Bundled {path} with {len(made.golden().truth)} golden images.")
         typer.echo(target)
 
@@ -484,6 +543,7 @@ def bench(
     dataset: Annotated[
         str | None, typer.Option(help="Test images of this data set; the model's own unless given.")
     ] = None,
+    data: Data = None,
     data_dir: DataDir = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many test images, drawn by a fixed seed.")
@@ -517,7 +577,7 @@ def bench(
     """Accuracy, latency, cold start and memory, file against file; and which one to ship."""
     if not verbose:
         silence()
-    from toolchain import datasets, machine, report
+    from toolchain import locate_data, machine, report
     from toolchain.benchmark import baseline as earlier
     from toolchain.benchmark import choice, results, run
     from toolchain.progress import bench_bar, say
@@ -526,7 +586,7 @@ def bench(
     counts = machine.parse_threads(threads)
     before = results.read(baseline) if baseline else None
     paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
-    found = datasets.load(dataset or _dataset_of(paths[0]), data_dir)
+    found = locate_data.of_file(paths[0], data, dataset, data_dir)
     with bench_bar() as show:
         result = run.run(
             run.configurations(paths, counts),
@@ -566,15 +626,6 @@ def _bench_files(models: list[str], endings: list[str]) -> list[Path]:
     if not found:
         raise ToolchainError("Nothing that is installed here can answer these files; see above.")
     return found
-
-
-def _dataset_of(path: Path) -> str:
-    from toolchain import files
-
-    described = formats.of(path).read_info(files.read_bytes(path))
-    if described is None:
-        raise UsageError(f"{path} names no data set. Name one with --dataset.")
-    return described.dataset
 
 
 def _bench_verdict(result: Result, chosen: Choice, changes: list[Change]) -> None:

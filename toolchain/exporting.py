@@ -92,7 +92,7 @@ def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
     Raises:
         ToolchainError: there is none, or it was not trained with this toolchain.
     """
-    path = _source(folder)
+    path = source_path(folder)
     data = files.read_bytes(path)
     info = keras_format.read_info(data)
     if info is None:
@@ -102,7 +102,12 @@ def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
     return data, info
 
 
-def _source(folder: Path) -> Path:
+def source_path(folder: Path) -> Path:
+    """The Keras file of a model folder.
+
+    Raises:
+        ToolchainError: there is none.
+    """
     path = locate.find(folder, formats.SOURCE)
     if path is None:
         raise ToolchainError(
@@ -137,7 +142,7 @@ def export(
         calibration = draw_calibration(dataset, calibration_images, seed)
         progress("keras: answering all test images, for comparison")
         reference = Reference(
-            path=_source(folder),
+            path=source_path(folder),
             model=keras_format.load(data),
             info=info,
             sha256=files.sha256(data),
@@ -145,7 +150,7 @@ def export(
                 keras_format.open_session(data, threads=1), dataset.test_images
             ),
         )
-        if not (folder / manifest.TRAINED).exists():
+        if not any((folder / each).exists() for each in (manifest.TRAINED, manifest.ADOPTED)):
             progress("note: this training was interrupted or missed its target")
         _enter_source(folder, data, reference, dataset, progress)
         try:

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain.errors import UsageError
+from toolchain import files, formats
+from toolchain.errors import UsageError, about
 from toolchain.progress import say
 
 if TYPE_CHECKING:
+    from toolchain.adopting.own_model import OwnModel
     from toolchain.artifact import InputContract
     from toolchain.datasets import Dataset
 
 SPLIT = "split.csv"  # beside a model: which of the user's pictures it was trained on
+
+
+def one_of(data: Path | None, dataset: str | None) -> None:
+    """
+    Raises:
+        UsageError: both are named.
+    """
+    if data is not None and dataset is not None:
+        raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
 
 
 def named(dataset: str | None, usual: str | None, data_dir: Path | None) -> Dataset:
@@ -31,6 +42,53 @@ def named(dataset: str | None, usual: str | None, data_dir: Path | None) -> Data
             f"data set with --dataset: {', '.join(datasets.names())}."
         )
     return datasets.load(name, data_dir)
+
+
+def of_own_model(
+    own: OwnModel, data: Path | None, dataset: str | None, data_dir: Path | None
+) -> Dataset:
+    """What a user's own model is judged on: pictures, or a data set by its name.
+
+    Raises:
+        UsageError: not just one of them is named.
+        ToolchainError: it cannot be had.
+    """
+    from toolchain import datasets
+
+    if (data is None) == (dataset is None):
+        raise UsageError(
+            f"{own.path} is a model of your own. Give the pictures that it shall be proved on, "
+            "--data FOLDER, or a data set that toolchain knows, --dataset NAME."
+        )
+    if data is None:
+        return datasets.load(str(dataset), data_dir)
+    return pictures(data, own.input, None)
+
+
+def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
+    """What a model file is judged on: the pictures or data set named, else what it names.
+
+    Raises:
+        UsageError: two are named, or none and the file's own cannot be had without.
+        ToolchainError: the file is damaged, or the data cannot be had.
+    """
+    from toolchain import datasets
+
+    with about(path):
+        described = formats.of(path).read_info(files.read_bytes(path))
+    one_of(data, dataset)
+    if dataset is not None:
+        return datasets.load(dataset, data_dir)
+    if described is None:
+        raise UsageError(f"{path} does not say what it was trained on, nor what it takes.")
+    if data is not None:
+        return pictures(data, described.input, path.parent)
+    if described.dataset not in datasets.names():
+        raise UsageError(
+            f"{path} belongs to pictures of your own, '{described.dataset}'. "
+            "Name their folder with --data."
+        )
+    return datasets.load(described.dataset, data_dir)
 
 
 def pictures(data: Path, contract: InputContract, model: Path | None) -> Dataset:

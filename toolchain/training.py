@@ -54,6 +54,7 @@ GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
 STATE = ".training"
+BALANCED = "balanced"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Plan:
 
     `hold_out`: look at validation images, never at test images, even where nothing is chosen by
     them. `width` is the architecture's, its own unless given. `augment` names what is varied in
-    training images, see augmentation.py. `balanced`: a rare class' images count for more, so that
-    all classes count alike.
+    training images, see augmentation.py. `class_weight` may be `balanced`: a rare class' images
+    count for more, so that all classes count alike.
     """
 
     architecture: str
@@ -82,7 +83,7 @@ class Plan:
     hold_out: bool = False
     width: int | None = None
     augment: tuple[str, ...] = ()
-    balanced: bool = False
+    class_weight: str | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -98,6 +99,8 @@ class Plan:
             raise UsageError(f"Patience is at least 1 epoch, not {self.patience}.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
+        if self.class_weight not in (None, BALANCED):
+            raise UsageError(f"There is no class weight '{self.class_weight}', only {BALANCED}.")
         augmentation.chosen(self.augment)
 
     @property
@@ -257,7 +260,7 @@ def _fit(model: Any, plan: Plan, trained: Part, watched: Part, keeper: Any) -> N
         initial_epoch=done,
         epochs=plan.epochs,
         validation_data=batches(watched, WATCHED_BATCH),
-        class_weight=class_weights(trained.labels[trained.rows]) if plan.balanced else None,
+        class_weight=class_weights(trained.labels[trained.rows]) if plan.class_weight else None,
         callbacks=[keeper],
         verbose=0,
     )
@@ -440,7 +443,8 @@ def _publish(
     path = locate.model_path(folder, formats.SOURCE)
     result = Result(path, plan, history, stopped, epoch, accuracy)
     title = f"{plan.architecture} · {plan.dataset}"
-    (folder / manifest.TRAINED).unlink(missing_ok=True)
+    for record in (manifest.TRAINED, manifest.ADOPTED):
+        (folder / record).unlink(missing_ok=True)
     manifest.forget(path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(path, keras_format.embed(data, info))

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from toolchain import engines as runtimes
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require, require_installed
+from toolchain.formats import _frozen
 from toolchain.formats._contract import check_images
 
 PRECISIONS = (Precision.FLOAT32,)
@@ -28,7 +32,8 @@ FRAGILE = False  # Keras reads its files in Python, which checks them
 ENGINES = ("tf.function", "call", "predict")  # ways to call a model, the fastest first
 INFO_MEMBER = "toolchain.json"
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
-BATCH = 250  # images a step: larger ones gain nothing and need memory
+BATCH = 250  # images a step, at most: larger steps gain nothing and need memory
+BATCH_PIXELS = 2**21  # values a step, at most: large images need memory sooner
 
 
 def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
@@ -61,8 +66,10 @@ def read_info(data: bytes) -> ModelInfo | None:
         ) from error
 
 
-def load(data: bytes) -> Any:
-    """The `keras.Model` in `data`. Nothing in the file is run (`safe_mode`).
+def load(data: bytes, suffix: str = ".keras") -> Any:
+    """The `keras.Model` in `data`, a `.keras` file or, by its `suffix`, an `.h5` file of Keras 2.
+
+    Nothing in the file is run (`safe_mode`).
 
     Raises:
         ToolchainError: Keras cannot load it.
@@ -78,27 +85,49 @@ def load(data: bytes) -> Any:
             "Keras' unsafe deserialization is switched on in this process, and it would override "
             "our safe loading. Switch it off."
         )
+    _frozen.layer_class()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
+        path = Path(folder) / f"model{suffix}"
         path.write_bytes(data)
         try:
             return keras.models.load_model(path, safe_mode=True, compile=False)
         except Exception as error:  # Keras raises whatever its layers raise
             raise ToolchainError(
-                f"Keras {keras.__version__} cannot load this file: {_first_line(error)} "
-                "Expected a whole .keras file of built-in layers; train or save it again."
+                f"Keras {keras.__version__} cannot load this file: {_why(error)}"
             ) from error
+
+
+def frozen(model: Any) -> Any:
+    """The same model as one frozen graph, which Keras loads without the model's own classes.
+
+    Raises:
+        ToolchainError: it has operators that are not loaded from files.
+    """
+    tf = require("tensorflow", "export")
+    shape, kind = (None, *model.input_shape[1:]), model.inputs[0].dtype
+    answer = tf.function(lambda images: model(images, training=False))
+    return _frozen.freeze(answer.get_concrete_function(tf.TensorSpec(shape, kind)))
 
 
 def summarize(data: bytes) -> GraphSummary:
     model = load(data)
-    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    layers = list(_layers(model))
     return GraphSummary(
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
-        parameters=model.count_params(),
+        parameters=model.count_params() + sum(getattr(each, "constants", 0) for each in layers),
         activation_bytes=sum(4 * _elements(_output_shape(layer)) for layer in layers),
         min_runtime="",  # Keras does not say
     )
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """All layers that compute, those of nested models in their place."""
+    keras = require("keras", "export")
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
 
 
 def engines() -> tuple[str, ...]:
@@ -119,6 +148,11 @@ def open_session(data: bytes, threads: int, engine: str | None = None) -> KerasS
     return KerasSession(load(data), runtimes.choose(engine, engines()))
 
 
+def open_model(model: Any) -> KerasSession:
+    """A session of a model in memory."""
+    return KerasSession(model, ENGINES[0])
+
+
 class KerasSession:
     """A Keras model with a free batch, called in one of three ways."""
 
@@ -136,12 +170,13 @@ class KerasSession:
         }
         self._call = ways[engine]
         self._last: Any = np.zeros((1, *self.shape), np.uint8)
+        self._batch = max(1, min(BATCH, BATCH_PIXELS // math.prod(self.shape)))
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self.shape)
         answers = np.empty((len(images), self.classes), np.float32)
-        for i in range(0, len(images), BATCH):
-            answers[i : i + BATCH] = self._call(images[i : i + BATCH])
+        for i in range(0, len(images), self._batch):
+            answers[i : i + self._batch] = self._call(images[i : i + self._batch])
         if len(images):
             self._last = images[-1:]
         return answers
@@ -174,5 +209,23 @@ def _elements(shape: Any) -> int:
     return product
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _why(error: Exception) -> str:
+    """What Keras says, or what it means where that is known, and what to do."""
+    said = str(error).strip()
+    if "a Python lambda" in said:
+        return (
+            "it has a Lambda layer, whose Python code lies in the file, and code from files is "
+            "never run here. Write it as a layer of your own, registered with "
+            "@keras.saving.register_keras_serializable(), or with built-in layers; save it again."
+        )
+    missing = re.search(r"(?:Could not locate \w+|Unknown \w+:?) '([^']+)'", said)
+    if missing:
+        return (
+            f"it uses '{missing[1]}', which is no part of Keras. Decorate it with "
+            "@keras.saving.register_keras_serializable(), save the model again, and name the "
+            "module that has it: --import MODULE."
+        )
+    return (
+        f"{(said or type(error).__name__).splitlines()[0]} "
+        "Expected a whole .keras file of built-in layers; train or save it again."
+    )

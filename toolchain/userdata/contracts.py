@@ -31,12 +31,22 @@ def contract(size: str | None, color: bool, crop: bool, path: Path) -> InputCont
     if size is None:
         proposed = propose(path)
         return InputContract(proposed.height, proposed.width, channels, fit)
+    return InputContract(*sides(size), channels, fit)
+
+
+def sides(size: str) -> tuple[int, int]:
+    """Height and width, in pixels, of a `size` as people write it: `96`, or width first, `96x64`.
+
+    Raises:
+        UsageError: it is something else.
+    """
     found = re.fullmatch(r"([0-9]{1,6})(?:[x×X]([0-9]{1,6}))?", size.strip(), re.ASCII)
     try:
         if found is None:
             raise ValueError("it is no such size")
         width = int(found[1])
-        return InputContract(int(found[2] or width), width, channels, fit)
+        contract = InputContract(int(found[2] or width), width, 1)
+        return contract.height, contract.width
     except ValueError as error:
         raise UsageError(
             f"--size {size}: {error}. Expected pixels such as 96, or width x height such as 96x64."
