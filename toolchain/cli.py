@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolchain.benchmark.baseline import Change
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
+    from toolchain.calibration import Study
 
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
@@ -189,9 +190,17 @@ def export(
     formats_: Formats = None,
     precision: Precisions = None,
     data_dir: DataDir = None,
-    calibration_images: Annotated[
+    calibration_samples: Annotated[
         int, typer.Option(min=1, help="Training images that int8's ranges are measured on.")
     ] = 500,
+    calibration_study: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Publish nothing; show how far int8 of N disjoint draws of such images differs.",
+        ),
+    ] = None,
     seed: Seed = 0,
     max_drop: Annotated[
         float, typer.Option(min=0, help="Points of accuracy a file may lose against Keras.")
@@ -205,23 +214,26 @@ def export(
     """Convert a trained model, prove every file against Keras, publish those that pass."""
     if not verbose:
         silence()
-    from toolchain import datasets, exporting, report
+    from toolchain import calibration, datasets, exporting, reference, report
     from toolchain.evaluation import Gate
     from toolchain.progress import say
 
+    gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
     folder = locate.trained_folder(model)
-    _, info = exporting.read_source(folder)
+    _, info = reference.read_source(folder)
+    dataset = datasets.load(info.dataset, data_dir)
+    if calibration_study is not None:
+        if set(precision or ()) - {Precision.INT8}:
+            raise UsageError("Only int8 is calibrated. Leave --precision out of a study of that.")
+        names = tuple(t.format for t in chosen if t.precision is Precision.INT8)
+        draws = calibration.disjoint(dataset, calibration_samples, calibration_study, seed)
+        _print_studies(list(calibration.study(folder, names, dataset, gate, draws, say)), json)
+        return
     outcomes = []
     try:
         for outcome in exporting.export(
-            folder,
-            chosen,
-            datasets.load(info.dataset, data_dir),
-            Gate(max_drop, min_agreement),
-            calibration_images,
-            seed,
-            say,
+            folder, chosen, dataset, gate, calibration_samples, seed, say
         ):
             outcomes.append(outcome)
     finally:  # what was proved before an error or Ctrl-C is proved
@@ -232,6 +244,21 @@ def export(
     rejected = [outcome for outcome in outcomes if outcome.failures]
     if rejected:
         raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
+
+
+def _print_studies(studies: list[Study], json: bool) -> None:
+    from toolchain import report
+
+    if json:
+        typer.echo(as_json(studies), nl=False)
+    else:
+        report.calibration(studies)
+    failed = sum(len(study.trials) - study.passed for study in studies)
+    if failed:
+        raise ProofFailedError(
+            f"{failed} of these int8 files would be rejected: whether one passes depends on the "
+            "images it is calibrated on. Try more --calibration-samples."
+        )
 
 
 @app.command()

@@ -8,26 +8,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain import evaluation, files, formats, locate, manifest
+from toolchain import calibration as calibrations
+from toolchain import evaluation, files, formats, manifest
+from toolchain import reference as references
 from toolchain.artifact import Artifact, Calibration, Comparison, ModelInfo, Precision
 from toolchain.card import card
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.formats import keras as keras_format
+from toolchain.errors import UsageError
+from toolchain.reference import Progress, Reference
 from toolchain.versions import versions
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from toolchain.datasets import Dataset
-
-Progress = Callable[[str], None]
 
 CHANCE = 0.05  # a p-value above it is no evidence of a difference
 
@@ -49,17 +47,6 @@ class Outcome:
     comparison: Comparison
     failures: tuple[str, ...]
     seconds: float
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The Keras model that all files are converted from and compared with."""
-
-    path: Path
-    model: Any
-    info: ModelInfo
-    sha256: str
-    scores: NDArray[np.float32]
 
 
 def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) -> tuple[Target, ...]:
@@ -86,38 +73,12 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
     return found
 
 
-def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
-    """The Keras file of a model folder and what it says of itself.
-
-    Raises:
-        ToolchainError: there is none, or it was not trained with this toolchain.
-    """
-    path = _source(folder)
-    data = files.read_bytes(path)
-    info = keras_format.read_info(data)
-    if info is None:
-        raise ToolchainError(
-            f"{path} does not say what it is. Expected a file that `toolchain train` wrote."
-        )
-    return data, info
-
-
-def _source(folder: Path) -> Path:
-    path = locate.find(folder, formats.SOURCE)
-    if path is None:
-        raise ToolchainError(
-            f"There is no {locate.model_path(folder, formats.SOURCE)}. "
-            "Train it first, for example with: toolchain train fashion-cnn."
-        )
-    return path
-
-
 def export(
     folder: Path,
     chosen: tuple[Target, ...],
     dataset: Dataset,
     gate: evaluation.Gate,
-    calibration_images: int,
+    calibration_samples: int,
     seed: int,
     progress: Progress,
 ) -> Iterator[Outcome]:
@@ -130,36 +91,21 @@ def export(
         ToolchainError: the source is missing, a converter failed, or the folder is not writable.
     """
     with files.exclusive(folder):
-        data, info = read_source(folder)
-        evaluation.check_fits(info, dataset)
-        if dataset.name != info.dataset:
-            raise UsageError(f"The model was trained on '{info.dataset}', not '{dataset.name}'.")
-        calibration = draw_calibration(dataset, calibration_images, seed)
-        progress("keras: answering all test images, for comparison")
-        reference = Reference(
-            path=_source(folder),
-            model=keras_format.load(data),
-            info=info,
-            sha256=files.sha256(data),
-            scores=evaluation.scores(
-                keras_format.open_session(data, threads=1), dataset.test_images
-            ),
-        )
+        calibration = calibrations.draw(dataset, calibration_samples, seed)
+        reference = references.load(folder, dataset, progress)
         if not (folder / manifest.TRAINED).exists():
             progress("note: this training was interrupted or missed its target")
-        _enter_source(folder, data, reference, dataset, progress)
+        _enter_source(folder, reference, dataset, progress)
         try:
             for target in chosen:
                 progress(f"{target.format} {target.precision}: converting and proving")
                 yield _export_one(target, reference, dataset, gate, calibration)
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
-            files.replace(folder / "card.md", card(info.name, published).encode())
+            files.replace(folder / "card.md", card(reference.info.name, published).encode())
 
 
-def _enter_source(
-    folder: Path, data: bytes, reference: Reference, dataset: Dataset, progress: Progress
-) -> None:
+def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress: Progress) -> None:
     """Vouch for the Keras file, and no longer for what an earlier training left beside it."""
     path = reference.path
     manifest.forget(path)
@@ -171,30 +117,9 @@ def _enter_source(
                 (folder / name).rename(folder / f"{name}.outdated")
             progress(f"{name} was made from an earlier training: now {name}.outdated")
     proof = evaluation.compare(reference.scores, reference.scores, dataset.test_labels)
-    manifest.enter(path, manifest.Entry(len(data), reference.sha256, reference.info, proof, None))
-
-
-def draw_calibration(dataset: Dataset, count: int, seed: int) -> Calibration:
-    """`count` training images, the same number of each class as far as it goes, drawn by `seed`.
-
-    Raises:
-        UsageError: fewer than one image a class is asked for, or more than there are.
-    """
-    classes = len(dataset.labels)
-    if not classes <= count <= len(dataset.train_labels):
-        raise UsageError(
-            f"Calibration needs at least one image a class and at most all training images: "
-            f"between {classes} and {len(dataset.train_labels)}, not {count}."
-        )
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(dataset.train_labels))
-    rank = np.empty(len(order), np.int64)  # an image's place among those of its class
-    for label in range(classes):
-        members = order[dataset.train_labels[order] == label]
-        rank[members] = np.arange(len(members))
-    indices = order[np.argsort(rank[order], kind="stable")][:count]
-    pixels = dataset.train_images[indices].tobytes()
-    return Calibration(seed, tuple(int(i) for i in indices), files.sha256(pixels))
+    manifest.enter(
+        path, manifest.Entry(reference.size, reference.sha256, reference.info, proof, None)
+    )
 
 
 def _export_one(
@@ -241,7 +166,7 @@ def _export_one(
 def advice(outcome: Outcome) -> str:
     """Why a file was rejected and what to try."""
     path, comparison = outcome.artifact.path, outcome.comparison
-    tries = "more --calibration-images, or another precision"
+    tries = "more --calibration-samples, or another precision"
     if outcome.artifact.info.precision is not Precision.INT8:
         tries = "another precision, and please report it: only int8 is expected to lose anything"
     words = [

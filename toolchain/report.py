@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
     from toolchain.benchmark.summary import Row
+    from toolchain.calibration import Study
     from toolchain.datasets import Status
     from toolchain.deploying import Outcome as Deployed
     from toolchain.exporting import Outcome
@@ -148,6 +149,37 @@ def comparison_cells(comparison: Comparison) -> tuple[str, ...]:
         f"{comparison.p_value:.2g}",
         f"{comparison.largest_difference:.2g}",
     )
+
+
+def calibration(studies: Sequence[Study]) -> None:
+    """How much int8 depends on the images that its ranges were measured on."""
+    for study in studies:
+        first = study.trials[0].comparison
+        rows = [
+            (
+                f"draw {number}",
+                *comparison_cells(trial.comparison)[:4],
+                "REJECTED" if trial.failures else "passes",
+            )
+            for number, trial in enumerate(study.trials, 1)
+        ]
+        for name in ("minimum", "median", "maximum"):
+            accuracy, agreement = getattr(study.accuracy, name), getattr(study.agreement, name)
+            change = 100 * (accuracy - study.keras_accuracy)
+            rows.append((name, f"{accuracy:.2%}", "", f"{change:+.2f}", f"{agreement:.2%}", ""))
+        _print_table(
+            f"int8.{study.format}, {len(study.trials)} disjoint draws of {study.samples} training "
+            f"images, against Keras ({study.keras_accuracy:.2%}) on all {first.images} test images",
+            ("", ">accuracy", "[95 % interval]", ">change", ">same class", "verdict"),
+            rows,
+        )
+        accuracy, low, high = study.accuracy, *first.interval
+        console().print(
+            f"{study.passed} of {len(study.trials)} pass. Accuracy differs by "
+            f"{100 * (accuracy.maximum - accuracy.minimum):.2f} points from draw to draw; "
+            f"that of one file is known to ±{50 * (high - low):.2f} points.",
+            soft_wrap=True,
+        )
 
 
 def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSummary) -> None:
