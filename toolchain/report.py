@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toolchain.datasets import Status
     from toolchain.deploying import Outcome as Deployed
     from toolchain.exporting import Outcome
+    from toolchain.rescue import Rescue
     from toolchain.training import Result as Training
 
 WIDE = 200  # columns where nobody looks at a terminal: a table in a file is not to be folded
@@ -136,6 +137,27 @@ def proof(outcomes: Sequence[Outcome]) -> None:
         ),
         rows,
     )
+    for outcome in outcomes:
+        if outcome.rescue:
+            _noise(outcome.artifact.path.name, outcome.rescue)
+
+
+def _noise(file: str, found: Rescue) -> None:
+    """What int8 does to each operator of a file that failed, the worst first."""
+    _print_table(
+        f"{file}: signal to quantisation noise, worst operator first",
+        ("layer", "operator", ">alone, dB", ">all in int8, dB", "[in mixed]"),
+        [
+            (
+                noise.layer,
+                noise.operator,
+                f"{noise.alone:.1f}",
+                f"{noise.together:.1f}",
+                "float" if noise in (found.kept or ()) else "",
+            )
+            for noise in found.worst_first
+        ],
+    )
 
 
 def comparison_cells(comparison: Comparison) -> tuple[str, ...]:
@@ -199,6 +221,7 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
             ("gives", f"float32 [batch, {len(described.labels)}], probabilities"),
             ("labels", ", ".join(described.labels)),
             ("precision", described.precision),
+            *([("in float", ", ".join(described.float_layers))] if described.float_layers else []),
             ("accuracy", _accuracy(described)),
             ("calibration", described.calibration_sha256 or "–"),
             ("made from", described.source_sha256 or "training"),
