@@ -33,6 +33,7 @@ INFO = ModelInfo(
     test_images=10_000,
     source_sha256="ab" * 32,
     calibration_sha256="cd" * 32,
+    float_layers=("conv", "dense"),
     min_runtime="2.3.0",
     versions={"keras": "3.10.0", "toolchain": "0.1.0"},
 )
@@ -42,6 +43,7 @@ OPTIONAL: dict[str, Any] = {
     "test_images": 0,
     "source_sha256": "",
     "calibration_sha256": "",
+    "float_layers": [],
     "min_runtime": "",
     "versions": {},
 }
@@ -62,6 +64,7 @@ infos = st.builds(
     test_images=st.integers(0, 10**6),
     source_sha256=words,
     calibration_sha256=words,
+    float_layers=st.lists(words, max_size=3).map(tuple),
     min_runtime=words,
     versions=st.dictionaries(words, words, max_size=4),
 )
@@ -202,6 +205,8 @@ def test_a_missing_field_is_refused(field: str) -> None:
         ("test_images", 10.0),
         ("source_sha256", 5),
         ("calibration_sha256", None),
+        ("float_layers", "conv"),
+        ("float_layers", [1]),
         ("min_runtime", {}),
         ("versions", []),
         ("versions", None),

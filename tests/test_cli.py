@@ -106,7 +106,7 @@ def test_data_lists_every_data_set() -> None:
 
 def test_export_prints_a_table_and_nothing_of_the_libraries(exported: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(exported, tmp_path / exported.name))
-    done = run("export", folder, "--format", "tflite", "--calibration-images", 50)
+    done = run("export", folder, "--format", "tflite", "--calibration-samples", 50)
     assert done.stdout.count("proved") == 4
     lines = done.stderr.splitlines()
     assert all(line.startswith(("keras:", "tflite ")) for line in lines), lines
@@ -125,7 +125,7 @@ def test_a_failed_proof_exits_with_4(exported: Path, tmp_path: Path) -> None:
     good = (folder / f"{exported.name}.int8.tflite").read_bytes()
     done = run(
         *("export", folder, "--precision", "int8", "--format", "tflite"),
-        *("--min-agreement", "1", "--calibration-images", "10"),
+        *("--min-agreement", "1", "--calibration-samples", "10"),
         code=4,
     )
     assert "REJECTED" in done.stdout

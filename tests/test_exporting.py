@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Silent
-from toolchain import evaluation, exporting, files, manifest, training
+from toolchain import evaluation, exporting, files, manifest, reference, training
 from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
@@ -72,34 +72,6 @@ def test_the_card_names_every_file(exported: Path) -> None:
     assert all(f"`{name}`" in card for name in manifest.read(exported).files)
 
 
-def test_calibration_is_balanced_seeded_and_from_training(digits: Dataset) -> None:
-    drawn = exporting.draw_calibration(digits, 200, seed=5)
-    assert drawn == exporting.draw_calibration(digits, 200, seed=5)
-    assert drawn.indices != exporting.draw_calibration(digits, 200, seed=6).indices
-    counts = np.bincount(digits.train_labels[list(drawn.indices)], minlength=10)
-    assert counts.tolist() == [20] * 10
-    assert len(set(drawn.indices)) == 200
-
-
-def test_calibration_takes_what_a_rare_class_has(digits: Dataset) -> None:
-    few = np.flatnonzero(digits.train_labels == 3)[2:]
-    kept = np.setdiff1d(np.arange(len(digits.train_labels)), few)
-    rare = dataclasses.replace(
-        digits, train_images=digits.train_images[kept], train_labels=digits.train_labels[kept]
-    )
-    drawn = exporting.draw_calibration(rare, 200, seed=0)
-    counts = np.bincount(rare.train_labels[list(drawn.indices)], minlength=10)
-    assert counts[3] == 2
-    assert set(np.delete(counts, 3)) <= {22, 23}
-    assert counts.sum() == 200
-
-
-@pytest.mark.parametrize("count", [0, 9, 10**6])
-def test_calibration_counts_that_cannot_be_are_refused(digits: Dataset, count: int) -> None:
-    with pytest.raises(UsageError, match="between 10 and"):
-        exporting.draw_calibration(digits, count, seed=0)
-
-
 def test_exporting_again_gives_the_same_bytes(folder: Path, digits: Dataset) -> None:
     export(folder, digits, evaluation.Gate())
     first = content(folder)
@@ -112,7 +84,7 @@ def test_a_rejected_file_leaves_the_good_one(folder: Path, digits: Dataset) -> N
     before = good.artifact.path.read_bytes()
     outcome = export(folder, digits, IMPOSSIBLE, seed=1)
     assert outcome.failures
-    assert "--calibration-images" in exporting.advice(outcome)
+    assert "--calibration-samples" in exporting.advice(outcome)
     assert good.artifact.path.read_bytes() == before
     assert manifest.verify(good.artifact.path, before)
     rejected = folder / f"{folder.name}.int8.tflite.rejected"
@@ -270,7 +242,7 @@ def test_another_data_set_is_refused(trained: Result, digits: Dataset) -> None:
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="toolchain train"):
-        exporting.read_source(tmp_path)
+        reference.read_source(tmp_path)
 
 
 def test_targets() -> None:

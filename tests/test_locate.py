@@ -147,10 +147,18 @@ def test_a_renamed_folder_still_holds_its_model(released: Path) -> None:
 def test_of_two_strangers_none_is_taken(released: Path) -> None:
     folder = make(Path("cnn"), "int8.tflite").rename("renamed")
     (folder / "other.int8.tflite").write_bytes(b"")
-    with pytest.raises(ToolchainError, match=r"no model 'renamed' with a file ….int8\.tflite;"):
+    with pytest.raises(ToolchainError, match=r"no model 'renamed' with a file ….int8\.tflite or"):
         model_file("renamed")
     (folder / "renamed.int8.tflite").write_bytes(b"")
     assert model_file("renamed") == folder / "renamed.int8.tflite"
+
+
+def test_a_mixed_file_takes_the_place_of_int8_that_failed(released: Path) -> None:
+    make(released / "cnn", "int8.tflite")
+    folder = make(Path("models/cnn"), "mixed.tflite", "float32.tflite")
+    assert model_file("cnn") == folder / "cnn.mixed.tflite"  # before another model's int8
+    make(folder, "int8.tflite")
+    assert model_file("cnn") == folder / "cnn.int8.tflite"
 
 
 def test_a_file_that_is_missing_is_no_name_of_a_model(released: Path) -> None:

@@ -21,13 +21,15 @@ class Precision(StrEnum):
 
     `float32`: as trained, the reference. `float16`: half the size, same answers.
     `dynamic`: int8 weights, needs no calibration images. `int8`: weights and activations in
-    8 bits, the smallest and fastest on most devices; needs calibration images.
+    8 bits, the smallest and fastest on most devices; needs calibration images. `mixed`: int8 but
+    for the layers it harms, which stay in float; made where int8 fails its proof.
     """
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     DYNAMIC = "dynamic"
     INT8 = "int8"
+    MIXED = "mixed"
 
 
 class Fit(StrEnum):
@@ -79,8 +81,9 @@ class ModelInfo:
 
     `accuracy` (0–1) was measured on all `test_images` of the data set's test split, in the
     file's own runtime. `source_sha256` is the Keras file it was converted from, empty for the
-    Keras file itself. `min_runtime` names the oldest runtime that loads it. `versions` are the
-    packages it was made with.
+    Keras file itself. `float_layers` are what a `mixed` file keeps in float, in the order in which
+    they run. `min_runtime` names the oldest runtime that loads it. `versions` are the packages it
+    was made with.
     """
 
     name: str
@@ -93,6 +96,7 @@ class ModelInfo:
     test_images: int = 0
     source_sha256: str = ""
     calibration_sha256: str = ""
+    float_layers: tuple[str, ...] = ()
     min_runtime: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 

@@ -51,7 +51,7 @@ if __name__ == "__main__":
 def default_path(path: Path) -> Path:
     """Where the bundle of a model file goes: into the current folder, as `NAME.int8.pyz`, or
     `NAME.int8.onnx.pyz` where the format is not the usual one."""
-    usual = path.suffix == Path(locate.DEFAULT_FILE).suffix
+    usual = path.suffix == Path(locate.DEFAULT_FILES[0]).suffix
     return Path((path.stem if usual else path.name) + bundle.SUFFIX)
 
 

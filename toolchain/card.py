@@ -42,6 +42,12 @@ def card(name: str, manifest: Manifest) -> str:
             "|---|---:|---:|---|---:|---:|---|",
             *(_row(file, entry) for file, entry in made),
             "",
+            *(
+                f"`{file}` is in int8 but for {', '.join(entry.info.float_layers)}, which int8 "
+                "harms and which stay in float.\n"
+                for file, entry in made
+                if entry.info.float_layers
+            ),
             *([CALL.format(file=made[0][0]), ""] if made else []),
             f"Made with {', '.join(f'{package} {number}' for package, number in versions)}.",
             "`manifest.json` has the SHA-256 of each file and the calibration images of int8.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from toolchain.benchmark.baseline import Change
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
+    from toolchain.calibration import Study
     from toolchain.datasets import Dataset
+    from toolchain.exporting import Outcome
     from toolchain.training import Result as TrainingResult
 
 app = typer.Typer(
@@ -323,9 +326,17 @@ def export(
     formats_: Formats = None,
     precision: Precisions = None,
     data_dir: DataDir = None,
-    calibration_images: Annotated[
+    calibration_samples: Annotated[
         int, typer.Option(min=1, help="Training images that int8's ranges are measured on.")
     ] = 500,
+    calibration_study: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Publish nothing; show how far int8 of N disjoint draws of such images differs.",
+        ),
+    ] = None,
     seed: Seed = 0,
     max_drop: Annotated[
         float, typer.Option(min=0, help="Points of accuracy a file may lose against Keras.")
@@ -339,38 +350,48 @@ def export(
     """Convert a trained model, prove every file against Keras, publish those that pass."""
     if not verbose:
         silence()
-    from toolchain import exporting, locate_data, report
+    from toolchain import calibration, exporting, locate_data, reference
     from toolchain.adopting import own_model
     from toolchain.adopting.adoption import adopt
     from toolchain.evaluation import Gate
     from toolchain.progress import say
 
+    gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
     if own_model.is_own(Path(model)):
         own = _own_model(Path(model), import_, size, crop)
-        found = locate_data.of_own_model(own, data, dataset, data_dir)
         folder = _own_folder(own.path, name)
-        adoption = adopt(own, found, scale, folder, say)
-        say(f"{own.path.name}: {adoption}")
+        found = locate_data.of_own_model(own.path, own.input, data, dataset, data_dir)
+        say(f"{own.path.name}: {adopt(own, found, scale, folder, say)}")
     else:
-        if dataset or scale or import_ or size or crop or name:
-            raise UsageError(
-                f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
-                "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
-            )
+        _demand_none(model, (dataset, scale, import_, size, crop, name))
         folder = locate.trained_folder(model)
-        found = locate_data.of_file(exporting.source_path(folder), data, None, data_dir)
+        found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
+    if calibration_study is not None:
+        if set(precision or ()) - {Precision.INT8}:
+            raise UsageError("Only int8 is calibrated. Leave --precision out of a study of that.")
+        names = tuple(t.format for t in chosen if t.precision is Precision.INT8)
+        draws = calibration.disjoint(found, calibration_samples, calibration_study, seed)
+        _print_studies(list(calibration.study(folder, names, found, gate, draws, say)), json)
+    else:
+        outcomes = exporting.export(folder, chosen, found, gate, calibration_samples, seed, say)
+        _print_outcomes(outcomes, json)
+
+
+def _demand_none(model: str, options: tuple[object, ...]) -> None:
+    if any(options):
+        raise UsageError(
+            f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
+            "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
+        )
+
+
+def _print_outcomes(made: Iterable[Outcome], json: bool) -> None:
+    from toolchain import exporting, report
+
     outcomes = []
     try:
-        for outcome in exporting.export(
-            folder,
-            chosen,
-            found,
-            Gate(max_drop, min_agreement),
-            calibration_images,
-            seed,
-            say,
-        ):
+        for outcome in made:
             outcomes.append(outcome)
     finally:  # what was proved before an error or Ctrl-C is proved
         if json:
@@ -395,6 +416,21 @@ def _own_folder(path: Path, name: str | None) -> Path:
     if name is not None and Path(name).name != name:
         raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
     return locate.OWN / (name or path.resolve().stem)
+
+
+def _print_studies(studies: list[Study], json: bool) -> None:
+    from toolchain import report
+
+    if json:
+        typer.echo(as_json(studies), nl=False)
+    else:
+        report.calibration(studies)
+    failed = sum(len(study.trials) - study.passed for study in studies)
+    if failed:
+        raise ProofFailedError(
+            f"{failed} of these int8 files would be rejected: whether one passes depends on the "
+            "images it is calibrated on. Try more --calibration-samples."
+        )
 
 
 @app.command()

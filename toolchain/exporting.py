@@ -8,18 +8,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain import evaluation, files, formats, locate, manifest
+from toolchain import calibration as calibrations
+from toolchain import evaluation, files, formats, manifest, rescue
+from toolchain import reference as references
 from toolchain.artifact import Artifact, Calibration, Comparison, ModelInfo, Precision
 from toolchain.card import card
 from toolchain.errors import ToolchainError, UsageError
-from toolchain.formats import keras as keras_format
+from toolchain.reference import Progress, Reference
+from toolchain.rescue import Rescue
 from toolchain.versions import versions
 
 if TYPE_CHECKING:
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
 
     from toolchain.datasets import Dataset
 
-Progress = Callable[[str], None]
-
+CALIBRATED = (Precision.INT8, Precision.MIXED)
+WORST = 3  # operators to name where all would be too many
+PICTURE = "layers.png"  # of what int8 does to each layer, beside a file that failed
 CHANCE = 0.05  # a p-value above it is no evidence of a difference
 
 
@@ -42,28 +46,46 @@ class Target:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one target; `failures` is empty where the file was published."""
+    """What became of one target; `failures` is empty where the file was published.
+
+    `rescue` is what was found out about a file in int8 that failed.
+    """
 
     artifact: Artifact
     size: int
     comparison: Comparison
     failures: tuple[str, ...]
     seconds: float
+    rescue: Rescue | None = None
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The Keras model that all files are converted from and compared with."""
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all files of an export are made from and judged by."""
 
-    path: Path
-    model: Any
-    info: ModelInfo
-    sha256: str
-    scores: NDArray[np.float32]
+    reference: Reference
+    dataset: Dataset
+    gate: evaluation.Gate
+    calibration: Calibration
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The images to calibrate on."""
+        return self.dataset.train_images[list(self.calibration.indices)]
+
+    def compare(self, answers: NDArray[np.float32]) -> Comparison:
+        """A file's answers to all test images against Keras'."""
+        return evaluation.compare(answers, self.reference.scores, self.dataset.test_labels)
+
+    def answers(self, maker: formats.Format, data: bytes) -> NDArray[np.float32]:
+        """What a file answers, as deployed, to all test images."""
+        return evaluation.scores(maker.open_session(data, threads=1), self.dataset.test_images)
 
 
 def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) -> tuple[Target, ...]:
     """All files of the chosen formats and precisions; an empty choice means every one.
+
+    A mixed file is nobody's choice: it is made where int8 fails.
 
     Raises:
         UsageError: a format is not known, or none of them has a chosen precision.
@@ -73,6 +95,7 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
         for name in formats.names()
         if name != formats.SOURCE
         for precision in formats.get(name).PRECISIONS
+        if precision is not Precision.MIXED
     )
     found = tuple(
         target
@@ -82,39 +105,11 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
     )
     if not found or set(format_names) - {target.format for target in offered}:
         words = ", ".join(f"{target.format} {target.precision}" for target in offered)
-        raise UsageError(f"There is no such file to make. What can be made is {words}.")
+        raise UsageError(
+            f"There is no such file to make. What can be made is {words}; "
+            "mixed is made where int8 fails its proof."
+        )
     return found
-
-
-def read_source(folder: Path) -> tuple[bytes, ModelInfo]:
-    """The Keras file of a model folder and what it says of itself.
-
-    Raises:
-        ToolchainError: there is none, or it was not trained with this toolchain.
-    """
-    path = source_path(folder)
-    data = files.read_bytes(path)
-    info = keras_format.read_info(data)
-    if info is None:
-        raise ToolchainError(
-            f"{path} does not say what it is. Expected a file that `toolchain train` wrote."
-        )
-    return data, info
-
-
-def source_path(folder: Path) -> Path:
-    """The Keras file of a model folder.
-
-    Raises:
-        ToolchainError: there is none.
-    """
-    path = locate.find(folder, formats.SOURCE)
-    if path is None:
-        raise ToolchainError(
-            f"There is no {locate.model_path(folder, formats.SOURCE)}. "
-            "Train it first, for example with: toolchain train fashion-cnn."
-        )
-    return path
 
 
 def export(
@@ -122,49 +117,36 @@ def export(
     chosen: tuple[Target, ...],
     dataset: Dataset,
     gate: evaluation.Gate,
-    calibration_images: int,
+    calibration_samples: int,
     seed: int,
     progress: Progress,
 ) -> Iterator[Outcome]:
     """Make the chosen files of the model in `folder`, one after the other, each proved.
 
     A file that fails is kept as `NAME.rejected`; one that passes replaces its predecessor. Files
-    made from an earlier training are renamed to `NAME.outdated`.
+    made from an earlier training are renamed to `NAME.outdated`. A file in int8 that fails is
+    followed, where that helps, by one that keeps in float the layers which int8 harms.
 
     Raises:
         ToolchainError: the source is missing, a converter failed, or the folder is not writable.
     """
     with files.exclusive(folder):
-        data, info = read_source(folder)
-        evaluation.check_fits(info, dataset)
-        if dataset.name != info.dataset:
-            raise UsageError(f"The model was trained on '{info.dataset}', not '{dataset.name}'.")
-        calibration = draw_calibration(dataset, calibration_images, seed)
-        progress("keras: answering all test images, for comparison")
-        reference = Reference(
-            path=source_path(folder),
-            model=keras_format.load(data),
-            info=info,
-            sha256=files.sha256(data),
-            scores=evaluation.scores(
-                keras_format.open_session(data, threads=1), dataset.test_images
-            ),
-        )
+        calibration = calibrations.draw(dataset, calibration_samples, seed)
+        reference = references.load(folder, dataset, progress)
         if not any((folder / each).exists() for each in (manifest.TRAINED, manifest.ADOPTED)):
             progress("note: this training was interrupted or missed its target")
-        _enter_source(folder, data, reference, dataset, progress)
+        _enter_source(folder, reference, dataset, progress)
+        ground = Ground(reference, dataset, gate, calibration)
         try:
             for target in chosen:
                 progress(f"{target.format} {target.precision}: converting and proving")
-                yield _export_one(target, reference, dataset, gate, calibration)
+                yield from _export_one(target, ground, progress)
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
-            files.replace(folder / "card.md", card(info.name, published).encode())
+            files.replace(folder / "card.md", card(reference.info.name, published).encode())
 
 
-def _enter_source(
-    folder: Path, data: bytes, reference: Reference, dataset: Dataset, progress: Progress
-) -> None:
+def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress: Progress) -> None:
     """Vouch for the Keras file, and no longer for what an earlier training left beside it."""
     path = reference.path
     manifest.forget(path)
@@ -176,46 +158,69 @@ def _enter_source(
                 (folder / name).rename(folder / f"{name}.outdated")
             progress(f"{name} was made from an earlier training: now {name}.outdated")
     proof = evaluation.compare(reference.scores, reference.scores, dataset.test_labels)
-    manifest.enter(path, manifest.Entry(len(data), reference.sha256, reference.info, proof, None))
+    manifest.enter(
+        path, manifest.Entry(reference.size, reference.sha256, reference.info, proof, None)
+    )
 
 
-def draw_calibration(dataset: Dataset, count: int, seed: int) -> Calibration:
-    """`count` training images, the same number of each class as far as it goes, drawn by `seed`.
-
-    Raises:
-        UsageError: fewer than one image a class is asked for, or more than there are.
-    """
-    classes = len(dataset.labels)
-    if not classes <= count <= len(dataset.train_labels):
-        raise UsageError(
-            f"Calibration needs at least one image a class and at most all training images: "
-            f"between {classes} and {len(dataset.train_labels)}, not {count}."
-        )
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(dataset.train_labels))
-    rank = np.empty(len(order), np.int64)  # an image's place among those of its class
-    for label in range(classes):
-        members = order[dataset.train_labels[order] == label]
-        rank[members] = np.arange(len(members))
-    indices = order[np.argsort(rank[order], kind="stable")][:count]
-    pixels = dataset.train_images[indices].tobytes()
-    return Calibration(seed, tuple(int(i) for i in indices), files.sha256(pixels))
-
-
-def _export_one(
-    target: Target,
-    reference: Reference,
-    dataset: Dataset,
-    gate: evaluation.Gate,
-    calibration: Calibration,
-) -> Outcome:
+def _export_one(target: Target, ground: Ground, progress: Progress) -> Iterator[Outcome]:
     started = time.monotonic()
+    int8 = target.precision is Precision.INT8
     maker = formats.get(target.format)
-    used = calibration if target.precision is Precision.INT8 else None
-    pixels = dataset.train_images[list(calibration.indices)] if used else None
-    converted = maker.convert(reference.model, target.precision, pixels)
-    answers = evaluation.scores(maker.open_session(converted, threads=1), dataset.test_images)
-    comparison = evaluation.compare(answers, reference.scores, dataset.test_labels)
+    converted = maker.convert(
+        ground.reference.model, target.precision, ground.pixels if int8 else None
+    )
+    outcome = _prove(target, converted, ground, started)
+    selective = formats.selective(target.format)
+    if not (int8 and ground.gate.failures(outcome.comparison) and selective):
+        yield outcome
+        return
+    started = time.monotonic()
+    calibrated = selective.calibrate(ground.reference.model, ground.pixels)
+    try:
+        found = _rescue(selective, calibrated, ground, progress)
+    except ToolchainError as error:
+        progress(f"note: the layers could not be measured: {error}")
+        yield outcome
+        return
+    picture = outcome.artifact.path.with_name(f"{outcome.artifact.path.name}.{PICTURE}")
+    title = f"{outcome.artifact.info.architecture} · int8.{target.format}, rejected"
+    files.replace(picture, rescue.to_png(found, title))
+    yield dataclasses.replace(outcome, rescue=found)
+    if found.kept:
+        converted = selective.quantize(calibrated, [each.output for each in found.kept])
+        mixed = Target(target.format, Precision.MIXED)
+        yield _prove(mixed, converted, ground, started, tuple(map(str, found.kept)))
+
+
+def _rescue(
+    maker: formats.Selective, calibrated: bytes, ground: Ground, progress: Progress
+) -> rescue.Rescue:
+    """Which operators the rejected file in int8 loses most in, and which to keep in float."""
+    progress("rejected: measuring what int8 does to each layer")
+    images = ground.pixels[: rescue.IMAGES]
+    noise = rescue.measure(maker, ground.reference.model, calibrated, images)
+
+    def passes(kept: tuple[rescue.Noise, ...]) -> bool:
+        progress(f"mixed: trying {len(kept)} of {len(noise)} operators in float")
+        data = maker.quantize(calibrated, [each.output for each in kept])
+        return not ground.gate.failures(ground.compare(ground.answers(maker, data)))
+
+    return rescue.Rescue(noise, rescue.search(noise, passes))
+
+
+def _prove(
+    target: Target,
+    converted: bytes,
+    ground: Ground,
+    started: float,
+    float_layers: tuple[str, ...] = (),
+) -> Outcome:
+    """Publish a converted file if it answers as Keras does, and set it aside if not."""
+    maker, reference = formats.get(target.format), ground.reference
+    used = ground.calibration if target.precision in CALIBRATED else None
+    answers = ground.answers(maker, converted)
+    comparison = ground.compare(answers)
     info = dataclasses.replace(
         reference.info,
         precision=target.precision,
@@ -223,22 +228,24 @@ def _export_one(
         test_images=comparison.images,
         source_sha256=reference.sha256,
         calibration_sha256=used.sha256 if used else "",
+        float_layers=float_layers,
         min_runtime=maker.summarize(converted).min_runtime,
         versions=versions(maker.PACKAGES),
     )
     final = maker.embed(converted, info)
     # The description came after the proof, so the bytes that leave must answer bit for bit alike.
-    again = evaluation.scores(maker.open_session(final, threads=1), dataset.test_images)
-    failures = gate.failures(comparison)
+    again = ground.answers(maker, final)
+    failures = ground.gate.failures(comparison)
     if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
         failures += ("the file answers differently once it carries its description",)
     path = reference.path.with_suffix(f".{target.precision}.{target.format}")
-    rejected = path.with_name(f"{path.name}.rejected")
+    rejected, picture = (path.with_name(f"{path.name}.{end}") for end in ("rejected", PICTURE))
     if failures:
         files.replace(rejected, final)
     else:
         _publish(path, final, info, comparison, used)
         rejected.unlink(missing_ok=True)
+        picture.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     return Outcome(Artifact(path, info), len(final), comparison, failures, seconds)
 
@@ -246,7 +253,7 @@ def _export_one(
 def advice(outcome: Outcome) -> str:
     """Why a file was rejected and what to try."""
     path, comparison = outcome.artifact.path, outcome.comparison
-    tries = "more --calibration-images, or another precision"
+    tries = "more --calibration-samples, or another precision"
     if outcome.artifact.info.precision is not Precision.INT8:
         tries = "another precision, and please report it: only int8 is expected to lose anything"
     words = [
@@ -254,6 +261,8 @@ def advice(outcome: Outcome) -> str:
         f"{'; '.join(outcome.failures)}.",
         f"Try {tries}; --max-drop and --min-agreement set what is allowed.",
     ]
+    if outcome.rescue:
+        words[1:] = [_rescue_advice(path, outcome.rescue), *words[1:]]
     if comparison.change < 0 and comparison.p_value > CHANCE:
         words.append(
             f"On {comparison.images} images so small a loss may be chance "
@@ -262,6 +271,16 @@ def advice(outcome: Outcome) -> str:
     if path.exists():
         words.append(f"{path.name}, proved earlier, is still there.")
     return " ".join(words)
+
+
+def _rescue_advice(path: Path, found: Rescue) -> str:
+    worst = ", ".join(f"{noise} {noise.alone:.1f} dB" for noise in found.worst_first[:WORST])
+    harm = f"int8 harms most: {worst}; {path.name}.{PICTURE} shows all."
+    if found.kept is None:
+        return f"{harm} No choice of layers to keep in float passes, short of all of them."
+    mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
+    kept = ", ".join(map(str, found.kept))
+    return f"{harm} {mixed.name}, in int8 but for {kept}, takes its place: it was proved."
 
 
 def _publish(

@@ -11,7 +11,7 @@ from toolchain.errors import ToolchainError
 
 OWN = Path("models")  # what the user trains and exports, below the current folder
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
-DEFAULT_FILE = "int8.tflite"
+DEFAULT_FILES = ("int8.tflite", "mixed.tflite")  # the second is made where int8 fails its proof
 
 
 def model_path(folder: Path, ending: str) -> Path:
@@ -76,7 +76,8 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
 
 
 def _wanted(suffixes: Sequence[str]) -> str:
-    return f"a file ….{suffixes[0]}" if len(suffixes) == 1 else "any of its files"
+    named = " or ".join(f"….{suffix}" for suffix in suffixes)
+    return f"a file {named}" if len(suffixes) <= len(DEFAULT_FILES) else "any of its files"
 
 
 def model_files(name: str, suffixes: Sequence[str]) -> list[Path]:
@@ -92,9 +93,10 @@ def model_files(name: str, suffixes: Sequence[str]) -> list[Path]:
 
 
 def model_file(name: str) -> Path:
-    """The file that `name` means; for a folder or a bare name its int8 TFLite file.
+    """The file that `name` means; for a folder or a bare name its int8 TFLite file, or the mixed
+    one that takes its place.
 
     Raises:
         ToolchainError: there is none.
     """
-    return model_files(name, [DEFAULT_FILE])[0]
+    return model_files(name, DEFAULT_FILES)[0]

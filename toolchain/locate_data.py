@@ -10,11 +10,8 @@ from toolchain.errors import UsageError, about
 from toolchain.progress import say
 
 if TYPE_CHECKING:
-    from toolchain.adopting.own_model import OwnModel
     from toolchain.artifact import InputContract
     from toolchain.datasets import Dataset
-
-SPLIT = "split.csv"  # beside a model: which of the user's pictures it was trained on
 
 
 def one_of(data: Path | None, dataset: str | None) -> None:
@@ -45,9 +42,13 @@ def named(dataset: str | None, usual: str | None, data_dir: Path | None) -> Data
 
 
 def of_own_model(
-    own: OwnModel, data: Path | None, dataset: str | None, data_dir: Path | None
+    path: Path,
+    contract: InputContract,
+    data: Path | None,
+    dataset: str | None,
+    data_dir: Path | None,
 ) -> Dataset:
-    """What a user's own model is judged on: pictures, or a data set by its name.
+    """What the user's own model at `path` is judged on: pictures, or a data set by its name.
 
     Raises:
         UsageError: not just one of them is named.
@@ -57,12 +58,12 @@ def of_own_model(
 
     if (data is None) == (dataset is None):
         raise UsageError(
-            f"{own.path} is a model of your own. Give the pictures that it shall be proved on, "
+            f"{path} is a model of your own. Give the pictures that it shall be proved on, "
             "--data FOLDER, or a data set that toolchain knows, --dataset NAME."
         )
     if data is None:
         return datasets.load(str(dataset), data_dir)
-    return pictures(data, own.input, None)
+    return pictures(data, contract, None)
 
 
 def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
@@ -98,6 +99,7 @@ def pictures(data: Path, contract: InputContract, model: Path | None) -> Dataset
         ToolchainError: as `toolchain.userdata.load`.
     """
     from toolchain import userdata
+    from toolchain.userdata import split
 
-    known = model / SPLIT if model else None
+    known = model / split.NAME if model else None
     return userdata.load(data, contract, known if known and known.is_file() else None, say)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
     from toolchain.benchmark.summary import Row
+    from toolchain.calibration import Study
     from toolchain.datasets import Status
     from toolchain.deploying import Outcome as Deployed
     from toolchain.exporting import Outcome
+    from toolchain.rescue import Rescue
     from toolchain.training import Result as Training
     from toolchain.userdata.check import Finding
     from toolchain.userdata.check import Report as Checked
@@ -162,6 +164,27 @@ def proof(outcomes: Sequence[Outcome]) -> None:
         ),
         rows,
     )
+    for outcome in outcomes:
+        if outcome.rescue:
+            _noise(outcome.artifact.path.name, outcome.rescue)
+
+
+def _noise(file: str, found: Rescue) -> None:
+    """What int8 does to each operator of a file that failed, the worst first."""
+    _print_table(
+        f"{file}: signal to quantisation noise, worst operator first",
+        ("layer", "operator", ">alone, dB", ">all in int8, dB", "[in mixed]"),
+        [
+            (
+                noise.layer,
+                noise.operator,
+                f"{noise.alone:.1f}",
+                f"{noise.together:.1f}",
+                "float" if noise in (found.kept or ()) else "",
+            )
+            for noise in found.worst_first
+        ],
+    )
 
 
 def comparison_cells(comparison: Comparison) -> tuple[str, ...]:
@@ -175,6 +198,37 @@ def comparison_cells(comparison: Comparison) -> tuple[str, ...]:
         f"{comparison.p_value:.2g}",
         f"{comparison.largest_difference:.2g}",
     )
+
+
+def calibration(studies: Sequence[Study]) -> None:
+    """How much int8 depends on the images that its ranges were measured on."""
+    for study in studies:
+        first = study.trials[0].comparison
+        rows = [
+            (
+                f"draw {number}",
+                *comparison_cells(trial.comparison)[:4],
+                "REJECTED" if trial.failures else "passes",
+            )
+            for number, trial in enumerate(study.trials, 1)
+        ]
+        for name in ("minimum", "median", "maximum"):
+            accuracy, agreement = getattr(study.accuracy, name), getattr(study.agreement, name)
+            change = 100 * (accuracy - study.keras_accuracy)
+            rows.append((name, f"{accuracy:.2%}", "", f"{change:+.2f}", f"{agreement:.2%}", ""))
+        _print_table(
+            f"int8.{study.format}, {len(study.trials)} disjoint draws of {study.samples} training "
+            f"images, against Keras ({study.keras_accuracy:.2%}) on all {first.images} test images",
+            ("", ">accuracy", "[95 % interval]", ">change", ">same class", "verdict"),
+            rows,
+        )
+        accuracy, low, high = study.accuracy, *first.interval
+        console().print(
+            f"{study.passed} of {len(study.trials)} pass. Accuracy differs by "
+            f"{100 * (accuracy.maximum - accuracy.minimum):.2f} points from draw to draw; "
+            f"that of one file is known to ±{50 * (high - low):.2f} points.",
+            soft_wrap=True,
+        )
 
 
 def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSummary) -> None:
@@ -194,6 +248,7 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
             ("gives", f"float32 [batch, {len(described.labels)}], probabilities"),
             ("labels", ", ".join(described.labels)),
             ("precision", described.precision),
+            *([("in float", ", ".join(described.float_layers))] if described.float_layers else []),
             ("accuracy", _accuracy(described)),
             ("calibration", described.calibration_sha256 or "–"),
             ("made from", described.source_sha256 or "training"),

@@ -31,7 +31,6 @@ from toolchain import (
     files,
     formats,
     locate,
-    locate_data,
     manifest,
     mistakes,
 )
@@ -452,7 +451,7 @@ def _publish(
     files.replace(folder / "training.png", history.to_png(title))
     files.replace(folder / "mistakes.png", mistakes.picture(title, scores, dataset))
     if dataset.train_files:
-        userdata_split.write(folder / locate_data.SPLIT, dataset, _parts(plan, dataset))
+        userdata_split.write(folder / userdata_split.NAME, dataset, _parts(plan, dataset))
     if result.reached:
         files.replace(folder / manifest.TRAINED, summary(result).encode())
     if stopped != "interrupted":

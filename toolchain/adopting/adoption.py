@@ -18,9 +18,9 @@ from toolchain.adopting.own_model import OwnModel
 from toolchain.adopting.scale import Scale
 from toolchain.artifact import ModelInfo, Precision
 from toolchain.errors import ToolchainError, UsageError, about, require
-from toolchain.exporting import Progress
 from toolchain.formats import keras as keras_format
 from toolchain.records import as_json
+from toolchain.reference import Progress
 from toolchain.versions import versions
 
 if TYPE_CHECKING:

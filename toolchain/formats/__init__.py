@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -109,6 +109,45 @@ class Format(Protocol):
         """
 
 
+class Inspector(Protocol):
+    """A loaded file that shows what each of its operators computes, by the name of its output."""
+
+    operators: dict[str, str]
+    """The kind of the operator behind each output, such as `CONV_2D`, in the order they run."""
+
+    quantized: frozenset[str]
+    """The outputs that are held in 8 bits."""
+
+    def outputs(self, image: NDArray[np.uint8], names: Iterable[str]) -> list[NDArray[np.float32]]:
+        """What these outputs are for one image uint8 `[height, width, channels]`, dequantised."""
+
+
+class Selective(Format, Protocol):
+    """What a format offers besides whose `PRECISIONS` have `mixed`."""
+
+    def calibrate(self, model: Any, images: NDArray[np.uint8]) -> bytes:
+        """The Keras `model` in float, with the ranges seen on `images` uint8 `[N, height, width,
+        channels]`.
+
+        Raises:
+            ToolchainError: the converter failed.
+        """
+
+    def quantize(self, calibrated: bytes, in_float: Collection[str] = ()) -> bytes:
+        """A calibrated file in int8, but for the operators with the outputs `in_float`.
+
+        Raises:
+            ToolchainError: the converter failed.
+        """
+
+    def inspect(self, data: bytes) -> Inspector:
+        """Open a file to look inside. Its outputs have the names of those of the calibrated file
+        it was made from."""
+
+    def layers_of(self, output: str, model: Any) -> tuple[str, ...]:
+        """The layers of the Keras `model` that an operator with this output computes."""
+
+
 def names() -> tuple[str, ...]:
     """All formats, sorted by name."""
     return tuple(
@@ -125,6 +164,12 @@ def get(name: str) -> Format:
     if name not in names():
         raise UsageError(f"There is no format '{name}'. The formats are: {', '.join(names())}.")
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def selective(name: str) -> Selective | None:
+    """The format called `name` if it can keep some layers in float."""
+    found = get(name)
+    return cast(Selective, found) if Precision.MIXED in found.PRECISIONS else None
 
 
 def endings(format_names: Sequence[str], precisions: Sequence[Precision]) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
+import re
 import warnings
+from collections.abc import Collection, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +20,13 @@ from toolchain.errors import ToolchainError, require
 from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats._contract import check_contract, check_images
 
-PRECISIONS = (Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC, Precision.INT8)
+PRECISIONS = (
+    Precision.FLOAT32,
+    Precision.FLOAT16,
+    Precision.DYNAMIC,
+    Precision.INT8,
+    Precision.MIXED,
+)
 PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "flatbuffers")
 FRAGILE = True
 BATCH = 1  # a free batch would leave SHAPE, STRIDED_SLICE and PACK in the graph
@@ -30,6 +39,47 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     load them per channel. In int8 the softmax stays in float: it costs no time, its output keeps
     more than 8 bits, and the whole computation is one delegate partition.
     """
+    if precision is Precision.MIXED:
+        raise ToolchainError("A mixed file says which layers stay in float: use `quantize`.")
+    if precision is Precision.INT8:
+        if calibration is None:
+            raise ToolchainError("int8 needs calibration images, and none were given.")
+        return quantize(calibrate(model, calibration))
+    with _told(precision):
+        converter = _converter(model)
+        if precision is not Precision.FLOAT32:
+            converter.optimizations = [require("tensorflow", "export").lite.Optimize.DEFAULT]
+        if precision is Precision.FLOAT16:
+            converter.target_spec.supported_types = [require("tensorflow", "export").float16]
+        return bytes(converter.convert())
+
+
+def calibrate(model: Any, images: NDArray[np.uint8]) -> bytes:
+    with _told(Precision.INT8):
+        converter = _converter(model)
+        converter.optimizations = [require("tensorflow", "export").lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
+        converter._experimental_calibrate_only = True
+        return bytes(converter.convert())
+
+
+def quantize(calibrated: bytes, in_float: Collection[str] = ()) -> bytes:
+    """As `tf.lite.experimental.QuantizationDebugger` does it, which cannot keep dense weights per
+    tensor."""
+    with _told(Precision.INT8):
+        from tensorflow.lite.python.convert import mlir_quantize
+
+        return bytes(
+            mlir_quantize(
+                calibrated,
+                denylisted_ops={"SOFTMAX"},
+                denylisted_nodes=set(in_float),
+                disable_per_channel_for_dense_layers=True,
+            )
+        )
+
+
+def _converter(model: Any) -> Any:
     tf = require("tensorflow", "export")
     keras = require("keras", "export")
     keras.config.disable_interactive_logging()  # "Saved artifact at…" goes to its log instead
@@ -37,37 +87,23 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     fixed = keras.Model(image, model(image), name="fixed_batch")
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    if precision is not Precision.FLOAT32:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision is Precision.FLOAT16:
-        converter.target_spec.supported_types = [tf.float16]
-    if precision is Precision.INT8:
-        if calibration is None:
-            raise ToolchainError("int8 needs calibration images, and none were given.")
-        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
-        converter._experimental_calibrate_only = True
+    return converter
+
+
+@contextlib.contextmanager
+def _told(precision: Precision) -> Iterator[None]:
+    """Whatever the converter's passes raise, told as one error of ours."""
+    tf = require("tensorflow", "export")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            data = bytes(converter.convert())
-            return _quantize(data) if precision is Precision.INT8 else data
-    except Exception as error:  # the converter raises what its passes raise
+            yield
+    except Exception as error:
         raise ToolchainError(
             f"TensorFlow {tf.__version__} cannot convert this model to TFLite {precision}: {error} "
             "Run with --verbose for the converter's own words; "
             "a custom layer or an unusual operator is the usual cause."
         ) from error
-
-
-def _quantize(calibrated: bytes) -> bytes:
-    """A calibrated model with int8 weights and activations, and a float softmax."""
-    from tensorflow.lite.python.convert import mlir_quantize
-
-    return bytes(
-        mlir_quantize(
-            calibrated, denylisted_ops={"SOFTMAX"}, disable_per_channel_for_dense_layers=True
-        )
-    )
 
 
 def embed(data: bytes, info: ModelInfo) -> bytes:
@@ -137,6 +173,55 @@ def _elements(tensor: dict[str, Any]) -> int:
 def _bytes(tensor: dict[str, Any]) -> int:
     size: int = np.dtype(tensor["dtype"]).itemsize
     return _elements(tensor) * size
+
+
+def inspect(data: bytes) -> TFLiteInspector:
+    return TFLiteInspector(data)
+
+
+class TFLiteInspector:
+    """An interpreter without delegates, whose tensors can all be read."""
+
+    def __init__(self, data: bytes) -> None:
+        self._interpreter = _interpreter(data, 1, engines()[0], delegates=False)
+        tensors = {each["index"]: each for each in self._interpreter.get_tensor_details()}
+        steps = self._interpreter._get_ops_details()
+        self._outputs = {
+            tensors[index]["name"]: tensors[index] for step in steps for index in step["outputs"]
+        }
+        self.operators = {
+            tensors[index]["name"]: step["op_name"] for step in steps for index in step["outputs"]
+        }
+        self.quantized = frozenset(
+            name for name, tensor in self._outputs.items() if tensor["dtype"] is np.int8
+        )
+
+    def outputs(self, image: NDArray[np.uint8], names: Iterable[str]) -> list[NDArray[np.float32]]:
+        self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], image[None])
+        self._interpreter.invoke()
+        return [self._value(self._outputs[name]) for name in names]
+
+    def _value(self, tensor: dict[str, Any]) -> NDArray[np.float32]:
+        value: NDArray[np.float32] = self._interpreter.get_tensor(tensor["index"]).astype("f4")
+        scale, zero = tensor["quantization"]
+        return np.float32(scale) * (value - np.float32(zero)) if scale else value
+
+
+def layers_of(output: str, model: Any) -> tuple[str, ...]:
+    """Keras opens the scope of each layer anew in each graph, so that it carries a number: layer
+    `conv` computes `model_1/conv_1/Relu`. A fused operator's output has the names of all."""
+    known = set(_layer_names(model))
+    found: dict[str, None] = {}
+    for name in output.split(";"):
+        scopes = [re.sub(r"_\d+$", "", scope) for scope in name.split("/")]
+        found |= dict.fromkeys([scope for scope in scopes if scope in known][-1:])
+    return tuple(found)
+
+
+def _layer_names(model: Any) -> Iterator[str]:
+    for layer in getattr(model, "layers", ()):
+        yield layer.name
+        yield from _layer_names(layer)
 
 
 def engines() -> tuple[str, ...]:
@@ -212,7 +297,11 @@ def _interpreter(data: bytes, threads: int, engine: str, delegates: bool) -> Any
         resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         interpreter = library.Interpreter(
-            model_content=data, num_threads=threads, experimental_op_resolver_type=resolver
+            model_content=data,
+            num_threads=threads,
+            experimental_op_resolver_type=resolver,
+            # a delegate hides its tensors anyway
+            experimental_preserve_all_tensors=not delegates,
         )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:

@@ -19,6 +19,7 @@ TOLERANCES = {
     Precision.FLOAT16: 0.01,
     Precision.DYNAMIC: 0.1,
     Precision.INT8: 0.1,
+    Precision.MIXED: 0.1,
 }
 
 

@@ -30,6 +30,7 @@ from toolchain.errors import ToolchainError
 
 SEED = b"toolchain split 1"
 TEST_SHARE = 0.2
+NAME = "split.csv"  # beside a model: what each of the user's pictures was for
 COLUMNS = ["file", "class", "part"]
 
 
