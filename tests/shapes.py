@@ -2,7 +2,7 @@
 
 `python -m tests.shapes FOLDER --images 3000 --size 96` writes `FOLDER/circle/00000.png` and so on.
 Every picture shows one shape of any size, rotation, colour and place, somewhat stretched, on a
-restless ground among smaller blobs, part of it covered: hard enough to tell networks apart.
+restless, duller ground among smaller blobs, part of it covered: hard enough to tell networks apart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 KINDS = ("circle", "cross", "ring", "square", "star", "triangle")
 FINER = 4  # masks are drawn so many times larger and reduced, which smooths their edges
-CONTRAST = 70  # distance of a shape's colour from the ground's, in RGB of 0–255
+CONTRAST = 80  # distance of a shape's colour from the ground's, in RGB of 0–255
 
 Points = NDArray[np.float64]
 Canvas = NDArray[np.float64]
@@ -42,7 +42,7 @@ def picture(kind: str, size: int, number: int, seed: int) -> NDArray[np.uint8]:
     """Picture `number` of a set, uint8 `[size, size, 3]`; none depends on another."""
     random = np.random.default_rng((seed, number))
     canvas = _ground(size, random)
-    for _ in range(random.integers(3, 8)):
+    for _ in range(random.integers(2, 6)):
         blob = _outline("blob", random) * random.uniform(0.04, 0.12) + random.uniform(0, 1, 2)
         canvas = _painted(canvas, _mask(size, blob), random.uniform(0, 255, 3))
     radius = random.uniform(0.14, 0.38)
@@ -54,7 +54,7 @@ def picture(kind: str, size: int, number: int, seed: int) -> NDArray[np.uint8]:
     behind = (canvas * mask[..., None]).sum((0, 1)) / mask.sum()
     canvas = _painted(canvas, mask, _colour_unlike(behind, random))
     canvas = _painted(canvas, _mask(size, _cover(centre, radius, random)), _ground(size, random))
-    noise = random.normal(0, random.uniform(2, 20), canvas.shape)
+    noise = random.normal(0, random.uniform(0, 16), canvas.shape)
     return np.rint(np.clip(canvas + noise, 0, 255)).astype(np.uint8)
 
 
@@ -99,7 +99,8 @@ def _cover(centre: Points, radius: float, random: np.random.Generator) -> Points
 def _ground(size: int, random: np.random.Generator) -> Canvas:
     """A gradient between two colours, with clouds and stripes over it, float `[size, size, 3]`."""
     y, x = np.mgrid[:size, :size] / size
-    first, second = random.uniform(0, 255, (2, 3))
+    # duller than the shapes: each colour halfway to a grey
+    first, second = random.uniform(0, 255, (2, 3)) / 2 + random.uniform(0, 255, (2, 1)) / 2
     along = np.cos(angle := random.uniform(0, 2 * np.pi)) * x + np.sin(angle) * y
     slope = ((along - along.min()) / np.ptp(along))[..., None]
     coarse = random.uniform(0, 255, (*random.integers(3, 9, 2), 3)).astype(np.uint8)
@@ -108,14 +109,14 @@ def _ground(size: int, random: np.random.Generator) -> Canvas:
     gradient = first * slope + second * (1 - slope)
     return (
         gradient
-        + random.uniform(0, 0.5) * (np.asarray(clouds) - 128.0)
-        + random.uniform(0, 25) * stripes
+        + random.uniform(0, 0.3) * (np.asarray(clouds) - 128.0)
+        + random.uniform(0, 12) * stripes
     )
 
 
 def _colour_unlike(ground: Points, random: np.random.Generator) -> Points:
     while True:
-        colour = random.uniform(0, 255, 3)
+        colour = random.permuted(random.uniform([0, 0, 195], [60, 255, 255]))  # a vivid one
         if np.linalg.norm(colour - ground) > CONTRAST:
             return colour
 
