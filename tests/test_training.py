@@ -1,4 +1,4 @@
-"""Training: the documented models, when a run stops, and what survives an interruption."""
+"""Training: when a run stops, and what survives an interruption."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Silent
-from toolchain import architectures, training
-from toolchain.artifact import InputContract
+from toolchain import training
 from toolchain.datasets import Dataset
 from toolchain.errors import UsageError
 from toolchain.formats import keras as keras_format
@@ -24,24 +23,6 @@ from toolchain.history import Epoch, History
 from toolchain.training import Plan
 
 PLAN = Plan("fashion-cnn", "digits", epochs=2, seed=3)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters", "layers"),
-    [
-        ("fashion-cnn", 243_786, "Conv2D MaxPooling2D Conv2D MaxPooling2D Flatten Dense Dense"),
-        ("mnist-cnn", 1_386_506, "Conv2D MaxPooling2D Flatten Dense Dense"),
-    ],
-)
-def test_the_models_are_the_documented_ones(name: str, parameters: int, layers: str) -> None:
-    model = architectures.get(name).build(InputContract(28, 28, 1), 10)
-    assert model.count_params() == parameters
-    assert [type(layer).__name__ for layer in model.layers] == ["Rescaling", *layers.split()]
-
-
-def test_unknown_models_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match="fashion-cnn, mnist-cnn"):
-        architectures.get("resnet")
 
 
 def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 0.3) -> Epoch:

@@ -1,68 +1,115 @@
-"""The documented models: one function each, from the input's shape to an untrained `keras.Model`.
+"""The architectures: one function each, from the input's shape to an untrained `keras.Model`.
 
 Every model takes raw pixels uint8 0–255 and scales them itself, so no caller can forget to.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from toolchain import own_architecture
 from toolchain.artifact import InputContract
 from toolchain.errors import UsageError, require
 
-Build = Callable[[InputContract, int], Any]
+LARGEST_WIDTH = 256
+MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start
+LARGEST_FULL_RESOLUTION = 64  # pixels a side; small-cnn halves larger images at once
+SMALLEST_SIDE = 8  # pixels; small-cnn averages over what is left
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model and how it is documented to be trained.
+    """A model and how it is trained unless somebody says otherwise.
 
-    `target_accuracy` (0–1): training stops after the first epoch that reaches it on the training
-    images; without one it runs for `epochs`.
+    `dataset` is the one it is documented with, None where it belongs to none. `target_accuracy`
+    (0–1): training stops after the first epoch that reaches it on the training images; without
+    one it runs for `epochs`. `width` is the number of channels it begins with; None where that
+    cannot be chosen.
     """
 
     name: str
-    build: Build
-    dataset: str
+    function: Callable[..., Any]
+    dataset: str | None
     epochs: int
-    target_accuracy: float | None
+    target_accuracy: float | None = None
+    width: int | None = None
+
+    def build(self, contract: InputContract, classes: int, width: int | None = None) -> Any:
+        """An untrained `keras.Model`: uint8 `[N, height, width, channels]` in, float32
+        probabilities `[N, classes]` out.
+
+        Raises:
+            UsageError: `width` is given and cannot be chosen, or is not 1 to 256.
+            ToolchainError: a user's own architecture failed or returned something else.
+        """
+        if self.width is None:
+            if width is not None:
+                raise UsageError(
+                    f"The layers of '{self.name}' are fixed, so it takes no width. "
+                    "Leave it out, or choose small-cnn."
+                )
+            return self.function(contract, classes)
+        if width is not None and not 1 <= width <= LARGEST_WIDTH:
+            raise UsageError(f"The width lies between 1 and {LARGEST_WIDTH} channels, not {width}.")
+        return self.function(contract, classes, width or self.width)
 
 
 _known: dict[str, Architecture] = {}
 
 
-def _documented(
-    dataset: str, epochs: int, target_accuracy: float | None = None
-) -> Callable[[Build], Build]:
-    def register(build: Build) -> Build:
-        name = build.__name__.replace("_", "-")
-        _known[name] = Architecture(name, build, dataset, epochs, target_accuracy)
-        return build
+def _known_as(
+    name: str,
+    dataset: str | None,
+    epochs: int,
+    target_accuracy: float | None = None,
+    width: int | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        _known[name] = Architecture(name, function, dataset, epochs, target_accuracy, width)
+        return function
 
     return register
 
 
 def names() -> tuple[str, ...]:
-    """All documented models."""
+    """All architectures that come with the toolchain."""
     return tuple(_known)
 
 
 def get(name: str) -> Architecture:
-    """The model called `name`.
+    """The architecture called `name`, or a user's own where it is `module:function`.
 
     Raises:
-        UsageError: there is no such model.
+        UsageError: there is no such architecture.
+        ToolchainError: the user's module cannot be imported.
     """
+    if ":" in name:
+        return own(name)
     if name not in _known:
         raise UsageError(
-            f"There is no model '{name}' to train. Choose one of: {', '.join(_known)}."
+            f"There is no model '{name}' to train. Choose one of: {', '.join(_known)}; "
+            "or your own, as module:function."
         )
     return _known[name]
 
 
-@_documented(dataset="fashion-mnist", epochs=5)
+def own(reference: str) -> Architecture:
+    """A user's own architecture: `module:function`, the module installed or in the current folder.
+
+    The function is called with the `InputContract` and the number of classes; what it returns
+    is checked.
+
+    Raises:
+        UsageError: there is no such module or function.
+        ToolchainError: the module cannot be imported.
+    """
+    return Architecture(reference, own_architecture.function(reference), None, epochs=30)
+
+
+@_known_as("fashion-cnn", dataset="fashion-mnist", epochs=5)
 def fashion_cnn(contract: InputContract, classes: int) -> Any:
     """Two convolutions with pooling; 243,786 parameters on 28×28×1 and ten classes."""
     layers = require("keras", "export").layers
@@ -78,7 +125,7 @@ def fashion_cnn(contract: InputContract, classes: int) -> Any:
     )
 
 
-@_documented(dataset="mnist", epochs=20, target_accuracy=0.998)
+@_known_as("mnist-cnn", dataset="mnist", epochs=20, target_accuracy=0.998)
 def mnist_cnn(contract: InputContract, classes: int) -> Any:
     """One convolution and one pooling layer, no more; 1,386,506 parameters on 28×28×1."""
     layers = require("keras", "export").layers
@@ -94,6 +141,44 @@ def mnist_cnn(contract: InputContract, classes: int) -> Any:
 
 def _classifier(contract: InputContract, *layers: Any) -> Any:
     keras = require("keras", "export")
+    return keras.Sequential([_image(contract), keras.layers.Rescaling(1 / 255), *layers])
+
+
+@_known_as("small-cnn", dataset=None, epochs=30, width=8)
+def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
+    """A small residual network for images of any size; 74,110 parameters on 96×96×3, six classes.
+
+    Plain convolutions with batch normalisation, which the export folds into them (He et al.,
+    2016, "Deep Residual Learning for Image Recognition"). Stage by stage each side is halved until
+    it is at most 8, and the channels grow from `width` to at most 8 times as many. The first
+    convolution halves large images too, for there it would cost more than all others.
+    docs/models.md has the measurements that decided.
+    """
+    layers = require("keras", "export").layers
+
+    def convolution(x: Any, channels: int, strides: tuple[int, ...] = (1, 1)) -> Any:
+        x = layers.Conv2D(channels, 3, strides, padding="same", use_bias=False)(x)
+        return layers.BatchNormalization(momentum=MOMENTUM)(x)
+
+    image = _image(contract)
+    x = layers.Rescaling(1 / 255)(image)
+    large = max(contract.height, contract.width) > LARGEST_FULL_RESOLUTION
+    x = layers.ReLU()(convolution(x, width, _halving(x) if large else (1, 1)))
+    stages = max(1, math.ceil(math.log2(max(x.shape[1:3]) / SMALLEST_SIDE)))
+    for stage in range(1, stages + 1):
+        channels = width * min(2**stage, 8)
+        x = layers.ReLU()(convolution(x, channels, _halving(x)))
+        x = layers.ReLU()(layers.Add()([x, convolution(x, channels)]))
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dense(classes, activation="softmax")(x)
+    return require("keras", "export").Model(image, x)
+
+
+def _halving(x: Any) -> tuple[int, ...]:
+    """The strides that halve those sides that are still too long."""
+    return tuple(2 if side > SMALLEST_SIDE else 1 for side in x.shape[1:3])
+
+
+def _image(contract: InputContract) -> Any:
     shape = (contract.height, contract.width, contract.channels)
-    image = keras.Input(shape, dtype="uint8", name="image")
-    return keras.Sequential([image, keras.layers.Rescaling(1 / 255), *layers])
+    return require("keras", "export").Input(shape, dtype="uint8", name="image")
