@@ -215,7 +215,7 @@ def _why_unpublished(history: History, folder: Path) -> str:
 
 def _compiled(plan: Plan, dataset: Dataset) -> Any:
     architecture = architectures.get(plan.architecture)
-    model = architecture.build(dataset.contract, len(dataset.labels))
+    model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
     compile_model(model)
     return model
 
