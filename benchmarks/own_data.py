@@ -1,7 +1,7 @@
 """How long own pictures take to load, and in how much memory; what near-duplicates are found.
 
     python benchmarks/own_data.py FOLDER      # Fashion-MNIST as 70,000 PNG files, written there
-    python benchmarks/own_data.py --alike     # 7 minutes: two tests for near-duplicates
+    python benchmarks/own_data.py --alike     # 3 minutes: near-duplicates found, and false ones
 
 FOLDER is made unless it is there. The cache is a temporary one.
 """

@@ -218,8 +218,10 @@ def test_a_kill_leaves_no_bad_cache(
     killed = child(folder, what, left)
     assert killed.communicate()[0] == ""
     assert killed.returncode == -9
-    # with what the kill left, and with a folder that changed after it
+    assert right(userdata.load(folder, CONTRACT, say=silent), folder)
+    assert entries(cache) == [WHOLE]
     save(folder / "b" / "new.png", digits.test_images[6])
+    child(folder, what, left).communicate()  # killed again, unless it was done before
     found = userdata.load(folder, CONTRACT, say=silent)
     assert len(found.train_files + found.test_files) == 51
     assert right(found, folder)

@@ -205,6 +205,10 @@ def text_file(folder: Path, digits: Dataset) -> None:
     folder.write_text("no pictures")
 
 
+def pipe(folder: Path, digits: Dataset) -> None:
+    os.mkfifo(folder)
+
+
 def some_idx(folder: Path, digits: Dataset) -> None:
     folder.mkdir()
     (folder / "train-images-idx3-ubyte").write_bytes(b"")
@@ -221,6 +225,7 @@ def some_idx(folder: Path, digits: Dataset) -> None:
         (other_classes, r"'b' has 4 to train and 0 to test with; 'c' has 0 to train and 4"),
         (all_damaged, r"'b' has 0 to train and 0 to test with"),
         (text_file, r"starts with '6e 6f 20 70'.*Expected one of"),
+        (pipe, r"neither a file nor a folder"),
         (some_idx, r"lacks train-labels-idx1-ubyte, t10k-images-idx3-ubyte"),
         (lambda folder, digits: None, r"There is no file or folder .*Expected one of"),
     ],

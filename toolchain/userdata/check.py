@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.artifact import InputContract
+from toolchain.errors import require_installed
 from toolchain.progress import say as say_aloud
 from toolchain.userdata import alike, cache
 from toolchain.userdata.cache import Decoded
@@ -98,6 +99,7 @@ def check(
         ToolchainError: there are no pictures to look at, the cache cannot be written, or the
             package ImageHash is not installed.
     """
+    require_installed("imagehash", "data")  # before a decoding that would be for nothing
     source = look(path)
     headers = survey(source, range(len(source.pictures)), say)
     found = contract or proposal(source, headers)
