@@ -487,7 +487,7 @@ def bundle(
 def _to_bundle(
     model: str, formats_: list[str] | None, precision: list[Precision] | None
 ) -> list[Path]:
-    """The int8 TFLite file unless something else is asked for."""
+    """The int8 TFLite file, or the mixed one that takes its place, unless another is asked for."""
     if not (formats_ or precision):
         return [_model_file(model)]
     endings = formats.endings(formats_ or ["tflite"], precision or ())

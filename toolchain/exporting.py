@@ -253,16 +253,18 @@ def _prove(
 def advice(outcome: Outcome) -> str:
     """Why a file was rejected and what to try."""
     path, comparison = outcome.artifact.path, outcome.comparison
-    tries = "more --calibration-samples, or another precision"
-    if outcome.artifact.info.precision is not Precision.INT8:
-        tries = "another precision, and please report it: only int8 is expected to lose anything"
+    precision, tries = outcome.artifact.info.precision, "another precision"
+    if precision in CALIBRATED:
+        tries = f"more --calibration-samples, or {tries}"
+    elif precision is not Precision.DYNAMIC:
+        tries += ", and please report it: only files in 8 bits are expected to lose anything"
     words = [
         f"{path.name} was rejected and is kept as {path.name}.rejected: "
         f"{'; '.join(outcome.failures)}.",
         f"Try {tries}; --max-drop and --min-agreement set what is allowed.",
     ]
     if outcome.rescue:
-        words[1:] = [_rescue_advice(path, outcome.rescue), *words[1:]]
+        words.insert(1, _rescue_advice(path, outcome.rescue))
     if comparison.change < 0 and comparison.p_value > CHANCE:
         words.append(
             f"On {comparison.images} images so small a loss may be chance "
