@@ -1,0 +1,140 @@
+"""Measure files against each other, and show what was measured."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain import formats, locate
+from toolchain.chatter import silence
+from toolchain.cli.options import Data, DataDir, Formats, Precisions, Verbose
+from toolchain.errors import BenchFailedError, ToolchainError, UsageError
+
+if TYPE_CHECKING:
+    from toolchain.benchmark.baseline import Change
+    from toolchain.benchmark.choice import Choice
+    from toolchain.benchmark.results import Result
+
+
+def bench(
+    model: Annotated[
+        list[str] | None, typer.Argument(help="Model files, folders or names.")
+    ] = None,
+    formats_: Formats = None,
+    precision: Precisions = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Test images of this data set; the model's own unless given.")
+    ] = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many test images, drawn by a fixed seed.")
+    ] = None,
+    threads: Annotated[
+        str,
+        typer.Option(help="Numbers of threads such as 1,2,4; or sweep, for all that make sense."),
+    ] = "1",
+    official: Annotated[
+        bool, typer.Option("--official/--quick", help="Windows of 10 s instead of 1 s.")
+    ] = False,
+    max_latency: Annotated[str | None, typer.Option(help="Of p90, such as 5ms.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="Of the file, such as 300KB.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Above a bare interpreter, such as 60MB.")
+    ] = None,
+    min_accuracy: Annotated[
+        str | None, typer.Option(help="On the test images, such as 90%.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the result there, raw samples and all; - prints it.")
+    ] = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Write the result below benchmarks/results/.")
+    ] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(help="An earlier result to compare with.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Accuracy, latency, cold start and memory, file against file; and which one to ship."""
+    if not verbose:
+        silence()
+    from toolchain import locate_data, machine, report
+    from toolchain.benchmark import baseline as earlier
+    from toolchain.benchmark import choice, results, run
+    from toolchain.progress import bench_bar, say
+
+    budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)
+    counts = machine.parse_threads(threads)
+    before = results.read(baseline) if baseline else None
+    paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
+    found = locate_data.of_file(paths[0], data, dataset, data_dir)
+    with bench_bar() as show:
+        result = run.run(
+            run.configurations(paths, counts),
+            found,
+            run.conditions(official, limit, found),
+            run.Progress(show),
+        )
+    for path in filter(None, [json, results.default_path(result) if save else None]):
+        if str(path) == "-":
+            typer.echo(results.to_json(result), nl=False)
+        else:
+            results.write(path, result)
+            say(f"Wrote {path}.")
+    chosen = choice.choose(result, budget)
+    changes = earlier.compare(before, result) if before else []
+    if str(json) != "-":
+        report.bench(result, chosen, changes)
+    if result.partial:
+        raise KeyboardInterrupt
+    _bench_verdict(result, chosen, changes)
+
+
+def _bench_files(models: list[str], endings: list[str]) -> list[Path]:
+    """The files that are meant and that something installed here can answer."""
+    paths = [path for name in models for path in locate.model_files(name, endings)]
+    found = []
+    for path in dict.fromkeys(paths):
+        try:
+            formats.of(path).engines()
+        except UsageError:
+            raise
+        except ToolchainError as error:
+            print(f"Leaving out {path}: {error}", file=sys.stderr)
+        else:
+            print(f"Using {path}.", file=sys.stderr)
+            found.append(path)
+    if not found:
+        raise ToolchainError("Nothing that is installed here can answer these files; see above.")
+    return found
+
+
+def _bench_verdict(result: Result, chosen: Choice, changes: list[Change]) -> None:
+    """Exit code 4 where a file is wrong, nothing fits, or something became worse."""
+    wrong = [f"{each.file} is wrong: {each.problem}" for each in result.files if each.problem]
+    worse = [f"{each.name}: {each.what} is worse" for each in changes if each.regression]
+    if chosen.row is None:
+        wrong.append("No file fits. Ask for less, or make a smaller model.")
+    if wrong or worse:
+        raise BenchFailedError("\n".join(wrong + worse))
+
+
+def report_(
+    result: Annotated[list[Path], typer.Argument(help="Results that `bench --json` wrote.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """One page and one Markdown table of the results of one or several machines."""
+    from toolchain import files
+    from toolchain.benchmark import results
+    from toolchain.benchmark.markdown import table
+    from toolchain.benchmark.page import page
+    from toolchain.progress import say
+
+    found = [results.read(path) for path in result]
+    files.replace(out, page(found).encode())
+    typer.echo(table(found), nl=False)
+    say(f"Wrote {out}.")

@@ -1,0 +1,49 @@
+"""One file for a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain import formats, locate
+from toolchain.artifact import Precision
+from toolchain.chatter import silence
+from toolchain.cli.options import Data, DataDir, Formats, Precisions, Verbose, model_file
+from toolchain.errors import UsageError
+
+
+def bundle(
+    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    formats_: Formats = None,
+    precision: Precisions = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make one file that classifies, and proves itself, on a device: python3 NAME.int8.pyz."""
+    if not verbose:
+        silence()
+    from toolchain import bundling, locate_data
+    from toolchain.progress import say
+
+    paths = _to_bundle(model, formats_, precision)
+    if out is not None and len(paths) > 1:
+        raise UsageError(f"--out names one file, and these are {len(paths)}. Choose one of them.")
+    for path in paths:
+        target = out or bundling.default_path(path)
+        made = bundling.make(path, locate_data.of_file(path, data, None, data_dir), target)
+        say(f"Bundled {path} with {len(made.golden().truth)} golden images.")
+        typer.echo(target)
+
+
+def _to_bundle(
+    model: str, formats_: list[str] | None, precision: list[Precision] | None
+) -> list[Path]:
+    """The int8 TFLite file, or the mixed one that takes its place, unless another is asked for."""
+    if not (formats_ or precision):
+        return [model_file(model)]
+    endings = formats.endings(formats_ or ["tflite"], precision or ())
+    return locate.model_files(model, endings)

@@ -1,0 +1,96 @@
+"""List the data sets, fetch them, look at one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain.chatter import silence
+from toolchain.cli.options import Color, Crop, DataDir, Json, Size, Verbose
+from toolchain.errors import ToolchainError, require
+from toolchain.records import as_json
+
+app = typer.Typer(help="List the data sets, fetch them, check your own.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def data(context: typer.Context, data_dir: DataDir = None, json: Json = False) -> None:
+    """List the data sets: where each would come from, and whether it is here."""
+    context.obj = data_dir
+    if context.invoked_subcommand is not None:
+        return
+    from toolchain import datasets, report
+
+    found = [datasets.status(name, data_dir) for name in datasets.names()]
+    if json:
+        typer.echo(as_json(found), nl=False)
+    else:
+        report.data(found)
+
+
+@app.command()
+def fetch(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which data set.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Get a data set from the first source that has it, and check it."""
+    from toolchain import datasets, report
+
+    report.data([datasets.fetch(name, data_dir or context.obj)])
+
+
+@app.command()
+def sample(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which data set.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("samples"),
+    data_dir: DataDir = None,
+) -> None:
+    """Write one test image of each class as PNG, to try `toolchain classify` on."""
+    from toolchain import datasets
+    from toolchain.progress import say
+
+    written = datasets.write_samples(datasets.load(name, data_dir or context.obj), out)
+    say(f"Wrote {len(written)} images to {out}.")
+
+
+@app.command()
+def check(
+    path: Annotated[
+        Path, typer.Argument(help="A folder of class folders, an .npz, or a folder of IDX files.")
+    ],
+    size: Size = None,
+    color: Color = False,
+    crop: Crop = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the findings there, with pictures, as HTML.")
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look for what would spoil a training on your own pictures, or its test."""
+    if not verbose:
+        silence()
+    from toolchain import files, report, userdata
+    from toolchain.progress import say
+    from toolchain.userdata import page as pages
+    from toolchain.userdata.check import check as look_for_faults
+
+    if page is not None:
+        require("jinja2", "report")  # before a check that would be for nothing
+    asked = userdata.contract(size, color, crop, path) if size or color or crop else None
+    found = look_for_faults(path, asked, say)
+    if page is not None:
+        files.replace(page, pages.page(found, path).encode())
+        say(f"Wrote {page}.")
+    if json:
+        typer.echo(as_json(found), nl=False)
+    else:
+        report.own_data(found)
+    if found.errors:
+        raise ToolchainError(
+            f"{found.errors} of these would make a training or its test worthless. Mend them first."
+        )

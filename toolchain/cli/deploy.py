@@ -1,0 +1,63 @@
+"""A bundle onto devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain.cli.options import Json
+from toolchain.errors import ProofFailedError, ToolchainError, UsageError
+from toolchain.records import as_json
+
+
+def deploy(
+    bundle_: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="A file that `bundle` made, NAME.int8.pyz.")
+    ],
+    host: Annotated[list[str], typer.Argument(help="Devices, as ssh takes them: user@host.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="FOLDER", help="The folder there, in the user's home.")
+    ] = "toolchain",
+    install: Annotated[
+        bool, typer.Option("--install", help="Where no engine is, install one into FOLDER/env.")
+    ] = False,
+    bench: Annotated[bool, typer.Option("--bench", help="Measure it there afterwards.")] = False,
+    official: Annotated[
+        bool, typer.Option("--official/--quick", help="Bench: windows of 10 s instead of 1 s.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Bench: the folder here for HOST-NAME.json, for `report`.")
+    ] = Path(),
+    json: Json = False,
+) -> None:
+    """Bring a bundle to devices over SSH; it takes its place there once it has proved itself."""
+    if not bench and (official or out != Path()):
+        raise UsageError("--official and --out say how to measure. Add --bench, or leave them out.")
+    from toolchain import deploying, report
+    from toolchain.progress import say
+
+    outcomes = []
+    plan = deploying.Plan(to, install, bench, official, out)
+    try:
+        for outcome in deploying.deploy(bundle_, host, plan, say):
+            outcomes.append(outcome)
+    except KeyboardInterrupt:
+        say("Interrupted. What was in place on a device is still in place.")
+        raise
+    finally:  # a device that was done before Ctrl-C is done
+        outcomes.sort(key=lambda outcome: host.index(outcome.host))
+        if json:
+            typer.echo(as_json(outcomes), nl=False)
+        elif outcomes:
+            report.deployed(outcomes)
+    code = deploying.exit_code(outcomes)
+    if code:
+        problems = [
+            each.problem if each.host in each.problem else f"{each.host}: {each.problem}"
+            for each in outcomes
+            if each.problem
+        ]
+        kind = ProofFailedError if code == ProofFailedError.exit_code else ToolchainError
+        raise kind("\n".join(problems))

@@ -1,0 +1,159 @@
+"""Convert, prove, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain import locate
+from toolchain.adopting.scale import Scale
+from toolchain.artifact import Fit, Precision
+from toolchain.chatter import silence
+from toolchain.cli.options import Data, DataDir, Formats, Json, Precisions, Seed, Verbose
+from toolchain.errors import ProofFailedError, UsageError
+from toolchain.records import as_json
+
+if TYPE_CHECKING:
+    from toolchain.adopting.own_model import OwnModel
+    from toolchain.calibration import Study
+    from toolchain.exporting import Outcome
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A trained model's folder or name; or your own .keras, .h5 or SavedModel folder."
+        ),
+    ],
+    data: Data = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="For your own model: this data set instead of pictures.")
+    ] = None,
+    scale: Annotated[
+        Scale | None, typer.Option(help="How your own model's pixels were prepared in training.")
+    ] = None,
+    import_: Annotated[
+        str | None, typer.Option("--import", help="The module that has your own model's layers.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Width x height of images, as 96x64, where your own model takes any."),
+    ] = None,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Your own model was trained on the pictures' middle.")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Of your own model below models/; its file's unless given.")
+    ] = None,
+    formats_: Formats = None,
+    precision: Precisions = None,
+    data_dir: DataDir = None,
+    calibration_samples: Annotated[
+        int, typer.Option(min=1, help="Training images that int8's ranges are measured on.")
+    ] = 500,
+    calibration_study: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Publish nothing; show how far int8 of N disjoint draws of such images differs.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of accuracy a file may lose against Keras.")
+    ] = 0.5,
+    min_agreement: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of images with Keras' top class.")
+    ] = 0.99,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Convert a trained model, prove every file against Keras, publish those that pass."""
+    if not verbose:
+        silence()
+    from toolchain import calibration, exporting, locate_data, reference
+    from toolchain.adopting import own_model
+    from toolchain.adopting.adoption import adopt
+    from toolchain.evaluation import Gate
+    from toolchain.progress import say
+
+    gate = Gate(max_drop, min_agreement)
+    chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
+    if own_model.is_own(Path(model)):
+        own = _own_model(Path(model), import_, size, crop)
+        folder = _own_folder(own.path, name)
+        found = locate_data.of_own_model(own.path, own.input, data, dataset, data_dir)
+        say(f"{own.path.name}: {adopt(own, found, scale, folder, say)}")
+    else:
+        _demand_none(model, (dataset, scale, import_, size, crop, name))
+        folder = locate.trained_folder(model)
+        found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
+    if calibration_study is not None:
+        if set(precision or ()) - {Precision.INT8}:
+            raise UsageError("Only int8 is calibrated. Leave --precision out of a study of that.")
+        names = tuple(t.format for t in chosen if t.precision is Precision.INT8)
+        draws = calibration.disjoint(found, calibration_samples, calibration_study, seed)
+        _print_studies(list(calibration.study(folder, names, found, gate, draws, say)), json)
+    else:
+        outcomes = exporting.export(folder, chosen, found, gate, calibration_samples, seed, say)
+        _print_outcomes(outcomes, json)
+
+
+def _demand_none(model: str, options: tuple[object, ...]) -> None:
+    if any(options):
+        raise UsageError(
+            f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
+            "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
+        )
+
+
+def _print_outcomes(made: Iterable[Outcome], json: bool) -> None:
+    from toolchain import exporting, report
+
+    outcomes = []
+    try:
+        for outcome in made:
+            outcomes.append(outcome)
+    finally:  # what was proved before an error or Ctrl-C is proved
+        if json:
+            typer.echo(as_json(outcomes), nl=False)
+        elif outcomes:
+            report.proof(outcomes)
+    rejected = [outcome for outcome in outcomes if outcome.failures]
+    if rejected:
+        raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
+
+
+def _own_model(path: Path, module: str | None, size: str | None, crop: bool) -> OwnModel:
+    from toolchain.adopting import own_model
+    from toolchain.userdata.contracts import sides
+
+    if module:
+        own_model.import_module(module)
+    return own_model.load(path, sides(size) if size else None, Fit.CROP if crop else Fit.PAD)
+
+
+def _own_folder(path: Path, name: str | None) -> Path:
+    if name is not None and Path(name).name != name:
+        raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
+    return locate.OWN / (name or path.resolve().stem)
+
+
+def _print_studies(studies: list[Study], json: bool) -> None:
+    from toolchain import report
+
+    if json:
+        typer.echo(as_json(studies), nl=False)
+    else:
+        report.calibration(studies)
+    failed = sum(len(study.trials) - study.passed for study in studies)
+    if failed:
+        raise ProofFailedError(
+            f"{failed} of these int8 files would be rejected: whether one passes depends on the "
+            "images it is calibrated on. Try more --calibration-samples."
+        )

@@ -1,0 +1,46 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain import locate
+from toolchain.artifact import Precision
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(envvar="TOOLCHAIN_DATA", help="Folder with the data sets, each in NAME/."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Your own pictures: class folders, an .npz, or IDX files."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the libraries say.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", help="Only this one: tflite or onnx; for bench keras too."),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Pixels that pictures are brought to: 96, or width x height as 96x64."),
+]
+Color = Annotated[bool, typer.Option("--color", help="Pictures in colour; else grayscale.")]
+Crop = Annotated[
+    bool, typer.Option("--crop", help="Cut other aspects to the middle; else pad with black.")
+]
+Precisions = Annotated[list[Precision] | None, typer.Option("--precision", help="Only this one.")]
+
+
+def model_file(model: str) -> Path:
+    """The file that is meant; where it was not named outright, which one is said."""
+    path = locate.model_file(model)
+    if str(path) != model:
+        print(f"Using {path}.", file=sys.stderr)
+    return path

@@ -1,0 +1,143 @@
+"""Train a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain import architectures, augmentation, locate
+from toolchain.chatter import silence
+from toolchain.cli.options import Color, Crop, Data, DataDir, Json, Seed, Size, Verbose
+from toolchain.errors import TargetNotReachedError, UsageError, require
+
+if TYPE_CHECKING:
+    from toolchain.datasets import Dataset
+    from toolchain.training import Result as TrainingResult
+
+
+def train(
+    model: Annotated[str, typer.Argument(help=f"One of {', '.join(architectures.names())}.")],
+    data: Data = None,
+    size: Size = None,
+    color: Color = False,
+    crop: Crop = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="Which data set; the model's own unless given.")
+    ] = None,
+    data_dir: DataDir = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="Your own, as module:function; MODEL is then only its name.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Channels of the first layer of small-cnn.")
+    ] = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Vary the training images: {', '.join(augmentation.CHOICES)}."),
+    ] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: rare classes count as much as common ones.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="At most so many; as documented unless given.")
+    ] = None,
+    target_accuracy: Annotated[
+        float | None,
+        typer.Option(help="Stop after the first epoch that reaches it, such as 0.998."),
+    ] = None,
+    monitor: Annotated[
+        str, typer.Option(help="Where the target counts: training or validation.")
+    ] = "training",
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Stop after so many epochs without a lower validation loss; keep the best."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Same weights again on this machine; slower.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="The model's folder.")] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a model; an interrupted run with the same settings goes on."""
+    if not verbose:
+        silence()
+    from toolchain import locate_data, report, training
+    from toolchain.progress import TrainingProgress, say
+
+    known = architectures.get(architecture or model)
+    if target_accuracy is None and data is None:
+        target_accuracy = known.target_accuracy
+    plan = training.Plan(
+        architecture=architecture or model,
+        dataset="",
+        epochs=epochs or known.epochs,
+        target_accuracy=target_accuracy,
+        monitor=monitor,
+        patience=patience,
+        seed=seed,
+        deterministic=deterministic,
+        hold_out=data is not None or known.dataset is None,
+        width=width,
+        augment=tuple(augment or ()),
+        class_weight=class_weight,
+    )
+    require("keras", "export")  # before a download that would be for nothing
+    folder = out or locate.own_folder(model, data.resolve().stem if data else dataset)
+    if data is None:
+        if size or color or crop:
+            raise UsageError("--size, --color and --crop are for your own pictures: --data FOLDER.")
+        found = locate_data.named(dataset, known.dataset, data_dir)
+    else:
+        locate_data.one_of(data, dataset)
+        found = _checked_pictures(data, size, color, crop, folder, json)
+    plan = dataclasses.replace(plan, dataset=found.name)
+    with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
+        result = training.train(plan, found, folder, progress)
+    if json:
+        typer.echo(training.summary(result), nl=False)
+        if result.stopped == "target":
+            say(report.target_line(result))
+    else:
+        report.training(result)
+    _training_verdict(result, known.epochs)
+
+
+def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:
+    """130 where it was interrupted, 3 where it missed its target."""
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt
+    if not result.reached:
+        plan, epochs = result.plan, len(result.history.epochs)
+        raise TargetNotReachedError(
+            f"{epochs} epochs passed without reaching "
+            f"{100 * (plan.target_accuracy or 0):g} % on the {plan.monitor} images: "
+            f"{'allow more of them, or ' if epochs < usual_epochs else ''}the layers need a "
+            f"redesign. The model and its history are kept in {result.path.parent}."
+        )
+
+
+def _checked_pictures(
+    data: Path, size: str | None, color: bool, crop: bool, folder: Path, json: bool
+) -> Dataset:
+    """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
+    from toolchain import files, locate_data, report, userdata
+    from toolchain.progress import say
+    from toolchain.userdata import page
+    from toolchain.userdata.check import check as look_for_faults
+
+    contract = userdata.contract(size, color, crop, data)
+    checked = look_for_faults(data, contract, say)
+    if not json:
+        report.own_data(checked)
+    found = locate_data.pictures(data, contract, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.replace(folder / "data.html", page.page(checked, data).encode())
+    say(f"{folder / 'data.html'} shows them.")
+    return found
