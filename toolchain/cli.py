@@ -142,6 +142,8 @@ def check(
     from toolchain.userdata import page as pages
     from toolchain.userdata.check import check as look_for_faults
 
+    if page is not None:
+        require("jinja2", "report")  # before a check that would be for nothing
     asked = userdata.contract(size, color, crop, path) if size or color or crop else None
     found = look_for_faults(path, asked, say)
     if page is not None:

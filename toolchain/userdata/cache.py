@@ -47,8 +47,10 @@ def _key(picture: Picture) -> Key:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """Rows that lie in the cache: their keys, SHA-256 `[N, 32]`, and pixels `[N, H, W, C]`."""
+    """Rows that lie in the cache's file `name`: their keys, SHA-256 `[N, 32]`, and pixels
+    `[N, H, W, C]`."""
 
+    name: str
     keys: tuple[Key, ...]
     sha256: NDArray[np.uint8]
     pixels: NDArray[np.uint8]
@@ -75,6 +77,7 @@ class Store:
         self._shape = (contract.height, contract.width, contract.channels)
         self._contract = contract
         self._kept = self._read()
+        self._tidy()
 
     def decode(self, say: Callable[[str], None]) -> Decoded:
         """Bring the cache up to date with the source.
@@ -163,21 +166,28 @@ class Store:
         """A temporary `.npy` of the rows in `blocks`, which is on the disk when this returns."""
         try:
             handle, name = tempfile.mkstemp(dir=self._folder, prefix=files.TEMPORARY)
-            with os.fdopen(handle, "wb") as file:
-                start = _write_header(file, (0, *self._shape))
-                for block in blocks:
-                    file.write(block.data)
-                count = (file.tell() - start) // math.prod(self._shape)
-                file.seek(0)
-                if _write_header(file, (count, *self._shape)) != start:
-                    raise AssertionError("numpy leaves room for the number of rows")
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    self._write_rows(file, blocks)
+            except BaseException:
+                os.unlink(name)  # at once, for it may be what filled the disk
+                raise
         except OSError as error:
             raise ToolchainError(
                 f"Cannot write {self._folder}: {error.strerror or error}. {ELSEWHERE}"
             ) from error
         return Path(name)
+
+    def _write_rows(self, file: BinaryIO, blocks: Iterable[NDArray[np.uint8]]) -> None:
+        start = _write_header(file, (0, *self._shape))
+        for block in blocks:
+            file.write(block.data)
+        count = (file.tell() - start) // math.prod(self._shape)
+        file.seek(0)
+        if _write_header(file, (count, *self._shape)) != start:
+            raise AssertionError("numpy leaves room for the number of rows")
+        file.flush()
+        os.fsync(file.fileno())
 
     def _keep(self, keys: tuple[Key, ...], sha256: NDArray[np.uint8], written: Path) -> None:
         """From now on the cache holds these rows."""
@@ -188,8 +198,13 @@ class Store:
         # escapes instead of UTF-8: a file's name may be no text
         files.replace(self._folder / INDEX, json.dumps(plain(index)).encode())
         self._kept = self._read()
-        for old in set(self._folder.glob("pixels-*.npy")) - {self._folder / name}:
-            old.unlink()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove the pixels of earlier states, which a killed process may have left as well."""
+        for file in self._folder.glob("pixels-*.npy"):
+            if file.name != self._kept.name:
+                file.unlink()
 
     def _read(self) -> _Kept:
         """What the cache holds; nothing where it was made by other rules, or is damaged."""
@@ -201,10 +216,10 @@ class Store:
             keys = tuple(zip(index.files, index.sizes, index.mtimes_ns, strict=True))
             right = pixels.dtype == np.uint8 and pixels.shape == (len(keys), *self._shape)
             if index.made_by == self._made_by() and right and len(sha256) == len(keys):
-                return _Kept(keys, sha256, pixels)
+                return _Kept(index.pixels, keys, sha256, pixels)
         except (OSError, ValueError, TypeError):
             pass  # no cache yet, or one that something else has spoiled: decoded anew
-        return _Kept((), np.empty((0, 32), np.uint8), np.empty((0, *self._shape), np.uint8))
+        return _Kept("", (), np.empty((0, 32), np.uint8), np.empty((0, *self._shape), np.uint8))
 
     def _made_by(self) -> list[str]:
         """What decides which pixels a file's bytes become."""

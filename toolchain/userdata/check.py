@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.artifact import InputContract
+from toolchain.errors import require_installed
 from toolchain.progress import say as say_aloud
 from toolchain.userdata import alike, cache
 from toolchain.userdata.cache import Decoded
@@ -98,6 +99,7 @@ def check(
         ToolchainError: there are no pictures to look at, the cache cannot be written, or the
             package ImageHash is not installed.
     """
+    require_installed("imagehash", "data")  # before a decoding that would be for nothing
     source = look(path)
     headers = survey(source, range(len(source.pictures)), say)
     found = contract or proposal(source, headers)
@@ -241,7 +243,7 @@ def _unreadable(known: _Known) -> Iterator[Finding]:
     yield Finding(
         "unreadable",
         Severity.WARNING,
-        "files that cannot be read as pictures; they are left out",
+        "files that cannot be read as pictures: left out",
         len(unreadable),
         _some(
             Example((printable(pictures[number].file),), printable(why))
@@ -251,12 +253,12 @@ def _unreadable(known: _Known) -> Iterator[Finding]:
 
 
 _FAULTS: Mapping[Fault, tuple[Severity, str]] = {
-    Fault.LOCKED: (Severity.ERROR, "folders that may not be looked into"),
-    Fault.LINK: (Severity.WARNING, "links that lead nowhere or out of the folder; not followed"),
-    Fault.MISPLACED: (Severity.WARNING, "pictures that lie above or below the class folders"),
-    Fault.EMPTY: (Severity.WARNING, "class folders without a picture"),
-    Fault.NO_PICTURE: (Severity.NOTE, "files that are no pictures by their names"),
-    Fault.HIDDEN: (Severity.NOTE, "hidden files and folders"),
+    Fault.LOCKED: (Severity.ERROR, "files and folders that may not be looked into"),
+    Fault.LINK: (Severity.WARNING, "links that lead nowhere or out of the folder: not followed"),
+    Fault.MISPLACED: (Severity.WARNING, "pictures that lie in no class folder: not read"),
+    Fault.EMPTY: (Severity.WARNING, "class folders without a picture: no classes"),
+    Fault.NO_PICTURE: (Severity.NOTE, "files that are no pictures by their names: not read"),
+    Fault.HIDDEN: (Severity.NOTE, "hidden files and folders: not read"),
 }
 
 
@@ -264,7 +266,7 @@ def _faults(source: Source) -> Iterator[Finding]:
     for fault, (severity, what) in _FAULTS.items():
         if found := source.faults.get(fault):
             examples = _some(Example((printable(file),)) for file in found)
-            yield Finding(str(fault), severity, f"{what}; not read", len(found), examples)
+            yield Finding(str(fault), severity, what, len(found), examples)
 
 
 def _appearance(known: _Known, headers: Survey) -> Iterator[Finding]:

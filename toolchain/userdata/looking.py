@@ -25,6 +25,8 @@ def look(path: Path) -> Source:
     try:
         if path.is_dir():
             return idx.read(path) if any(idx.paths(path)) else folder.scan(path)
+        if path.exists() and not path.is_file():
+            raise ToolchainError(f"{path} is neither a file nor a folder. {EXPECTED}")
         with path.open("rb") as file:
             start = file.read(4)
     except (OSError, ValueError) as error:

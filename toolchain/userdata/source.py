@@ -85,10 +85,10 @@ def check_label(label: str) -> None:
     Raises:
         ToolchainError: it is empty, not text, or of several lines.
     """
-    shown = printable(label)
-    if not label.strip() or shown != label or any(ord(letter) < 32 for letter in label):
+    text = printable(label) == label and all(ord(letter) >= 32 for letter in label)
+    if not text or not label.strip():
         raise ToolchainError(
-            f"The class {shown!r} has a name that is no plain line of text, so a model file could "
+            f"The class {label!r} has a name that is no plain line of text, so a model file could "
             "not carry it. Rename it."
         )
 

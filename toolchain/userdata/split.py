@@ -127,6 +127,8 @@ def read(path: Path) -> dict[str, Part]:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
         if rows[:1] != [COLUMNS]:
             raise ValueError(f"it does not begin with the columns {','.join(COLUMNS)}")
+        if any(len(row) != len(COLUMNS) for row in rows):
+            raise ValueError("a row has other than three columns")
         parts = {name: Part(part) for name, _, part in rows[1:]}
         if len(parts) < len(rows) - 1:
             raise ValueError("it names a file twice")
