@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -204,3 +205,26 @@ def test_a_name_with_a_nul_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ToolchainError, match=r"Cannot write .*: embedded null (byte|character)"):
         files.replace(tmp_path / name, b"x")
     assert content(tmp_path) == {}
+
+
+# one at a time
+
+
+def test_another_process_is_an_error_or_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "工 work"
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def second() -> None:
+        with files.exclusive(folder, waiting.set):
+            order.append("second")
+
+    with files.exclusive(folder):
+        with pytest.raises(ToolchainError, match="Another process"), files.exclusive(folder):
+            raise AssertionError("two at once")
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(60)
+        order.append("first")
+    thread.join(60)
+    assert order == ["first", "second"]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
-from toolchain.images import MAX_BYTES, MAX_PIXELS, find_images, to_pixels
+from toolchain.images import MAX_BYTES, MAX_PIXELS, Header, find_images, header, to_pixels
 
 GRAY = InputContract(28, 28, 1)
 RGB = InputContract(28, 28, 3)
@@ -656,3 +656,25 @@ def test_nothing_to_find_is_an_error(tmp_path: Path) -> None:
         find_images(tmp_path)
     with pytest.raises(ToolchainError, match="no file or folder"):
         find_images(tmp_path / "missing")
+
+
+# headers
+
+
+def test_a_header_is_that_of_the_picture_as_one_sees_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 8
+    path = tmp_path / "一 x.jpg"
+    Image.new("CMYK", (30, 20)).save(path, exif=exif)
+    assert header(path) == header(path.read_bytes()) == Header(20, 30, "CMYK")
+    assert header(Image.new("LA", (3, 5))) == Header(3, 5, "LA")
+    assert header(np.zeros((5, 3, 4), np.uint8)) == Header(3, 5, "RGBA")
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n"])
+def test_what_has_no_header_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(data)
+    for thing in (path, data, tmp_path / "gone.png"):
+        with pytest.raises(ToolchainError, match="what kind of picture"):
+            header(thing)
