@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -243,6 +245,18 @@ def test_a_disk_that_is_too_small_is_told_before_decoding(
     with pytest.raises(ToolchainError, match=r"need 0\.0 GB .*XDG_CACHE_HOME"):
         userdata.load(folder, CONTRACT, say=silent)
     assert decoded == []
+
+
+def test_a_disk_that_fills_up_is_told_and_what_filled_it_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    def full(handle: int) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ToolchainError, match=r"No space left on device.*XDG_CACHE_HOME"):
+        userdata.load(folder, CONTRACT, say=silent)
+    assert entries(cache) == [[".lock"]]
 
 
 def test_without_a_cache_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from toolchain.errors import UsageError, require
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 GRID = 5  # points a side at which a bend is drawn
@@ -121,6 +120,8 @@ def _places(tf: Any, values: Any, variation: Variation) -> Any:
     networks applied to visual document analysis", ICDAR 2003; the field is smooth because it is
     drawn on a coarse grid and interpolated.
     """
+    import numpy as np
+
     _, height, width, _ = values.shape
     sides = np.array([height, width], np.float32)
     middle = (sides - 1) / 2
@@ -145,6 +146,8 @@ def _places(tf: Any, values: Any, variation: Variation) -> Any:
 
 def _sampled(tf: Any, values: Any, places: Any) -> Any:
     """`values` at `places`, interpolated between the four pixels around; edges are repeated."""
+    import numpy as np
+
     _, height, width, channels = values.shape
     flat = tf.reshape(values, (-1, height * width, channels))
     last = np.array([height - 1, width - 1], np.float32)
@@ -165,6 +168,7 @@ def _sampled(tf: Any, values: Any, places: Any) -> Any:
 
 def examples(variation: Variation, images: NDArray[np.uint8]) -> bytes:
     """A PNG: some of `images` uint8 `[N, H, W, C]`, each as it is and beside it varied."""
+    import numpy as np
     from PIL import Image
 
     vary = augment(variation) or (lambda pixels: pixels)

@@ -81,6 +81,8 @@ def check(
 
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
+    if page is not None:
+        require("jinja2", "report")  # before a check that would be for nothing
     asked = userdata.contract(size, color, crop, path) if size or color or crop else None
     found = look_for_faults(path, asked, say)
     if page is not None:

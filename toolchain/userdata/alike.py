@@ -5,7 +5,8 @@ frequencies of a cosine transform) of both differs in at most `MOST_BITS` of 64 
 look like in 16×16 shades of gray correlates with at least `LEAST_CORRELATION`. Measured by
 `benchmarks/own_data.py --alike` (docs/own-data.md has its table): of 500 test pictures of
 Fashion-MNIST, the hash alone finds a partner among the 60,000 for training for 29 %, both together
-for 1.2 %; of pictures that were made brighter, or saved as JPEG of quality 60, both find 92 to 98 %.
+for 1.2 %; of pictures that were made brighter, or saved as JPEG of quality 60, they find 92 to
+98 %.
 """
 
 from __future__ import annotations

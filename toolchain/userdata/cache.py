@@ -166,21 +166,28 @@ class Store:
         """A temporary `.npy` of the rows in `blocks`, which is on the disk when this returns."""
         try:
             handle, name = tempfile.mkstemp(dir=self._folder, prefix=files.TEMPORARY)
-            with os.fdopen(handle, "wb") as file:
-                start = _write_header(file, (0, *self._shape))
-                for block in blocks:
-                    file.write(block.data)
-                count = (file.tell() - start) // math.prod(self._shape)
-                file.seek(0)
-                if _write_header(file, (count, *self._shape)) != start:
-                    raise AssertionError("numpy leaves room for the number of rows")
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    self._write_rows(file, blocks)
+            except BaseException:
+                os.unlink(name)  # at once, for it may be what filled the disk
+                raise
         except OSError as error:
             raise ToolchainError(
                 f"Cannot write {self._folder}: {error.strerror or error}. {ELSEWHERE}"
             ) from error
         return Path(name)
+
+    def _write_rows(self, file: BinaryIO, blocks: Iterable[NDArray[np.uint8]]) -> None:
+        start = _write_header(file, (0, *self._shape))
+        for block in blocks:
+            file.write(block.data)
+        count = (file.tell() - start) // math.prod(self._shape)
+        file.seek(0)
+        if _write_header(file, (count, *self._shape)) != start:
+            raise AssertionError("numpy leaves room for the number of rows")
+        file.flush()
+        os.fsync(file.fileno())
 
     def _keep(self, keys: tuple[Key, ...], sha256: NDArray[np.uint8], written: Path) -> None:
         """From now on the cache holds these rows."""

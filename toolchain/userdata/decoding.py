@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain import machine
 from toolchain.artifact import InputContract
 from toolchain.errors import ToolchainError
 from toolchain.images import to_pixels
@@ -44,7 +44,7 @@ def in_threads(
     work: Callable[[Job], Done], jobs: Sequence[Job], what: str, say: Callable[[str], None]
 ) -> Iterator[Done]:
     """`work` of each picture in `jobs`, in order; how far it is, is said every few seconds."""
-    threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    threads = min(MOST_THREADS, machine.cores())
     batches = (jobs[at : at + BATCH] for at in range(0, len(jobs), BATCH))
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[list[Done]]] = deque()
