@@ -82,7 +82,7 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
     found = by_kind(report)
     expected = {
         "too few": (Severity.ERROR, 2, {"c", "only here"}),
-        "leak": (Severity.ERROR, 1, {"train/a/图 003.png", "test/a/leak.bmp"}),
+        "leak": (Severity.WARNING, 1, {"train/a/图 003.png", "test/a/leak.bmp"}),
         "two classes": (Severity.WARNING, 1, {"train/a/clash.png", "train/b/clash.bmp"}),
         "copies": (Severity.NOTE, 1, {"train/b/copy 1.png", "train/b/copy 2.bmp"}),
         "near": (Severity.NOTE, 1, {"train/b/图 005.png", "test/b/near.png"}),
