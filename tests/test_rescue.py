@@ -186,12 +186,14 @@ def test_the_person_is_told(trained: Result, tmp_path: Path) -> None:
     assert table.index("REJECTED") < table.index("proved") < table.index("noise, worst operator")
     assert "int8 harms most: conv2d" in done.stderr
     assert "told.mixed.tflite, in int8 but for conv2d (CONV_2D)" in done.stderr
+    mixed = (own / "told.mixed.tflite").read_bytes()
     picture = Image.open(own / "told.int8.tflite.layers.png")
     picture.verify()
     assert min(picture.size) > 300
     again = json.loads(
         run("export", own, *chosen, "--calibration-samples", 100, "--json", code=4).stdout
     )
+    assert (own / "told.mixed.tflite").read_bytes() == mixed
     assert [bool(each["failures"]) for each in again] == [True, False]
     assert [each["layer"] for each in again[0]["rescue"]["kept"]] == [
         *("conv2d", "max_pooling2d", "conv2d_1")

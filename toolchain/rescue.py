@@ -21,7 +21,7 @@ from toolchain.formats import Selective
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IMAGES = 64  # to measure on; more of them change a figure by less than a dB
+IMAGES = 64  # to measure on; 500 change no figure of fashion-cnn by more than 0.7 dB
 CLEAN = 100.0  # dB; above it there is no noise worth a number
 
 
