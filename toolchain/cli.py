@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,6 @@ from toolchain.errors import (
 from toolchain.records import as_json
 
 if TYPE_CHECKING:
-    from toolchain.adopting.own_model import OwnModel
     from toolchain.benchmark.baseline import Change
     from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
@@ -237,23 +237,19 @@ def export(
         silence()
     from toolchain import exporting, report
     from toolchain.adopting import own_model
-    from toolchain.adopting.adoption import adopt
     from toolchain.evaluation import Gate
     from toolchain.progress import say
 
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
+    own = _Own(scale, import_, size, crop, name, dataset)
     if own_model.is_own(Path(model)):
-        own = _own_model(Path(model), import_, size, crop)
-        found = _own_data(own, data, dataset, data_dir)
-        folder = _own_folder(own.path, name)
-        adoption = adopt(own, found, scale, folder, say)
-        say(f"{own.path.name}: {adoption}")
+        folder, found = _adopted(Path(model), own, data, data_dir)
+    elif own != _Own():
+        raise UsageError(
+            f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
+            "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
+        )
     else:
-        if dataset or scale or import_ or size or crop or name:
-            raise UsageError(
-                f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
-                "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
-            )
         folder = locate.trained_folder(model)
         found = _data_of(exporting.source_path(folder), data, None, data_dir)
     outcomes = []
@@ -278,12 +274,44 @@ def export(
         raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
 
 
-def _own_model(path: Path, module: str | None, size: str | None, crop: bool) -> OwnModel:
-    from toolchain.adopting import own_model
+@dataclass(frozen=True)
+class _Own:
+    """What is said of a model that was trained elsewhere, as it was typed."""
 
-    if module:
-        own_model.import_module(module)
-    return own_model.load(path, _sides(size), Fit.CROP if crop else Fit.PAD)
+    scale: Scale | None = None
+    module: str | None = None
+    size: str | None = None
+    crop: bool = False
+    name: str | None = None
+    dataset: str | None = None
+
+
+def _adopted(
+    path: Path, own: _Own, data: Path | None, data_dir: Path | None
+) -> tuple[Path, Dataset]:
+    """The folder below models/ that a model trained elsewhere now has, and what judges it."""
+    from toolchain.adopting import own_model
+    from toolchain.adopting.adoption import adopt
+    from toolchain.progress import say
+
+    folder, sides = _own_folder(path, own.name), _sides(own.size)
+    if data is None and own.dataset is None:
+        raise UsageError(
+            f"{path} is a model of your own. Give the pictures that it shall be proved on, "
+            "--data FOLDER, or a data set that toolchain knows, --dataset NAME."
+        )
+    if own.module:
+        own_model.import_module(own.module)
+    loaded = own_model.load(path, sides, Fit.CROP if own.crop else Fit.PAD)
+    found = _pictures_or_set(loaded.input, None, data, own.dataset, data_dir)
+    say(f"{path.name}: {adopt(loaded, found, own.scale, folder, say)}")
+    return folder, found
+
+
+def _own_folder(path: Path, name: str | None) -> Path:
+    if name is not None and Path(name).name != name:
+        raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
+    return locate.OWN / (name or path.resolve().stem)
 
 
 def _sides(size: str | None) -> tuple[int, int] | None:
@@ -296,57 +324,44 @@ def _sides(size: str | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def _own_folder(path: Path, name: str | None) -> Path:
-    if name is not None and Path(name).name != name:
-        raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
-    return locate.OWN / (name or path.resolve().stem)
-
-
-def _own_data(
-    own: OwnModel, data: Path | None, dataset: str | None, data_dir: Path | None
-) -> Dataset:
-    """What a user's own model is judged on: pictures, or a data set by its name."""
-    from toolchain import datasets
-
-    if (data is None) == (dataset is None):
-        raise UsageError(
-            f"{own.path} is a model of your own. Give the pictures that it shall be proved on, "
-            "--data FOLDER, or a data set that toolchain knows, --dataset NAME."
-        )
-    if data is None:
-        return datasets.load(str(dataset), data_dir)
-    return _pictures(data, own.input, None)
-
-
 def _data_of(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
-    """What an exported file is judged on: the pictures or data set named, else what it names."""
+    """What an exported file is judged on: what is given, else the data set that it names."""
     from toolchain import datasets, files
 
+    if dataset is not None and data is None:
+        return datasets.load(dataset, data_dir)
     with about(path):
         described = formats.of(path).read_info(files.read_bytes(path))
-    if data is not None and dataset is not None:
-        raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
-    if dataset is not None:
-        return datasets.load(dataset, data_dir)
     if described is None:
-        raise UsageError(f"{path} does not say what it was trained on, nor what it takes.")
-    if data is not None:
-        return _pictures(data, described.input, path.parent / "split.csv")
-    if described.dataset not in datasets.names():
+        raise UsageError(f"{path} does not say what it is. Name a data set with --dataset.")
+    if data is None and described.dataset not in datasets.names():
         raise UsageError(
-            f"{path} belongs to pictures of your own, '{described.dataset}'. "
+            f"{path} was proved on pictures of your own, '{described.dataset}'. "
             "Name their folder with --data."
         )
-    return datasets.load(described.dataset, data_dir)
+    named = dataset or (described.dataset if data is None else None)
+    return _pictures_or_set(described.input, path.parent / "split.csv", data, named, data_dir)
 
 
-def _pictures(folder: Path, contract: InputContract, known: Path | None) -> Dataset:
-    """A user's pictures, split as they were before where that is `known`."""
-    from toolchain import userdata  # type: ignore[attr-defined]
+def _pictures_or_set(
+    contract: InputContract,
+    split: Path | None,
+    data: Path | None,
+    dataset: str | None,
+    data_dir: Path | None,
+) -> Dataset:
+    """Pictures as a model takes them, split as `split` says if it is there; or a data set."""
+    from toolchain import datasets
     from toolchain.progress import say
 
-    split = known if known is not None and known.is_file() else None
-    found: Dataset = userdata.load(folder, contract, split, say=say)
+    if data is not None and dataset is not None:
+        raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
+    if data is None:
+        return datasets.load(str(dataset), data_dir)
+    from toolchain import userdata  # type: ignore[attr-defined]
+
+    known = split if split is not None and split.is_file() else None
+    found: Dataset = userdata.load(data, contract, known, say=say)
     return found
 
 
