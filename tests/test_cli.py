@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from toolchain import __version__, seal
+from tests.test_rescue import unbalance
+from toolchain import __version__, seal, training
 from toolchain.benchmark import results
 from toolchain.datasets import Dataset
 
@@ -120,18 +121,13 @@ def test_export_as_json(exported: Path, tmp_path: Path) -> None:
     assert record["failures"] == []
 
 
-def test_a_failed_proof_exits_with_4(exported: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(exported, tmp_path / exported.name))
-    good = (folder / f"{exported.name}.int8.tflite").read_bytes()
-    done = run(
-        *("export", folder, "--precision", "int8", "--format", "tflite"),
-        *("--min-agreement", "1", "--calibration-samples", "10"),
-        code=4,
-    )
+def test_a_failed_proof_exits_with_4(trained: training.Result, tmp_path: Path) -> None:
+    folder = unbalance(trained.path, tmp_path / "unbalanced")
+    done = run("export", folder, "--precision", "int8", "--format", "tflite", code=4)
     assert "REJECTED" in done.stdout
     assert ".rejected" in done.stderr
-    assert "Try " in done.stderr
-    assert (folder / f"{exported.name}.int8.tflite").read_bytes() == good
+    assert (folder / "unbalanced.int8.tflite.rejected").exists()
+    assert not (folder / "unbalanced.int8.tflite").exists()
 
 
 @pytest.mark.parametrize("suffix", ["int8.tflite", "float32.onnx", "keras"])

@@ -41,29 +41,32 @@ def named(dataset: str | None, usual: str | None, data_dir: Path | None) -> Data
     return datasets.load(name, data_dir)
 
 
-def of_own_model(
-    path: Path,
-    contract: InputContract,
-    data: Path | None,
-    dataset: str | None,
-    data_dir: Path | None,
-) -> Dataset:
-    """What the user's own model at `path` is judged on: pictures, or a data set by its name.
-
-    Raises:
-        UsageError: not just one of them is named.
-        ToolchainError: it cannot be had.
+def demand_one_of(path: Path, data: Path | None, dataset: str | None) -> None:
     """
-    from toolchain import datasets
-
-    if (data is None) == (dataset is None):
+    Raises:
+        UsageError: not just one is named for the user's own model at `path`.
+    """
+    one_of(data, dataset)
+    if data is None and dataset is None:
         raise UsageError(
             f"{path} is a model of your own. Give the pictures that it shall be proved on, "
             "--data FOLDER, or a data set that toolchain knows, --dataset NAME."
         )
-    if data is None:
-        return datasets.load(str(dataset), data_dir)
-    return pictures(data, contract, None)
+
+
+def given(
+    contract: InputContract, data: Path | None, dataset: str | None, data_dir: Path | None
+) -> Dataset:
+    """The user's pictures at `data`, as a model takes them, or else the data set named.
+
+    Raises:
+        ToolchainError: it cannot be had.
+    """
+    from toolchain import datasets
+
+    if data is not None:
+        return pictures(data, contract, None)
+    return datasets.load(str(dataset), data_dir)
 
 
 def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:

@@ -104,7 +104,7 @@ def adopt(
         trial, gives = _try(own, dataset, progress)
         used = _preparation(own, scale, trial)
         answers.check_order(trial.named[used], trial.truth, dataset.labels)
-        _check_chance(trial, used)
+        _check_better(trial, used)
         return _publish(own, dataset, folder, trial, used, gives)
 
 
@@ -157,6 +157,8 @@ def _possible(own: OwnModel) -> tuple[Scale, ...]:
 def _model(own: OwnModel, scale: Scale, gives: Meaning = Meaning.PROBABILITIES) -> Any:
     """The model from raw pixels to what it gives, or to probabilities where `gives` is known."""
     keras = require("keras", "export")
+    if own.is_ready and gives is Meaning.PROBABILITIES:
+        return own.model  # it is as it should be
     image = keras.Input(own.shape, dtype="uint8", name="raw_pixels")
     prepared = image if own.takes_pixels else scales.step(scale)(image)
     probabilities = answers.to_probabilities(gives)(own.built_on(prepared))
@@ -164,10 +166,10 @@ def _model(own: OwnModel, scale: Scale, gives: Meaning = Meaning.PROBABILITIES) 
 
 
 def _preparation(own: OwnModel, given: Scale | None, trial: Trial) -> Scale:
-    """The preparation that is used: the model's own or the given one, unless another is better.
+    """The preparation that is used: the given one, or the model's own.
 
     Raises:
-        UsageError: none is known, or the one that is known is clearly worse than another.
+        UsageError: none is known, or the one given contradicts the model.
     """
     inside = own.takes_pixels or scales.prepares_itself(own.model, own.shape)
     if given is None and not inside:
@@ -186,15 +188,17 @@ def _preparation(own: OwnModel, given: Scale | None, trial: Trial) -> Scale:
             f"The model's first layers prepare raw pixels themselves, so --scale {used} would "
             f"prepare them twice. {trial} Leave --scale out."
         )
-    if trial.better(trial.best, used):
-        raise UsageError(
-            f"With {used} the pixels are not as they were in training: {trial.best} is clearly "
-            f"better. {trial} Use --scale {trial.best}."
-        )
     return used
 
 
-def _check_chance(trial: Trial, used: Scale) -> None:
+def _check_better(trial: Trial, used: Scale) -> None:
+    """Refuse a preparation that is clearly worse than another, and answers as good as lots."""
+    best = trial.best
+    if trial.better(best, used) and answers.better_than_chance(trial.named[best], trial.truth):
+        raise UsageError(
+            f"With {used} the pixels are not as they were in training: {best} is clearly better. "
+            f"{trial} Use --scale {best}."
+        )
     if not answers.better_than_chance(trial.named[used], trial.truth):
         raise UsageError(
             f"The model's answers are no better than chance. {trial} Either its pixels were "

@@ -40,8 +40,15 @@ class OwnModel:
     @property
     def takes_pixels(self) -> bool:
         """Whether the model's own input is of whole numbers, which only raw pixels are."""
-        inputs = getattr(self.model, "inputs", None)
-        return inputs is not None and "int" in str(inputs[0].dtype)
+        return "int" in _input_type(self.model)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the model takes and gives what every exported file does, but for the meaning of
+        what it gives."""
+        inputs = getattr(self.model, "inputs", None) or [None]
+        ends = [(tuple(each.shape), each.dtype) for each in (*inputs, *self.model.outputs)]
+        return ends == [((None, *self.shape), "uint8"), ((None, self.outputs), "float32")]
 
     def built_on(self, image: Any) -> Any:
         """What the model gives for `image`, a Keras tensor `[N, height, width, channels]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +18,8 @@ from toolchain.errors import ProofFailedError, UsageError
 from toolchain.records import as_json
 
 if TYPE_CHECKING:
-    from toolchain.adopting.own_model import OwnModel
     from toolchain.calibration import Study
+    from toolchain.datasets import Dataset
     from toolchain.exporting import Outcome
 
 
@@ -78,19 +79,20 @@ def export(
         silence()
     from toolchain import calibration, exporting, locate_data, reference
     from toolchain.adopting import own_model
-    from toolchain.adopting.adoption import adopt
     from toolchain.evaluation import Gate
     from toolchain.progress import say
 
     gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
+    own = _Own(scale, import_, size, crop, name, dataset)
     if own_model.is_own(Path(model)):
-        own = _own_model(Path(model), import_, size, crop)
-        folder = _own_folder(own.path, name)
-        found = locate_data.of_own_model(own.path, own.input, data, dataset, data_dir)
-        say(f"{own.path.name}: {adopt(own, found, scale, folder, say)}")
+        folder, found = _adopted(Path(model), own, data, data_dir)
+    elif own != _Own():
+        raise UsageError(
+            f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
+            "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
+        )
     else:
-        _demand_none(model, (dataset, scale, import_, size, crop, name))
         folder = locate.trained_folder(model)
         found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
     if calibration_study is not None:
@@ -104,12 +106,43 @@ def export(
         _print_outcomes(outcomes, json)
 
 
-def _demand_none(model: str, options: tuple[object, ...]) -> None:
-    if any(options):
-        raise UsageError(
-            f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
-            "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
-        )
+@dataclass(frozen=True)
+class _Own:
+    """What is said of a model that was trained elsewhere, as it was typed."""
+
+    scale: Scale | None = None
+    module: str | None = None
+    size: str | None = None
+    crop: bool = False
+    name: str | None = None
+    dataset: str | None = None
+
+
+def _adopted(
+    path: Path, own: _Own, data: Path | None, data_dir: Path | None
+) -> tuple[Path, Dataset]:
+    """The folder below models/ that a model trained elsewhere now has, and what judges it."""
+    from toolchain import locate_data
+    from toolchain.adopting import own_model
+    from toolchain.adopting.adoption import adopt
+    from toolchain.progress import say
+    from toolchain.userdata.contracts import sides
+
+    folder = _own_folder(path, own.name)
+    size = sides(own.size) if own.size else None
+    locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
+    if own.module:
+        own_model.import_module(own.module)
+    loaded = own_model.load(path, size, Fit.CROP if own.crop else Fit.PAD)
+    found = locate_data.given(loaded.input, data, own.dataset, data_dir)
+    say(f"{path.name}: {adopt(loaded, found, own.scale, folder, say)}")
+    return folder, found
+
+
+def _own_folder(path: Path, name: str | None) -> Path:
+    if name is not None and Path(name).name != name:
+        raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
+    return locate.OWN / (name or path.resolve().stem)
 
 
 def _print_outcomes(made: Iterable[Outcome], json: bool) -> None:
@@ -127,21 +160,6 @@ def _print_outcomes(made: Iterable[Outcome], json: bool) -> None:
     rejected = [outcome for outcome in outcomes if outcome.failures]
     if rejected:
         raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
-
-
-def _own_model(path: Path, module: str | None, size: str | None, crop: bool) -> OwnModel:
-    from toolchain.adopting import own_model
-    from toolchain.userdata.contracts import sides
-
-    if module:
-        own_model.import_module(module)
-    return own_model.load(path, sides(size) if size else None, Fit.CROP if crop else Fit.PAD)
-
-
-def _own_folder(path: Path, name: str | None) -> Path:
-    if name is not None and Path(name).name != name:
-        raise UsageError(f"--name {name}: expected one plain name, for a folder below models/.")
-    return locate.OWN / (name or path.resolve().stem)
 
 
 def _print_studies(studies: list[Study], json: bool) -> None:

@@ -69,7 +69,7 @@ def freeze(function: Any) -> Any:
             "of one shape: export it with a batch of None."
         )
     layer = layer_class()(takes.name, gives.name, list(gives.shape))
-    layer.use(frozen.graph.as_graph_def().SerializeToString())
+    layer.graph = frozen.graph.as_graph_def().SerializeToString()
     image = keras.Input(takes.shape[1:], dtype=takes.dtype.name)
     return keras.Model(image, layer(image))
 
@@ -86,7 +86,7 @@ def layer_class() -> Any:
         def __init__(self, takes: str, gives: str, shape: list[int | None], **settings: Any):
             super().__init__(**settings)
             self.takes, self.gives, self.shape = takes, gives, shape
-            self.constants = 0
+            self.graph = b""
 
         def get_config(self) -> dict[str, Any]:
             settings: dict[str, Any] = super().get_config()
@@ -96,24 +96,36 @@ def layer_class() -> Any:
             return (input_shape[0], *self.shape[1:])
 
         def call(self, inputs: Any) -> Any:
-            return self._function(inputs)
+            return self.function(inputs)
 
         def save_assets(self, folder: str) -> None:
-            Path(folder, GRAPH).write_bytes(self._graph)
+            Path(folder, GRAPH).write_bytes(self.graph)
 
         def load_assets(self, folder: str) -> None:
-            self.use(Path(folder, GRAPH).read_bytes())
+            self.graph = Path(folder, GRAPH).read_bytes()
 
-        def use(self, graph: bytes) -> None:
-            """Answer with this graph from now on.
+        @functools.cached_property
+        def function(self) -> Any:
+            """The graph in TensorFlow, once it is known to be harmless.
 
             Raises:
                 ToolchainError: it has operators that are not allowed.
             """
-            self._graph, self._function = graph, _function(graph, self.takes, self.gives)
-            self.constants = _constants(graph)
+            return _function(self.graph, self.takes, self.gives)
 
     return FrozenGraph
+
+
+def open_all(model: Any) -> None:
+    """Examine and import the graphs of a model that was read from a file. Keras swallows errors of
+    its layers while it reads.
+
+    Raises:
+        ToolchainError: one has operators that are not allowed.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, layer_class()):
+            layer.function  # noqa: B018 - the first look imports it
 
 
 def _parsed(graph: bytes) -> Any:
@@ -130,11 +142,17 @@ def _function(graph: bytes, takes: str, gives: str) -> Any:
     return imported.prune(takes, gives)
 
 
-def _constants(graph: bytes) -> int:
-    """How many numbers the graph's weights have; shapes and axes, which are whole, do not count."""
+def constants(layer: Any) -> int:
+    """How many numbers the weights of a frozen graph have; 0 where the layer is none.
+
+    Floats that come in rows are counted; single ones are no weights.
+    """
     tf = require("tensorflow", "export")
-    return sum(
-        tf.TensorShape(node.attr["value"].tensor.tensor_shape).num_elements()
-        for node in _parsed(graph).node
+    if not isinstance(layer, layer_class()):
+        return 0
+    floats = [
+        tf.TensorShape(node.attr["value"].tensor.tensor_shape)
+        for node in _parsed(layer.graph).node
         if node.op == "Const" and tf.as_dtype(node.attr["dtype"].type).is_floating
-    )
+    ]
+    return sum(shape.num_elements() for shape in floats if shape.rank)

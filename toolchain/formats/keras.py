@@ -10,6 +10,7 @@ import io
 import math
 import re
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -90,7 +91,13 @@ def load(data: bytes, suffix: str = ".keras") -> Any:
         path = Path(folder) / f"model{suffix}"
         path.write_bytes(data)
         try:
-            return keras.models.load_model(path, safe_mode=True, compile=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what is wrong comes as an exception
+                model = keras.models.load_model(path, safe_mode=True, compile=False)
+            _frozen.open_all(model)
+            return model
+        except ToolchainError:
+            raise
         except Exception as error:  # Keras raises whatever its layers raise
             raise ToolchainError(
                 f"Keras {keras.__version__} cannot load this file: {_why(error)}"
@@ -114,7 +121,7 @@ def summarize(data: bytes) -> GraphSummary:
     layers = list(_layers(model))
     return GraphSummary(
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
-        parameters=model.count_params() + sum(getattr(each, "constants", 0) for each in layers),
+        parameters=model.count_params() + sum(map(_frozen.constants, layers)),
         activation_bytes=sum(4 * _elements(_output_shape(layer)) for layer in layers),
         min_runtime="",  # Keras does not say
     )
