@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.test_rescue import unbalance
+from tests.unbalanced import unbalance
 from toolchain import __version__, seal, training
 from toolchain.benchmark import results
 from toolchain.datasets import Dataset

@@ -17,7 +17,8 @@ from PIL import Image
 
 from tests.test_bundle import OLD
 from tests.test_cli import run
-from toolchain import evaluation, exporting, files, formats, locate, manifest, rescue
+from tests.unbalanced import unbalance
+from toolchain import evaluation, exporting, formats, manifest, rescue
 from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.exporting import Outcome
@@ -26,32 +27,7 @@ from toolchain.rescue import Noise
 from toolchain.training import Result
 
 INT8 = exporting.targets(("tflite",), (Precision.INT8,))
-FACTOR = 1000.0
 HARMED = ("conv2d (CONV_2D)", "max_pooling2d (MAX_POOL_2D)", "conv2d_1 (CONV_2D)")
-
-
-def unbalance(trained: Path, folder: Path) -> Path:
-    """The trained model with one channel 1000 times the others, and its readers a thousandth.
-
-    In float it answers as before. In int8 all channels between the two convolutions share one
-    scale, on which those others round to nothing.
-    """
-    data = trained.read_bytes()
-    model = keras_format.load(data)
-    first, second = (model.get_layer(name) for name in ("conv2d", "conv2d_1"))
-    (kernel, bias), (readers, shift) = first.get_weights(), second.get_weights()
-    channel = int(np.abs(kernel).sum((0, 1, 2)).argmax())
-    kernel[..., channel] *= FACTOR
-    bias[channel] *= FACTOR
-    readers[:, :, channel] /= FACTOR
-    first.set_weights([kernel, bias])
-    second.set_weights([readers, shift])
-    folder.mkdir()
-    saved = keras_format.convert(model, Precision.FLOAT32, None)
-    info = keras_format.read_info(data)
-    assert info is not None
-    files.replace(locate.model_path(folder, "keras"), keras_format.embed(saved, info))
-    return folder
 
 
 @pytest.fixture(scope="module")
