@@ -83,7 +83,7 @@ def test_small_cnn_halves_each_side_until_it_is_short(
 
 def test_width_sets_the_size_of_small_cnn() -> None:
     build = architectures.get("small-cnn").build
-    sizes = [build(DIGITS, 10, width).count_params() for width in (6, 12, 24)]
+    sizes = [build(DIGITS, 10, width).count_params() for width in (4, 8, 16)]
     assert build(DIGITS, 10).count_params() == sizes[1]
     assert sizes[0] * 3 < sizes[1] < sizes[2] / 3
 

@@ -16,7 +16,7 @@ from toolchain.errors import UsageError, require
 
 LARGEST_WIDTH = 256
 MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start
-LARGEST_FULL_RESOLUTION = 64  # pixels a side; small-cnn halves larger images at once
+LARGEST_FULL_RESOLUTION = 128  # pixels a side; small-cnn's first layer halves larger images
 SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
 
 
@@ -144,16 +144,15 @@ def _classifier(contract: InputContract, *layers: Any) -> Any:
     return keras.Sequential([_image(contract), keras.layers.Rescaling(1 / 255), *layers])
 
 
-@_known_as("small-cnn", dataset=None, epochs=30, width=12)
+@_known_as("small-cnn", dataset=None, epochs=30, width=8)
 def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
-    """A residual network for images of any size; 169,146 parameters on 96×96×3 and six classes.
+    """A residual network for images of any size; 150,718 parameters on 96×96×3 and six classes.
 
     Plain convolutions with batch normalisation, which the export folds into them (He et al.,
     2016, "Deep Residual Learning for Image Recognition"). Stage by stage each side is halved until
-    it is at most 8, and the channels grow from `width` to at most 8 times as many. The first
-    convolution halves large images too, or it would take four times as long.
-    In the end each channel is averaged over the places, with weights of its own.
-    docs/models.md has the measurements that decided.
+    it is at most 8, and the channels grow from `width` to at most 8 times as many. Then each
+    channel is averaged over the places, with weights of its own. docs/models.md has the
+    measurements that decided.
     """
     keras = require("keras", "export")
     layers = keras.layers
