@@ -623,6 +623,7 @@ def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> 
     assert "96x96" in run("export", unit, *data, "--size", "big", code=2, cwd=tmp_path).stderr
     assert "plain name" in run("export", unit, *data, "--name", "a/b", code=2, cwd=tmp_path).stderr
     given = ("--scale", "0..1", "--name", "mine", "--precision", "int8", "--json")
+    given += ("--max-drop", "2", "--min-agreement", "0.95")  # 360 images are few
     records = json.loads(run("export", unit, *data, *given, cwd=tmp_path).stdout)
     assert {record["comparison"]["images"] for record in records} == {360}
     files = {path.name for path in (tmp_path / "models" / "mine").iterdir()}

@@ -149,12 +149,16 @@ class GraphSummary:
 
     `parameters` counts the values of all constant tensors; `activation_bytes` adds up all
     tensors that are computed for one image, an upper bound on what the runtime holds at once.
+    `accelerated_by` names what the installed runtime hands operators to, such as `XNNPACK`, and
+    `left_out` the operators that it does not take; they run one by one, more slowly.
     """
 
     operators: tuple[Operator, ...]
     parameters: int
     activation_bytes: int
     min_runtime: str
+    accelerated_by: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:

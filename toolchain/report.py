@@ -266,6 +266,10 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
         ("memory", f"at most {summary.activation_bytes:,} bytes of activations an image"),
         ("operators", ", ".join(_times(name, count) for name, count in counted.items())),
     ]
+    if summary.accelerated_by:
+        left_out = Counter(summary.left_out).items()
+        words = ", ".join(_times(name, count) for name, count in left_out) or "none"
+        rows.append((f"outside {summary.accelerated_by}", words))
     _print_table(path.name, ("", ""), rows)
 
 

@@ -46,8 +46,8 @@ class OwnModel:
     def is_ready(self) -> bool:
         """Whether the model takes and gives what every exported file does, but for the meaning of
         what it gives."""
-        inputs = getattr(self.model, "inputs", None) or [None]
-        ends = [(tuple(each.shape), each.dtype) for each in (*inputs, *self.model.outputs)]
+        takes, gives = (getattr(self.model, end, None) or [] for end in ("inputs", "outputs"))
+        ends = [(tuple(each.shape), each.dtype) for each in (*takes, *gives)]
         return ends == [((None, *self.shape), "uint8"), ((None, self.outputs), "float32")]
 
     def built_on(self, image: Any) -> Any:

@@ -29,6 +29,7 @@ PRECISIONS = (
 )
 PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "flatbuffers")
 FRAGILE = True
+DELEGATE = "DELEGATE"  # the name of a delegate's part of a graph
 BATCH = 1  # a free batch would leave SHAPE, STRIDED_SLICE and PACK in the graph
 
 
@@ -138,7 +139,31 @@ def summarize(data: bytes) -> GraphSummary:
         parameters=sum(_elements(tensors[i]) for i in constants if _is_parameter(tensors[i])),
         activation_bytes=sum(_bytes(tensors[i]) for i in computed - _unpacked(steps, constants)),
         min_runtime=f"tflite {runtime}" if runtime else "",
+        accelerated_by="XNNPACK",
+        left_out=_left_out(data),
     )
+
+
+def _left_out(data: bytes) -> tuple[str, ...]:
+    """The operators that the runtime's delegate does not take, in the order in which they run.
+
+    The runtime lists a delegate's part of the graph as one more operator behind all others; what
+    lies between its inputs and its outputs is inside.
+    """
+    steps = _interpreter(data, 1, engines()[0], delegates=True)._get_ops_details()
+    plain = [step for step in steps if step["op_name"] != DELEGATE]
+    makers = {index: step for step in plain for index in step["outputs"]}
+    inside: set[int] = set()
+    for part in (step for step in steps if step["op_name"] == DELEGATE):
+        known = set(part["inputs"])
+        waiting = list(part["outputs"])
+        while waiting:
+            index = waiting.pop()
+            if index in makers and index not in known:
+                known.add(index)
+                inside.add(makers[index]["index"])
+                waiting.extend(makers[index]["inputs"])
+    return tuple(step["op_name"] for step in plain if step["index"] not in inside)
 
 
 def _macs(step: dict[str, Any], tensors: dict[int, dict[str, Any]]) -> int:
