@@ -151,7 +151,7 @@ def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     Plain convolutions with batch normalisation, which the export folds into them (He et al.,
     2016, "Deep Residual Learning for Image Recognition"). Stage by stage each side is halved until
     it is at most 8, and the channels grow from `width` to at most 8 times as many. Then each
-    channel is averaged over the places, with weights of its own. docs/models.md has the
+    channel is averaged over the places, with weights that start equal. docs/models.md has the
     measurements that decided.
     """
     keras = require("keras", "export")
@@ -170,7 +170,9 @@ def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
         channels = width * min(2**stage, 8)
         x = layers.ReLU()(convolution(x, channels, _halving(x)))
         x = layers.ReLU()(layers.Add()([x, convolution(x, channels)]))
-    x = layers.Flatten()(layers.DepthwiseConv2D(x.shape[1:3])(x))
+    average = keras.initializers.Constant(1 / math.prod(x.shape[1:3]))
+    x = layers.DepthwiseConv2D(x.shape[1:3], depthwise_initializer=average)(x)
+    x = layers.Flatten()(x)
     x = layers.Dense(classes, activation="softmax")(x)
     return keras.Model(image, x)
 
