@@ -89,7 +89,8 @@ def train(
         class_weight=class_weight,
     )
     require("keras", "export")  # before a download that would be for nothing
-    folder = out or locate.own_folder(model, data.resolve().stem if data else dataset)
+    name = model.rpartition(":")[2]  # of a user's own network, the function's
+    folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
     if data is None:
         if size or color or crop:
             raise UsageError("--size, --color and --crop are for your own pictures: --data FOLDER.")
