@@ -25,7 +25,7 @@ from toolchain.adopting import own_model
 from toolchain.adopting.adoption import Adoption, adopt
 from toolchain.adopting.answers import Meaning
 from toolchain.adopting.scale import Scale
-from toolchain.artifact import Fit, InputContract
+from toolchain.artifact import Fit, InputContract, Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
@@ -133,6 +133,10 @@ def test_each_preparation_is_asked_for_once_and_folded_in(
     expected = model.predict(prepare(raw(colour.test_images)), verbose=0)
     np.testing.assert_allclose(given, expected, atol=2e-5)
     assert adoption.accuracy == (expected.argmax(1) == colour.test_labels).mean() > 0.9
+    published = keras_format.load((tmp_path / "out" / "out.keras").read_bytes())
+    onnx = formats.get("onnx")
+    session = onnx.open_session(onnx.convert(published, Precision.FLOAT32, None), 1)
+    np.testing.assert_allclose(session.run(colour.test_images), expected, atol=2e-5)
 
 
 def test_pixels_that_nobody_prepared(digits: Dataset, tmp_path: Path) -> None:
@@ -315,7 +319,7 @@ def test_adopting_again_keeps_what_was_exported(
     unit: Path, digits: Dataset, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
-    target = exporting.targets(("onnx",), (formats.get("onnx").PRECISIONS[0],))
+    target = exporting.targets(("onnx",), (Precision.FLOAT32,))
     for _ in range(2):
         adopt(own_model.load(unit), digits, Scale.UNIT, folder, quiet)
         said: list[str] = []
@@ -336,6 +340,41 @@ def test_nothing_that_is_only_there_is_replaced(
     with pytest.raises(ToolchainError, match="would replace"):
         adopt(own_model.load(beside), digits, Scale.UNIT, beside.parent, quiet)
     assert beside.read_bytes() == unit.read_bytes()
+
+
+def mobile() -> keras.Model:
+    """What mobile networks are made of: depthwise, squeeze-and-excite, swish, a residual add."""
+    image = keras.Input((28, 28, 1))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(image / 127.5 - 1)
+    x = before = layers.ReLU(6)(layers.BatchNormalization(momentum=0.8)(x))
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    x = layers.Activation("swish")(layers.BatchNormalization(momentum=0.8)(x))
+    squeezed = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    squeezed = layers.Conv2D(4, 1, activation="swish")(squeezed)
+    x = layers.Multiply()([x, layers.Conv2D(8, 1, activation="sigmoid")(squeezed)])
+    x = layers.BatchNormalization(momentum=0.8)(layers.Conv2D(8, 1, use_bias=False)(x))
+    x = layers.Conv2D(16, 3, strides=2, activation="relu")(layers.Add()([before, x]))
+    return keras.Model(image, layers.Dense(10)(layers.Flatten()(x)))
+
+
+def test_every_file_of_a_mobile_network_is_proved(digits: Dataset, tmp_path: Path) -> None:
+    model = fit(mobile(), raw(digits.train_images), digits.train_labels)
+    adopted(model, tmp_path, digits)
+    gate = evaluation.Gate(largest_drop=2, least_agreement=0.97)  # 360 images are few
+    everything = exporting.targets((), ())
+    for outcome in exporting.export(
+        tmp_path / "out", everything, digits, gate, 200, seed=0, progress=quiet
+    ):
+        name = outcome.artifact.path.name
+        assert not outcome.failures, (name, outcome.failures)
+        if outcome.artifact.info.precision is Precision.FLOAT32:
+            assert outcome.comparison.largest_difference < 1e-4, name
+        summary = formats.of(outcome.artifact.path).summarize(outcome.artifact.path.read_bytes())
+        names = {operator.name for operator in summary.operators}
+        assert not any("Norm" in each or "RSQRT" in each for each in names)  # folded
+        if summary.accelerated_by:
+            assert "CAST" in summary.left_out
+            assert "CONV_2D" not in summary.left_out
 
 
 # what is read
@@ -555,9 +594,7 @@ def test_damaged_saved_models_are_our_error(damage: bytes | None, tmp_path: Path
 def test_a_keras_file_cannot_smuggle_operators_in(digits: Dataset, tmp_path: Path) -> None:
     """Somebody changes the graph inside a published file."""
     folder = saved(network((28, 28, 1), end="linear"), tmp_path / "mine")
-    data = keras_format.convert(
-        own_model.load(folder).model, formats.get("keras").PRECISIONS[0], None
-    )
+    data = keras_format.convert(own_model.load(folder).model, Precision.FLOAT32, None)
     graph = tf.compat.v1.GraphDef()
     node = graph.node.add(name="spy", op="ReadFile")
     node.attr["dtype"].type = types_pb2.DT_STRING

@@ -21,7 +21,9 @@ def unbalance(trained: Path, folder: Path) -> Path:
     """
     data = trained.read_bytes()
     model = keras_format.load(data)
-    first, second = (model.get_layer(name) for name in ("conv2d", "conv2d_1"))
+    first, second = (
+        layer for layer in model.layers if len(layer.get_weights()) and len(layer.kernel.shape) == 4
+    )
     (kernel, bias), (readers, shift) = first.get_weights(), second.get_weights()
     channel = int(np.abs(kernel).sum((0, 1, 2)).argmax())
     kernel[..., channel] *= FACTOR

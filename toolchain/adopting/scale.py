@@ -53,8 +53,13 @@ def step(scale: Scale) -> Any:
             variance=[(255 * deviation) ** 2 for deviation in IMAGENET_DEVIATION],
         )
     if scale is Scale.CAFFE:
-        centred = layers.Normalization(mean=list(CAFFE_MEAN), variance=[1.0] * 3)
-        return lambda pixels: centred(keras.ops.flip(pixels, axis=-1))
+        import numpy as np  # here, because the command line knows the scales
+
+        # a convolution, because every runtime has one; converters make much of turning an axis
+        swap = layers.Conv2D(3, 1)
+        swap.build((None, None, None, 3))
+        swap.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3), -np.array(CAFFE_MEAN)])
+        return lambda pixels: swap(keras.ops.cast(pixels, "float32"))
     return lambda pixels: keras.ops.cast(pixels, "float32")
 
 

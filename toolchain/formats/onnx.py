@@ -64,13 +64,26 @@ def _simplified(model: Any) -> Any:
     tf = require("tensorflow", "export")
     tf2onnx = require("tf2onnx", "export")
     onnxslim = require("onnxslim", "export")
+    from tensorflow.python.framework import convert_to_constants
+
     signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8, name=INPUT)]
     # `from_keras` of tf2onnx fails on Keras 3; a plain function of the model does not.
     function = tf.function(
         lambda image: tf.identity(model(image, training=False), name=OUTPUT),
         input_signature=signature,
     )
-    graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    # `from_function` of tf2onnx takes constants that a function captures, as those of a
+    # Normalization layer, for inputs; of a frozen graph the inputs are named.
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
+        function.get_concrete_function(*signature), lower_control_flow=False
+    )
+    graph, _ = tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(),
+        input_names=[f"{INPUT}:0"],
+        output_names=[frozen.outputs[0].name],
+        tensors_to_rename={f"{INPUT}:0": INPUT, frozen.outputs[0].name: OUTPUT},
+        opset=OPSET,
+    )
     return onnxslim.slim(graph)
 
 
