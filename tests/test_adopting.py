@@ -657,7 +657,7 @@ def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> 
     data = ("--dataset", "digits")
     assert "--data FOLDER" in run("export", unit, code=2, cwd=tmp_path).stderr
     assert "such as --scale 0..1" in run("export", unit, *data, code=2, cwd=tmp_path).stderr
-    assert "96x96" in run("export", unit, *data, "--size", "big", code=2, cwd=tmp_path).stderr
+    assert "96x64" in run("export", unit, *data, "--size", "big", code=2, cwd=tmp_path).stderr
     assert "plain name" in run("export", unit, *data, "--name", "a/b", code=2, cwd=tmp_path).stderr
     given = ("--scale", "0..1", "--name", "mine", "--precision", "int8", "--json")
     given += ("--max-drop", "2", "--min-agreement", "0.95")  # 360 images are few
