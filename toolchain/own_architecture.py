@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from toolchain import own_code
 from toolchain.artifact import InputContract
 from toolchain.errors import ToolchainError, UsageError, about, require
 
@@ -30,9 +25,9 @@ def function(reference: str) -> Callable[[InputContract, int], Any]:
         ToolchainError: the module cannot be imported.
     """
     module_name, _, name = reference.partition(":")
-    if not (all(part.isidentifier() for part in module_name.split(".")) and name.isidentifier()):
+    if not (module_name and name.isidentifier()):
         raise UsageError(f"'{reference}' names no function. {EXPECTED}")
-    module = _module(module_name)
+    module = own_code.module(module_name)
     found = getattr(module, name, None)
     if not callable(found):
         raise UsageError(f"There is no function '{name}' in {module.__file__}. {EXPECTED}")
@@ -49,37 +44,12 @@ def function(reference: str) -> Callable[[InputContract, int], Any]:
             except ToolchainError:
                 raise
             except Exception as error:
-                raise ToolchainError(f"It failed: {_reason(error, module_name)}.") from error
+                why = own_code.reason(error, module_name)
+                raise ToolchainError(f"It failed: {why}.") from error
             _check_probabilities(answers)
         return model
 
     return build
-
-
-def _module(name: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last, so that no file here takes the place of a library
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        # a module that it imports in turn may be the missing one
-        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
-            raise UsageError(
-                f"There is no Python module '{name}', neither installed nor in {here}. {EXPECTED}"
-            ) from error
-        raise ToolchainError(
-            f"The module '{name}' cannot be imported: {_reason(error, name)}."
-        ) from error
-
-
-def _reason(error: Exception, module_name: str) -> str:
-    """What went wrong, and in which line of the module: `ValueError: too wide (line 12)`."""
-    words = (str(error).strip() or "it gives no reason").splitlines()[0].rstrip(".")
-    file = os.sep + module_name.replace(".", os.sep) + ".py"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename.endswith(file)]
-    return f"{type(error).__name__}: {words}" + (f" (line {lines[-1]})" if lines else "")
 
 
 def _check_ends(model: Any, shape: tuple[int, int, int], classes: int) -> None:

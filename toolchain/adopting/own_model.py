@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,30 +69,6 @@ def is_own(path: Path) -> bool:
         return True
     with about(path):
         return keras_format.read_info(files.read_bytes(path)) is None
-
-
-def import_module(name: str) -> None:
-    """Import the user's module, from the current folder too, so that its layers are registered.
-
-    Raises:
-        UsageError: there is no such module.
-        ToolchainError: it cannot be imported.
-    """
-    require("keras", "export")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"--import {name}: {error}. Expected the name of a module, without .py, that lies in "
-            "the current folder or is installed."
-        ) from error
-    except Exception as error:  # whatever the user's module raises
-        raise ToolchainError(
-            f"--import {name}: the module cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
 
 
 def load(path: Path, size: tuple[int, int] | None = None, fit: Fit = Fit.PAD) -> OwnModel:

@@ -122,7 +122,7 @@ def _adopted(
     path: Path, own: _Own, data: Path | None, data_dir: Path | None
 ) -> tuple[Path, Dataset]:
     """The folder below models/ that a model trained elsewhere now has, and what judges it."""
-    from toolchain import locate_data
+    from toolchain import locate_data, own_code
     from toolchain.adopting import own_model
     from toolchain.adopting.adoption import adopt
     from toolchain.progress import say
@@ -132,7 +132,7 @@ def _adopted(
     size = sides(own.size) if own.size else None
     locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
     if own.module:
-        own_model.import_module(own.module)
+        own_code.module(own.module)  # so that its layers are registered
     loaded = own_model.load(path, size, Fit.CROP if own.crop else Fit.PAD)
     found = locate_data.given(loaded.input, data, own.dataset, data_dir)
     say(f"{path.name}: {adopt(loaded, found, own.scale, folder, say)}")
