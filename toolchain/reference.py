@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolchain import evaluation, files, formats, locate
 from toolchain.artifact import ModelInfo
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.errors import ToolchainError
 from toolchain.formats import keras as keras_format
 
 if TYPE_CHECKING:
@@ -38,12 +38,10 @@ def load(folder: Path, dataset: Dataset, progress: Progress) -> Reference:
 
     Raises:
         ToolchainError: there is none, or it was not trained with this toolchain.
-        UsageError: it was trained on another data set.
+        UsageError: it was trained on other classes or images of another shape.
     """
     data, info = read_source(folder)
     evaluation.check_fits(info, dataset)
-    if dataset.name != info.dataset:
-        raise UsageError(f"The model was trained on '{info.dataset}', not '{dataset.name}'.")
     progress("keras: answering all test images, for comparison")
     session = keras_format.open_session(data, threads=1)
     return Reference(
