@@ -27,7 +27,7 @@ bench: $(READY) ## accuracy and latency of MODEL's files
 	$(BIN)/toolchain bench $(NAME)
 
 test: $(READY) $(OLD_READY) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-pi: $(READY) ## prove the released int8 files in emulated Raspberry Pis
 	$(BIN)/python -m tests.pi $(PI) $(PI_MODELS)
