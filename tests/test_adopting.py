@@ -520,6 +520,7 @@ def test_a_saved_model_travels_inside_the_file(digits: Dataset, tmp_path: Path) 
     np.testing.assert_allclose(given, expected, atol=1e-5)
     assert adoption.gives is Meaning.LOGITS
     assert keras_format.summarize(data).parameters == model.count_params()
+    assert keras_format.summarize(data).opaque
 
 
 class Files(tf.Module):

@@ -150,7 +150,8 @@ class GraphSummary:
     `parameters` counts the values of all constant tensors; `activation_bytes` adds up all
     tensors that are computed for one image, an upper bound on what the runtime holds at once.
     `accelerated_by` names what the installed runtime hands operators to, such as `XNNPACK`, and
-    `left_out` the operators that it does not take; they run one by one, more slowly.
+    `left_out` the operators that it does not take; they run one by one, more slowly. Of a graph
+    that is `opaque`, multiply-accumulates and activations are not known.
     """
 
     operators: tuple[Operator, ...]
@@ -159,6 +160,7 @@ class GraphSummary:
     min_runtime: str
     accelerated_by: str = ""
     left_out: tuple[str, ...] = ()
+    opaque: bool = False
 
     @property
     def macs(self) -> int:

@@ -26,7 +26,7 @@ def card(name: str, manifest: Manifest) -> str:
         [
             f"# {name}",
             "",
-            f"`{info.architecture}`, trained on `{info.dataset}`, {len(info.labels)} classes: "
+            f"`{info.architecture}` for `{info.dataset}`, {len(info.labels)} classes: "
             f"{', '.join(info.labels)}.",
             "",
             f"Every file takes raw pixels, uint8 `[batch, {shape.replace(' × ', ', ')}]`, 0 to "

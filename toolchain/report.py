@@ -239,7 +239,7 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
     else:
         contract = described.input
         rows += [
-            ("model", f"{described.architecture} trained on {described.dataset}"),
+            ("model", f"{described.architecture} for {described.dataset}"),
             (
                 "takes",
                 f"uint8 [batch, {contract.height}, {contract.width}, {contract.channels}], "
@@ -258,12 +258,16 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
             ),
         ]
     counted = Counter(operator.name for operator in summary.operators)
+    hidden = "unknown, the graph is frozen; the exported files show it" if summary.opaque else ""
     rows += [
         ("needs", f"{summary.min_runtime} or later" if summary.min_runtime else "unknown"),
         ("file size", f"{size:,} bytes"),
         ("parameters", f"{summary.parameters:,}"),
-        ("multiply-accumulates", f"{summary.macs:,} an image"),
-        ("memory", f"at most {summary.activation_bytes:,} bytes of activations an image"),
+        ("multiply-accumulates", hidden or f"{summary.macs:,} an image"),
+        (
+            "memory",
+            hidden or f"at most {summary.activation_bytes:,} bytes of activations an image",
+        ),
         ("operators", ", ".join(_times(name, count) for name, count in counted.items())),
     ]
     if summary.accelerated_by:

@@ -28,6 +28,7 @@ import numpy as np
 from toolchain import (
     architectures,
     augmentation,
+    evaluation,
     files,
     formats,
     locate,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from toolchain.datasets import Dataset
 
-BATCH, WATCHED_BATCH = 32, 1000
+BATCH = 32
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
@@ -258,7 +259,7 @@ def _fit(model: Any, plan: Plan, trained: Part, watched: Part, keeper: Any) -> N
         shuffle=False,  # that is done
         initial_epoch=done,
         epochs=plan.epochs,
-        validation_data=batches(watched, WATCHED_BATCH),
+        validation_data=batches(watched, keras_format.batch_size(watched.images.shape[1:])),
         class_weight=class_weights(trained.labels[trained.rows]) if plan.class_weight else None,
         callbacks=[keeper],
         verbose=0,
@@ -424,10 +425,8 @@ def _publish(
     best = plan.patience is not None and stopped != "target"
     epoch = history.best.number if best else history.epochs[-1].number
     state.load(model, epoch)
-    truth = dataset.test_labels
-    tested = Part(dataset.test_images, truth, np.arange(len(truth)))
-    scores = model.predict(batches(tested, WATCHED_BATCH), verbose=0)
-    accuracy = int((scores.argmax(1) == truth).sum()) / len(truth)
+    scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
+    accuracy = int((scores.argmax(1) == dataset.test_labels).sum()) / len(scores)
     info = ModelInfo(
         name=folder.resolve().name,
         architecture=plan.architecture,

@@ -121,7 +121,7 @@ def google_metadata(info: ModelInfo) -> bytes:
         },
     )
     graph = _table(builder, {2: _vector(builder, image), 3: _vector(builder, probabilities)})
-    description = text(f"{info.architecture} trained on {info.dataset}")
+    description = text(f"{info.architecture} for {info.dataset}")
     root = _table(
         builder,
         {0: text(info.name), 1: description, 3: _vector(builder, graph), 7: text("1.0.0")},

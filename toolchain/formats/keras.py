@@ -119,11 +119,13 @@ def frozen(model: Any) -> Any:
 def summarize(data: bytes) -> GraphSummary:
     model = load(data)
     layers = list(_layers(model))
+    frozen_in = sum(map(_frozen.constants, layers))
     return GraphSummary(
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
-        parameters=model.count_params() + sum(map(_frozen.constants, layers)),
+        parameters=model.count_params() + frozen_in,
         activation_bytes=sum(4 * _elements(_output_shape(layer)) for layer in layers),
         min_runtime="",  # Keras does not say
+        opaque=frozen_in > 0,
     )
 
 
@@ -160,6 +162,11 @@ def open_model(model: Any) -> KerasSession:
     return KerasSession(model, ENGINES[0])
 
 
+def batch_size(shape: tuple[int, ...]) -> int:
+    """How many images of this `shape` to answer in one step."""
+    return max(1, min(BATCH, BATCH_PIXELS // math.prod(shape)))
+
+
 class KerasSession:
     """A Keras model with a free batch, called in one of three ways."""
 
@@ -177,7 +184,7 @@ class KerasSession:
         }
         self._call = ways[engine]
         self._last: Any = np.zeros((1, *self.shape), np.uint8)
-        self._batch = max(1, min(BATCH, BATCH_PIXELS // math.prod(self.shape)))
+        self._batch = batch_size(self.shape)
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self.shape)

@@ -1,0 +1,97 @@
+"""Do keras.applications' MobileNetV2 and EfficientNetV2-B0 become files that are proved?
+
+    python benchmarks/applications.py FOLDER --size 96 --epochs 12
+
+Their published weights are no part of this: both learn drawn shapes (`tests/shapes.py`) from
+nothing, in FOLDER, which takes about an hour on two cores. What is left there is exported with
+`toolchain export FOLDER/mobilenetv2.keras --data FOLDER/shapes` and measured with `toolchain bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests import shapes
+from toolchain import augmentation, formats, userdata
+from toolchain.artifact import InputContract
+from toolchain.batches import Part, batches
+from toolchain.chatter import silence
+from toolchain.errors import require
+from toolchain.progress import say
+
+PICTURES, BATCH = 4200, 32
+SCALES = {"mobilenetv2": "-1..1", "efficientnetv2b0": None}  # the second prepares its pixels itself
+
+
+def train(name: str, size: int, epochs: int, data: Path, path: Path) -> None:
+    """Train a network from nothing on the pictures in `data`, and save it as any program would."""
+    import numpy as np
+
+    keras = require("keras", "export")
+    keras.utils.set_random_seed(0)
+    dataset = userdata.load(data, InputContract(size, size, 3))
+    build = {
+        "mobilenetv2": keras.applications.MobileNetV2,
+        "efficientnetv2b0": keras.applications.EfficientNetV2B0,
+    }[name]
+    model = build(weights=None, input_shape=(size, size, 3), classes=len(dataset.labels))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.95  # theirs is for a thousand times as many steps
+    part = Part(dataset.train_images, dataset.train_labels, np.arange(len(dataset.train_labels)))
+    steps = -(-len(part.rows) // BATCH) * epochs
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=1e-3, warmup_steps=steps // 10
+    )
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+    vary = augmentation.augment(augmentation.chosen(("flip", "light")))
+    images = batches(part, BATCH, seed=0, augment=vary)
+    if SCALES[name]:
+        images = images.map(lambda pixels, truth: (_minus_1_to_1(pixels), truth))
+    model.fit(images, epochs=epochs, verbose=2)
+    model.save(path)
+
+
+def _minus_1_to_1(pixels: Any) -> Any:
+    return require("tensorflow", "export").cast(pixels, "float32") / 127.5 - 1
+
+
+def prove(path: Path, data: Path, scale: str | None) -> list[dict[str, Any]]:
+    """What `toolchain export` says of each file; a file that fails its proof is one of them."""
+    asked = ["export", str(path), "--data", str(data), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "toolchain", *asked, *(["--scale", scale] if scale else [])],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode not in (0, 4):  # 4: something was not proved
+        sys.exit(f"toolchain export ended with {done.returncode}.")
+    outcomes: list[dict[str, Any]] = json.loads(done.stdout)
+    return outcomes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=12)
+    asked = parser.parse_args()
+    silence()
+    data = asked.folder / "shapes"
+    if not data.exists():
+        say(f"Drawing {PICTURES:,} shapes of {asked.size}×{asked.size} into {data}.")
+        shapes.write(data, PICTURES, asked.size)
+    for name, scale in SCALES.items():
+        path = asked.folder / f"{name}.keras"
+        if not path.exists():
+            train(name, asked.size, asked.epochs, data, path)
+        print(json.dumps(prove(path, data, scale), indent=1))
+
+
+if __name__ == "__main__":
+    main()
