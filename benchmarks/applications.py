@@ -48,7 +48,9 @@ def train(name: str, size: int, epochs: int, data: Path, path: Path) -> None:
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=1e-3, warmup_steps=steps // 10
     )
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     vary = augmentation.augment(augmentation.chosen(("flip", "light")))
     images = batches(part, BATCH, seed=0, augment=vary)
     if SCALES[name]:
