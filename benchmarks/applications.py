@@ -3,8 +3,7 @@
     python benchmarks/applications.py FOLDER --size 96 --epochs 12
 
 Their published weights are no part of this: both learn drawn shapes (`tests/shapes.py`) from
-nothing, in FOLDER, which takes about an hour on two cores. What is left there is exported with
-`toolchain export FOLDER/mobilenetv2.keras --data FOLDER/shapes` and measured with `toolchain bench`.
+nothing, in FOLDER, which takes about an hour on two cores, and are exported like anybody's model.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import shapes
-from toolchain import augmentation, formats, userdata
+from toolchain import augmentation, userdata
 from toolchain.artifact import InputContract
 from toolchain.batches import Part, batches
 from toolchain.chatter import silence
