@@ -126,6 +126,14 @@ def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Da
     assert np.allclose(shares, 0.1, atol=0.01)
 
 
+def test_who_holds_images_out_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
+    plan = Plan("fashion-cnn", "digits", epochs=40, patience=1, seed=3)
+    ended = len(training.train(plan, digits, tmp_path / "model", Silent()).history.epochs)
+    for hold_out, expected in ((True, ended - 1), (False, ended)):
+        plan = Plan("fashion-cnn", "digits", epochs=ended, hold_out=hold_out, seed=3)
+        assert training.train(plan, digits, tmp_path / "model", Silent()).epoch == expected
+
+
 def test_a_reached_target_is_what_the_file_holds(tmp_path: Path, digits: Dataset) -> None:
     plan = Plan("fashion-cnn", "digits", epochs=40, patience=30, target_accuracy=0.95, seed=3)
     result = training.train(plan, digits, tmp_path / "model", Silent())

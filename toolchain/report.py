@@ -124,8 +124,9 @@ def training(result: Training) -> None:
     ]
     if result.stopped == "target":
         lines.insert(0, target_line(result))
-    if result.stopped == "patience":
-        lines.insert(1, f"Stopped by patience; epoch {result.epoch} was the best and is kept.")
+    if result.epoch < len(history.epochs):
+        how = "Stopped by patience; epoch" if result.stopped == "patience" else "Epoch"
+        lines.insert(1, f"{how} {result.epoch} had the lowest validation loss and is kept.")
     console().print("\n".join(lines))
 
 

@@ -63,11 +63,13 @@ class Plan:
 
     `target_accuracy` (0–1) stops it after the first epoch that reaches it, measured on the
     `monitor` images: `training` or `validation`. `patience` stops it after that many epochs
-    without a lower validation loss. Unless the target was reached, a run with patience keeps the
-    weights of the epoch with the lowest validation loss.
+    without a lower validation loss.
 
-    `hold_out`: look at validation images, never at test images, even where nothing is chosen by
-    them. `width` is the architecture's, its own unless given. `augment` names what is varied in
+    A run with patience, one that monitors validation images, and one told to `hold_out`, holds a
+    part of the training images out for that. Unless it reached its target, it keeps the weights of
+    the epoch with the lowest validation loss.
+
+    `width` is the architecture's, its own unless given. `augment` names what is varied in
     training images, see augmentation.py. `class_weight` may be `balanced`: a rare class' images
     count for more, so that all classes count alike.
     """
@@ -422,7 +424,7 @@ def _publish(
     history: History,
     stopped: str,
 ) -> Result:
-    best = plan.patience is not None and stopped != "target"
+    best = plan.watched == "validation" and stopped != "target"
     epoch = history.best.number if best else history.epochs[-1].number
     state.load(model, epoch)
     scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)

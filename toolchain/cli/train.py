@@ -53,9 +53,7 @@ def train(
     ] = "training",
     patience: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Stop after so many epochs without a lower validation loss; keep the best."
-        ),
+        typer.Option(min=1, help="Stop after so many epochs without a lower validation loss."),
     ] = None,
     seed: Seed = 0,
     deterministic: Annotated[
