@@ -150,7 +150,7 @@ def _info(held: bundle.Bundle) -> list[str]:
 def _classifier(held: bundle.Bundle, wishes: argparse.Namespace) -> Classifier:
     from toolchain.runtime.classifier import Classifier
 
-    return Classifier.of_bytes(held.data, held.suffix, wishes.threads, wishes.engine, verified=True)
+    return Classifier.of_bytes(held.data, held.suffix, wishes.threads, wishes.engine)
 
 
 def _self_test(held: bundle.Bundle, wishes: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ import numpy as np
 from toolchain import bundle
 from toolchain.runtime import Classifier
 held = bundle.read(Path(sys.argv[1]))
-classifier = Classifier.of_bytes(held.data, held.suffix, 1, sys.argv[3], verified=True)
+classifier = Classifier.of_bytes(held.data, held.suffix, 1, sys.argv[3])
 np.save(sys.argv[4], classifier.scores(np.load(sys.argv[2])))
 """
 

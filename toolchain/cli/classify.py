@@ -25,11 +25,8 @@ def classify(
     """Name what is on each image. No TensorFlow is needed for .tflite and .onnx files."""
     if not verbose:
         silence()
-    from toolchain.progress import say
     from toolchain.runtime import Classifier
     from toolchain.runtime.batch import classify_paths, print_answers
 
     classifier = Classifier.load(model_file(model), threads)
-    if not classifier.verified:
-        say("No manifest and no seal vouches for this file: its answers are as good as its origin.")
     print_answers(classify_paths(classifier, image, top, invert), json)

@@ -21,13 +21,17 @@ def info(
     """Print what a model file is and what its graph holds."""
     if not verbose:
         silence()
-    from toolchain import files, manifest, report
+    from toolchain import probe, report, vouching
+    from toolchain.progress import say
 
     path = model_file(model)
-    data = files.read_bytes(path)
-    manifest.verify(path, data)
+    data, vouched = vouching.read(path)
     with about(path):
-        described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
+        if vouched:
+            described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
+        else:
+            say("Neither a manifest nor a seal vouches for this file.")
+            described, summary = probe.probe(data, path.suffix[1:])
     if json:
         record = {"file": path.name, "size": len(data), "info": described, "graph": summary}
         typer.echo(as_json(record), nl=False)

@@ -56,9 +56,6 @@ class Format(Protocol):
     PRECISIONS: tuple[Precision, ...]
     PACKAGES: tuple[str, ...]
     """The Python packages whose versions decide what `convert` writes."""
-    FRAGILE: bool
-    """Whether damaged files are known to crash a runtime or to be answered wrongly, so that one
-    that nobody vouches for is tried in a process of its own first."""
 
     def convert(
         self, model: Any, precision: Precision, calibration: NDArray[np.uint8] | None
@@ -74,6 +71,14 @@ class Format(Protocol):
 
     def embed(self, data: bytes, info: ModelInfo) -> bytes:
         """The same model, now saying what it is."""
+
+    def is_whole(self, data: bytes) -> bool:
+        """Whether what lies in the file proves that it is as it was written; False where nothing
+        in it can tell.
+
+        Raises:
+            ToolchainError: it proves that it is not.
+        """
 
     def read_info(self, data: bytes) -> ModelInfo | None:
         """What the file says of itself; None where another tool wrote it.

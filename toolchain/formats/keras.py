@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import math
 import re
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -29,9 +31,10 @@ from toolchain.formats._contract import check_images
 
 PRECISIONS = (Precision.FLOAT32,)
 PACKAGES = ("keras", "tensorflow")
-FRAGILE = False  # Keras reads its files in Python, which checks them
 ENGINES = ("tf.function", "call", "predict")  # ways to call a model, the fastest first
 INFO_MEMBER = "toolchain.json"
+UNPACKED_LIMIT = 2**30  # bytes, of all members together
+ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, zlib.error, lzma.LZMAError)
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
 BATCH = 250  # images a step, at most: larger steps gain nothing and need memory
 BATCH_PIXELS = 2**21  # values a step, at most: large images need memory sooner
@@ -54,16 +57,41 @@ def embed(data: bytes, info: ModelInfo) -> bytes:
     return file.getvalue()
 
 
+def is_whole(data: bytes) -> bool:
+    """The archive has a checksum of each member, in which Keras keeps everything."""
+    with _archive(data) as archive:
+        if sum(member.file_size for member in archive.infolist()) > UNPACKED_LIMIT:
+            raise ToolchainError(
+                f"This .keras file claims to hold more than {UNPACKED_LIMIT} bytes, which no model "
+                "for a small device does. Fetch a fresh copy, or save the model again."
+            )
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ToolchainError(
+            f"This .keras file is damaged: the checksum of its member {damaged!a} is wrong. "
+            "Fetch a fresh copy, or train or save the model again."
+        )
+    return True
+
+
 def read_info(data: bytes) -> ModelInfo | None:
+    with _archive(data) as archive:
+        if INFO_MEMBER not in archive.namelist():
+            return None
+        with archive.open(INFO_MEMBER) as member:
+            return ModelInfo.from_json(member.read(INFO_LIMIT))
+
+
+@contextlib.contextmanager
+def _archive(data: bytes) -> Iterator[zipfile.ZipFile]:
+    """Whatever `zipfile` and its decompressors raise, told as one error of ours."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if INFO_MEMBER not in archive.namelist():
-                return None
-            with archive.open(INFO_MEMBER) as member:
-                return ModelInfo.from_json(member.read(INFO_LIMIT))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+            yield archive
+    except (*ZIP_ERRORS, EOFError, OSError, RuntimeError, ValueError) as error:
         raise ToolchainError(
-            f"This is not a whole .keras file ({error}). Train the model again."
+            f"This is not a whole .keras file ({error}). Fetch a fresh copy, or train or save the "
+            "model again."
         ) from error
 
 
@@ -75,6 +103,8 @@ def load(data: bytes, suffix: str = ".keras") -> Any:
     Raises:
         ToolchainError: Keras cannot load it.
     """
+    if suffix == ".keras":
+        is_whole(data)
     keras = require("keras", "export")
     if keras.config.backend() != "tensorflow":
         raise ToolchainError(

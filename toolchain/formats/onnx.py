@@ -21,7 +21,6 @@ from toolchain.formats._contract import check_contract, check_images
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
-FRAGILE = True
 OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
 INFO_KEY, SEAL_KEY = "toolchain", "toolchain_seal"
 INPUT, OUTPUT = "image", "probabilities"
@@ -125,6 +124,10 @@ def embed(data: bytes, info: ModelInfo) -> bytes:
     said = {INFO_KEY: info.to_json(), "labels": "\n".join(info.labels)}
     onnx.helper.set_model_props(model, said | {SEAL_KEY: seal.OPEN.decode()})
     return seal.close(bytes(model.SerializeToString()))
+
+
+def is_whole(data: bytes) -> bool:
+    return seal.holds(data)
 
 
 def read_info(data: bytes) -> ModelInfo | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain import engines as runtimes
+from toolchain import seal
 from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _tflite_metadata as metadata
@@ -28,7 +29,6 @@ PRECISIONS = (
     Precision.MIXED,
 )
 PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "flatbuffers")
-FRAGILE = True
 DELEGATE = "DELEGATE"  # the name of a delegate's part of a graph
 BATCH = 1  # a free batch would leave SHAPE, STRIDED_SLICE and PACK in the graph
 
@@ -111,6 +111,10 @@ def embed(data: bytes, info: ModelInfo) -> bytes:
     from toolchain.formats._tflite_writing import write_entries
 
     return write_entries(data, info)
+
+
+def is_whole(data: bytes) -> bool:
+    return seal.holds(data)
 
 
 def read_info(data: bytes) -> ModelInfo | None:

@@ -16,20 +16,16 @@ from toolchain.runtime.classifier import Classifier
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one image: its classes, or the reason why there are none.
-
-    `verified` says whether somebody vouches for the model file, as `Classifier` does.
-    """
+    """What became of one image: its classes, or the reason why there are none."""
 
     image: str
-    verified: bool
     predictions: tuple[Prediction, ...] = ()
     error: str = ""
 
     def line(self) -> str:
         """The classes, most probable first, on one line."""
         classes = (f"{each.label} {each.probability:.1%}" for each in self.predictions)
-        return f"{self.image}: {', '.join(classes)}{'' if self.verified else ' (unverified)'}"
+        return f"{self.image}: {', '.join(classes)}"
 
     def complaint(self) -> str:
         """The reason why there are no classes, under the image's name."""
@@ -60,15 +56,14 @@ def classify_paths(
     classifier: Classifier, paths: Iterable[Path], top: int, invert: bool
 ) -> Iterator[Answer]:
     """An answer for each image file in `paths`, which may be folders of them."""
-    verified = classifier.verified
     for path in paths:
         try:
             found, _ = images.find_images(path)
         except ToolchainError as error:
-            yield Answer(str(path), verified, error=str(error))
+            yield Answer(str(path), error=str(error))
             continue
         for image in found:
             try:
-                yield Answer(str(image), verified, tuple(classifier.classify(image, top, invert)))
+                yield Answer(str(image), tuple(classifier.classify(image, top, invert)))
             except ToolchainError as error:
-                yield Answer(str(image), verified, error=str(error))
+                yield Answer(str(image), error=str(error))

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import engines, files, formats, images, manifest, seal
+from toolchain import engines, formats, images, vouching
 from toolchain.artifact import ModelInfo, Prediction
 from toolchain.errors import ToolchainError, about
 from toolchain.formats import Session
-from toolchain.runtime.probe import probe
 
 SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add up exactly
 
@@ -21,17 +20,15 @@ SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add
 class Classifier:
     """A loaded model. It can be used by several threads; they take turns.
 
-    `info` is what the file says of itself, `engine` the runtime that answers, `threads` how many
-    it was given, and `verified` whether a manifest beside the file or the seal inside it vouches
-    for its content. `session` is the bare runtime: no lock, no checks of its answers.
+    `info` is what the file says of itself, `engine` the runtime that answers, and `threads` how
+    many it was given. `session` is the bare runtime: no lock, no checks of its answers.
     """
 
-    def __init__(self, session: Session, info: ModelInfo, threads: int, verified: bool) -> None:
+    def __init__(self, session: Session, info: ModelInfo, threads: int) -> None:
         _check(session, info)
         self.info = info
         self.threads = threads
         self.engine = session.engine
-        self.verified = verified
         self.session = session
         self._lock = threading.Lock()  # an interpreter used by two threads answers wrongly
         self._ones = np.ones(len(info.labels), np.float32)
@@ -43,35 +40,26 @@ class Classifier:
         """Load a `.tflite`, `.onnx` or `.keras` file that the toolchain exported.
 
         The file is read once, checked against `manifest.json` beside it or the seal inside it, and
-        those bytes are loaded. A file that neither vouches for is tried in a process of its own
-        first. `threads` is brought between 1 and the number of processors. `engine` names one of
-        the runtimes that are installed for this format; the preferred one unless it is given.
+        those bytes are loaded. A `.tflite` or `.onnx` file that neither vouches for is refused; a
+        `.keras` file has checksums of its own. `threads` is brought between 1 and the number of
+        processors. `engine` names one of the runtimes that are installed for this format; the
+        preferred one unless it is given.
 
         Raises:
             UsageError: there is no such engine here.
             ToolchainError: the file is missing, damaged, not what its manifest says, without
-                labels, or no installed runtime takes it.
+                labels, nobody vouches for it, or no installed runtime takes it.
         """
         path = Path(path)
-        reader = formats.of(path)
-        data = files.read_bytes(path)
-        verified = manifest.verify(path, data)
+        data = vouching.demand(path)
         with about(path):
-            verified = verified or seal.holds(data)
-            if reader.FRAGILE and not verified:
-                probe(data, path.suffix[1:], engines.choose(engine, reader.engines()))
-            return cls.of_bytes(data, path.suffix[1:], threads, engine, verified)
+            return cls.of_bytes(data, path.suffix[1:], threads, engine)
 
     @classmethod
     def of_bytes(
-        cls,
-        data: bytes,
-        suffix: str,
-        threads: int = 1,
-        engine: str | None = None,
-        verified: bool = False,
+        cls, data: bytes, suffix: str, threads: int = 1, engine: str | None = None
     ) -> Classifier:
-        """Load the content of a file of the format `suffix` that the caller has verified, or not.
+        """Load the content of a file of the format `suffix`, for which the caller vouches.
 
         Raises:
             UsageError: there is no such format, or no such engine here.
@@ -85,7 +73,7 @@ class Classifier:
                 "Expected one made with `toolchain export` or `toolchain train`."
             )
         threads = max(1, min(threads, os.cpu_count() or 1))
-        return cls(reader.open_session(data, threads, engine), info, threads, verified)
+        return cls(reader.open_session(data, threads, engine), info, threads)
 
     def classify(
         self, image: images.AnyImage, top: int = 1, invert: bool = False
