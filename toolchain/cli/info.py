@@ -8,13 +8,22 @@ import typer
 
 from toolchain import formats
 from toolchain.chatter import silence
-from toolchain.cli.options import Json, Verbose, model_file
+from toolchain.cli.options import (
+    AllowOlder,
+    Json,
+    Trusted,
+    Verbose,
+    accepted_by,
+    trusted_model_file,
+)
 from toolchain.errors import about
 from toolchain.records import as_json
 
 
 def info(
     model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    trust: Trusted = None,
+    allow_older: AllowOlder = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -22,9 +31,14 @@ def info(
     if not verbose:
         silence()
     from toolchain import files, manifest, report
+    from toolchain.progress import say
+    from toolchain.trust import check_model
 
-    path = model_file(model)
+    accepted = accepted_by(trust, allow_older)
+    path = trusted_model_file(model, accepted)
     data = files.read_bytes(path)
+    if accepted:
+        say(f"Trusted: {check_model(path, data, accepted)}.")
     manifest.verify(path, data)
     with about(path):
         described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)

@@ -14,6 +14,7 @@ from toolchain.artifact import ModelInfo, Prediction
 from toolchain.errors import ToolchainError, about
 from toolchain.formats import Session
 from toolchain.runtime.probe import probe
+from toolchain.trust import Signed, Trust, check_model
 
 SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add up exactly
 
@@ -23,7 +24,8 @@ class Classifier:
 
     `info` is what the file says of itself, `engine` the runtime that answers, `threads` how many
     it was given, and `verified` whether a manifest beside the file or the seal inside it vouches
-    for its content. `session` is the bare runtime: no lock, no checks of its answers.
+    for its content. `signed` is what a trusted key says of it, where that was asked for. `session`
+    is the bare runtime: no lock, no checks of its answers.
     """
 
     def __init__(self, session: Session, info: ModelInfo, threads: int, verified: bool) -> None:
@@ -32,35 +34,44 @@ class Classifier:
         self.threads = threads
         self.engine = session.engine
         self.verified = verified
+        self.signed: Signed | None = None
         self.session = session
         self._lock = threading.Lock()  # an interpreter used by two threads answers wrongly
         self._ones = np.ones(len(info.labels), np.float32)
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], threads: int = 1, engine: str | None = None
+        cls,
+        path: str | os.PathLike[str],
+        threads: int = 1,
+        engine: str | None = None,
+        trust: Trust | None = None,
     ) -> Classifier:
         """Load a `.tflite`, `.onnx` or `.keras` file that the toolchain exported.
 
         The file is read once, checked against `manifest.json` beside it or the seal inside it, and
         those bytes are loaded. A file that neither vouches for is tried in a process of its own
         first. `threads` is brought between 1 and the number of processors. `engine` names one of
-        the runtimes that are installed for this format; the preferred one unless it is given.
+        the runtimes that are installed for this format; the preferred one unless it is given. With
+        `trust` only a signed file is loaded.
 
         Raises:
             UsageError: there is no such engine here.
-            ToolchainError: the file is missing, damaged, not what its manifest says, without
-                labels, or no installed runtime takes it.
+            ToolchainError: the file is missing, damaged, not what its manifest says, not signed as
+                `trust` asks, without labels, or no installed runtime takes it.
         """
         path = Path(path)
         reader = formats.of(path)
         data = files.read_bytes(path)
+        signed = check_model(path, data, trust) if trust else None
         verified = manifest.verify(path, data)
         with about(path):
             verified = verified or seal.holds(data)
             if reader.FRAGILE and not verified:
                 probe(data, path.suffix[1:], engines.choose(engine, reader.engines()))
-            return cls.of_bytes(data, path.suffix[1:], threads, engine, verified)
+            loaded = cls.of_bytes(data, path.suffix[1:], threads, engine, verified)
+        loaded.signed = signed
+        return loaded
 
     @classmethod
     def of_bytes(
