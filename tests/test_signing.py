@@ -69,7 +69,7 @@ def test_what_is_no_private_key_is_refused(folder: Path, key: Path) -> None:
     with pytest.raises(ToolchainError, match="is no private key in PEM"):
         sign(folder / "manifest.json", public)
     key.chmod(0o640)
-    with pytest.raises(ToolchainError, match="can be read or written by others.*chmod 600"):
+    with pytest.raises(ToolchainError, match=r"can be read or written by others.*chmod 600"):
         sign(folder / "manifest.json", key)
     assert not trust.beside(folder / "manifest.json").exists()
 
