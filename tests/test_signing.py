@@ -53,6 +53,11 @@ def test_no_key_is_overwritten(tmp_path: Path, there: str) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the only copy"]
 
 
+def test_a_folder_is_no_name_for_a_key() -> None:
+    with pytest.raises(UsageError, match=r"\. names no key"):
+        signing.make_key(Path("."), None)
+
+
 def test_a_passphrase_is_needed_from_then_on(folder: Path, tmp_path: Path) -> None:
     key, public = signing.make_key(tmp_path / "release", "correct horse")
     assert b"ENCRYPTED" in key.read_bytes()
@@ -109,6 +114,9 @@ def test_a_manifest_of_two_models_is_not_signed(folder: Path, key: Path) -> None
     manifest.write(folder, manifest.Manifest(mine.files | theirs.files))
     with pytest.raises(ToolchainError, match=r"of 2 models \(fashion-cnn, mnist-cnn\)"):
         sign(folder / "manifest.json", key)
+    (entry, *_) = mine.files.values()
+    manifest.write(folder, manifest.Manifest({"../x\0": entry}))
+    assert sign(folder / "manifest.json", key).model == "fashion-cnn"  # it is never looked for
     manifest.write(folder, manifest.Manifest({}))
     with pytest.raises(ToolchainError, match=r"of 0 models \(none\)"):
         sign(folder / "manifest.json", key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_one_model_cannot_stand_in_for_another(
     sign(other, key, 9)
     other.replace(alone)
     trust.beside(other).replace(trust.beside(alone))
-    refused(alone, accepted, "under another name, mnist-cnn.int8.tflite, of the model mnist-cnn")
+    refused(alone, accepted, "under another name, 'mnist-cnn.int8.tflite', for 'mnist-cnn'")
     shutil.copy(alone, folder / "mnist-cnn.int8.tflite")
     refused(folder / "mnist-cnn.int8.tflite", accepted, "is not a file that the signed manifest")
 
@@ -248,6 +249,19 @@ def test_what_is_signed_is_the_standards_encoding() -> None:
     assert trust.to_sign("é".encode()) == (
         b"DSSEv1 40 application/vnd.toolchain.statement+json 2 \xc3\xa9"
     )
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl here")
+def test_openssl_says_the_same(alone: Path, accepted: Trust, tmp_path: Path) -> None:
+    envelope = json.loads(trust.beside(alone).read_bytes())
+    message = trust.to_sign(base64.b64decode(envelope["payload"]))
+    (tmp_path / "message").write_bytes(message)
+    (tmp_path / "signature").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
+    files = ["-in", "message", "-sigfile", "signature", "-inkey", str(accepted.keys[0])]
+    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-rawin", *files]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "message").write_bytes(message + b" ")
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode != 0
 
 
 def test_what_is_no_public_key_is_refused(alone: Path, key: Path, tmp_path: Path) -> None:

@@ -30,8 +30,11 @@ def make_key(name: Path, passphrase: str | None) -> tuple[Path, Path]:
     there is a passphrase (PKCS #8, RFC 5958).
 
     Raises:
+        UsageError: the name is none.
         ToolchainError: one of the files is there already, or cannot be written.
     """
+    if not name.name:
+        raise UsageError(f"{name} names no key. Expected such as release, for release.key.")
     trust.need_cryptography()
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -267,14 +267,14 @@ def check_named(path: Path, known: manifest.Manifest) -> tuple[str, ...]:
     Raises:
         ToolchainError: one of them is another file.
     """
-    here = {name: each for name, each in known.files.items() if path.with_name(name).exists()}
-    for name, entry in here.items():
-        if not entry.vouches_for(files.read_bytes(path.with_name(name))):
+    here = sorted(each for each in path.parent.iterdir() if each.name in known.files)
+    for file in here:
+        if not known.files[file.name].vouches_for(files.read_bytes(file)):
             raise ToolchainError(
-                f"{path.with_name(name)} is not the file that was proved: its manifest expects "
-                "another content. Export the model again, or fetch a fresh copy of the folder."
+                f"{file} is not the file that was proved: its manifest expects another content. "
+                "Export the model again, or fetch a fresh copy of the folder."
             )
-    return tuple(here)
+    return tuple(file.name for file in here)
 
 
 def _unsigned(path: Path) -> ToolchainError:
@@ -303,7 +303,7 @@ def demand_same(path: Path, data: bytes, signed: Statement) -> None:
     """
     if path.name != signed.file:
         raise ToolchainError(
-            f"{path} was signed under another name, {signed.file}, of the model {signed.model}. "
+            f"{path} was signed under another name, {signed.file!r}, for {signed.model!r}. "
             "Under a name that is not its own a model could stand in for another; rename it back."
         )
     if (len(data), files.sha256(data)) != (signed.size, signed.sha256):
