@@ -35,11 +35,12 @@ test-pi: $(READY) ## prove the released int8 files in emulated Raspberry Pis
 bench-arm: $(READY) ## count instructions an image in emulated Raspberry Pis; ARM=check compares
 	PYTHONPATH=. $(BIN)/python benchmarks/arm.py $(PI) $(PI_MODELS) $(addprefix --,$(ARM))
 
-lint: $(READY) ## style, types and the house's import contracts
+lint: $(READY) ## style, types, the house's import contracts, the dependencies' licences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pip-licenses --summary
 
 setup: $(READY) ## only make .venv
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolchain import bundle, bundling
+from toolchain import bundle, bundling, signing
 from toolchain.artifact import Precision
 from toolchain.benchmark import results
 from toolchain.datasets import Dataset
@@ -208,6 +208,25 @@ def test_info_says_what_the_model_is(made: Path) -> None:
     assert record["info"]["dataset"] == "digits"
 
 
+def test_a_bundle_that_trusts_a_key(made: Path, tmp_path: Path) -> None:
+    """It checks itself; and another one, before that is run."""
+    mine, other = (Path(shutil.copy(made, tmp_path / name)) for name in (made.name, "x.int8.pyz"))
+    private, public = signing.make_key(tmp_path / "release", None)
+    assert "is not signed" in run(mine, "--info", "--trust", public, code=1).stderr
+    signing.sign(mine, private, 7, str)
+    done = run(mine, "--info", "--trust", public)
+    assert f"Trusted: {made.name} of model fashion-cnn-digits, number 7" in done.stderr
+    assert "is not signed" in run(mine, "--verify", other, "--trust", public, code=1).stderr
+    signing.sign(other, private, 3, str)
+    said = run(mine, "--verify", other, "--trust", public).stdout
+    assert said.startswith("x.int8.pyz of model fashion-cnn-digits, number 3, signed with ")
+    signing.sign(mine, private, 6, str)
+    assert "7 was seen" in run(mine, "--self-test", "--trust", public, code=1).stderr
+    run(mine, "--info", "--json", "--trust", public, "--allow-older")
+    bare = run(mine, "--info", "--trust", public, bare=True, code=1)
+    assert "sudo apt install python3-cryptography" in bare.stderr
+
+
 def test_the_doctor_needs_nothing(made: Path) -> None:
     said = run(made, "--doctor", bare=True).stdout
     assert "python: " in said
@@ -233,6 +252,7 @@ def test_a_bare_system_is_told_what_to_install(made: Path, arguments: list[str])
         *("photo.png --engine nonsense", "photo.png --self-test", "--info --threads 2"),
         *("--doctor --engine onnxruntime", "photo.png --official", "--bench --top 2"),
         *("--watch . photo.png", "--self-test --invert"),
+        *("--doctor --trust key.pub", "--info --allow-older", "--verify other.pyz"),
     ],
 )
 def test_wrong_usage(made: Path, words: str) -> None:

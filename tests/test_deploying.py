@@ -23,12 +23,13 @@ import pytest
 
 from tests import test_engines as engines_test
 from tests.test_bundle import hear, rewritten
-from toolchain import bundle, bundling, deploying, doctor, engines, ssh
+from toolchain import bundle, bundling, deploying, doctor, engines, signing, ssh, trust
 from toolchain.benchmark import results
 from toolchain.datasets import Dataset
 from toolchain.deploying import Outcome, Plan
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.records import plain
+from toolchain.trust import Trust
 
 ROOT = Path(__file__).parent.parent
 SSHD = shutil.which("sshd", path=os.get_exec_path()[0] + ":/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -277,6 +278,55 @@ def test_the_next_one_replaces_it_in_one_step(made: Path, newer: Path, pi: Devic
         assert old.read() == made.read_bytes()
     assert (pi.folder / NAME).read_bytes() == newer.read_bytes()
     assert pi.files() == [NAME]
+
+
+def signed(path: Path, key: Path, number: int, folder: Path) -> Path:
+    """A copy of the bundle, with its signature."""
+    folder.mkdir()
+    copy = Path(shutil.copy(path, folder / NAME))
+    signing.sign(copy, key, number, str)
+    return copy
+
+
+def test_a_signature_goes_with_its_bundle(
+    made: Path, newer: Path, pi: Device, tmp_path: Path
+) -> None:
+    key, public = signing.make_key(tmp_path / "release", None)
+    old, new = signed(made, key, 3, tmp_path / "old"), signed(newer, key, 4, tmp_path / "new")
+    plan = Plan(keys=(public,))
+    assert deploy(old, pi, plan=plan)[0].passed
+    assert deploy(new, pi, plan=plan)[0].passed
+    assert pi.files() == [NAME, f"{NAME}.sig"]
+    assert trust.verify(pi.folder / NAME, Trust((public,))).signed.statement.number == 4
+    (outcome,) = deploy(old, pi)
+    assert outcome.failed == "compare signatures"
+    assert "has the signed number 4, and this one has 3" in outcome.problem
+    (outcome,) = deploy(made, pi)
+    assert "has the signed number 4, and this one is not signed" in outcome.problem
+    assert trust.verify(pi.folder / NAME, Trust((public,)))
+    assert deploy(made, pi, plan=Plan(allow_older=True))[0].passed
+    assert pi.files() == [NAME]  # no signature of another bundle stays
+
+
+def test_what_no_trusted_key_signed_is_not_sent(made: Path, pi: Device, tmp_path: Path) -> None:
+    key, _ = signing.make_key(tmp_path / "release", None)
+    _, stranger = signing.make_key(tmp_path / "stranger", None)
+    bundled = signed(made, key, 3, tmp_path / "signed")
+    done = run(bundled, pi.name, "--trust", stranger, code=1)
+    assert "is not signed with a trusted key" in done.stderr
+    trust.beside(bundled).write_bytes(trust.beside(bundled).read_bytes()[:-20])
+    with pytest.raises(ToolchainError, match="is no signature of this toolchain"):
+        deploy(bundled, pi)
+    assert not pi.folder.exists()
+
+
+def test_a_broken_signature_there_is_said(made: Path, pi: Device) -> None:
+    pi.folder.mkdir()
+    (pi.folder / f"{NAME}.sig").write_bytes(b"{")
+    (outcome,) = deploy(made, pi)
+    assert outcome.failed == "compare signatures"
+    assert "is no signature of this toolchain" in outcome.problem
+    assert "add --allow-older" in outcome.problem
 
 
 def slow(device: Device) -> Path:

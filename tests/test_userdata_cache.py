@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,6 +81,11 @@ def test_pictures_are_decoded_once(folder: Path, decoded: list[str], cache: Path
     assert np.array_equal(second.train_images, first.train_images)
     assert right(second, folder)
     assert entries(cache) == [WHOLE]
+
+
+def test_the_pictures_are_their_users_alone(folder: Path, cache: Path) -> None:
+    userdata.load(folder, CONTRACT, say=silent)
+    assert {stat.S_IMODE(entry.stat().st_mode) for entry in cache.iterdir()} == {0o700}
 
 
 def test_a_changed_folder_is_decoded_where_it_changed(

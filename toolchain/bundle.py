@@ -95,7 +95,15 @@ def read(path: Path) -> Bundle:
     Raises:
         ToolchainError: it cannot be read, is none, or is not as it was made.
     """
-    whole = files.read_bytes(path, LIMIT)
+    return parse(path, files.read_bytes(path, LIMIT))
+
+
+def parse(path: Path, whole: bytes) -> Bundle:
+    """The bundle at `path`, whose content is `whole`.
+
+    Raises:
+        ToolchainError: as `read`.
+    """
     if files.sha256(whole[:-DIGITS]).encode() != whole[-DIGITS:]:
         raise ToolchainError(f"{path} is damaged: it is not the bundle that was made. {AGAIN}")
     try:

@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parent
 # what a device needs of this package; a test runs every command of a bundle with nothing else
 MODULES = (
     *("__init__", "artifact", "bundle", "chatter", "child", "device", "doctor", "engines"),
-    *("errors", "evaluation", "files", "images", "machine", "manifest", "records", "seal"),
+    *("errors", "evaluation", "files", "images", "machine", "manifest", "records", "seal", "trust"),
     "vouching",
     *("datasets/__init__", "formats/__init__", "formats/_contract"),
     *("formats/tflite", "formats/_tflite_metadata", "formats/onnx", "formats/_onnx_passes"),

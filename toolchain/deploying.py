@@ -5,7 +5,9 @@ What holds at any time, also after a cut connection or Ctrl-C:
 1. The file under the bundle's name is whole and passed its self-test on that device.
 2. A new bundle lies beside it as `.new.NAME.RANDOM` until it has passed; the next deploy removes
    what an earlier one left.
-3. Nothing is installed unless that is asked for, and then only into `env` in the same folder.
+3. The same holds of its signature, `NAME.sig`, where it has one. A bundle that is signed gives
+   way to a signed one with at least its number, unless something older is allowed.
+4. Nothing is installed unless that is asked for, and then only into `env` in the same folder.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ import secrets
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolchain import bundle, doctor, engines, files, ssh
+from toolchain import bundle, doctor, engines, files, ssh, trust
 from toolchain.benchmark import results
 from toolchain.doctor import Report
 from toolchain.errors import ProofFailedError, ToolchainError, UsageError
@@ -35,11 +37,15 @@ MISSING = 127  # what a shell ends with where there is no such command
 # folder, and is gone after HERE.
 # An environment whose Python went away with the one it was made from is as good as none.
 HERE = 'cd -- "$1" || exit 1; shift; P=env/bin/python; "$P" -S -c "" 2>/dev/null || P=python3'
-PREPARE = 'mkdir -p -- "$1" && rm -f -- "$1/.new.$2."????????'
+PREPARE = 'mkdir -p -- "$1" && rm -f -- "$1/.new.$2."???????? "$1/.new.$2.sig."????????'
+SIGNATURE = f'{HERE}; test ! -e "$1" || head -c {trust.LIMIT} -- "$1"'
 COPY = f'{HERE}; cat >"$1"'
 PYTHON = f'{HERE}; "$P" "$@"'
-PLACE = f'{HERE}; mv -f -- "$1" "$2" && echo "$P"'
-REMOVE = f'{HERE}; rm -f -- "$1"'
+PLACE = (
+    f'{HERE}; if test -e "$3"; then mv -f -- "$3" "$2.sig"; else rm -f -- "$2.sig"; fi && '
+    'mv -f -- "$1" "$2" && echo "$P"'
+)
+REMOVE = f'{HERE}; rm -f -- "$@"'
 # an environment that lost its Python, or was cut off while it was made, is made anew
 ENVIRONMENT = (
     f"{HERE}; env/bin/python -m pip --version >/dev/null 2>&1 || "
@@ -58,7 +64,8 @@ class Plan:
     """What is wanted of each host. `folder` counts from the home there.
 
     `install`: an engine where none is; `bench`: measure there, with windows of 10 s if `official`,
-    and write the result into the folder `out` here.
+    and write the result into the folder `out` here. `keys`: one of these has to have signed the
+    bundle; `allow_older`: it may replace one with a higher number.
     """
 
     folder: str = FOLDER
@@ -66,6 +73,8 @@ class Plan:
     bench: bool = False
     official: bool = False
     out: Path = Path()
+    keys: tuple[Path, ...] = ()
+    allow_older: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,19 @@ class _Visit:
     plan: Plan
     held: bundle.Bundle
     data: bytes
+    signature: bytes
+    """Empty where it is not signed."""
+
     name: str
-    temporary: str
+    ending: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @property
+    def temporary(self) -> str:
+        return f".new.{self.name}.{self.ending}"
+
+    @property
+    def temporary_signature(self) -> str:
+        return f".new.{self.name}{trust.SIGNATURE}.{self.ending}"
 
     def run(self, script: str, *arguments: str, given: bytes = b"") -> Answer:
         return self.line.run(script, self.plan.folder, *arguments, given=given)
@@ -126,24 +146,37 @@ def deploy(
 
     Raises:
         UsageError: a host or the folder is none.
-        ToolchainError: `path` is no whole bundle, or there is no OpenSSH client here.
+        ToolchainError: `path` is no whole bundle, its signature is not right, or there is no
+            OpenSSH client here.
     """
     plan = dataclasses.replace(plan, folder=_folder(plan.folder))
-    data, held = files.read_bytes(path, bundle.LIMIT), bundle.read(path)
+    data = files.read_bytes(path, bundle.LIMIT)
+    signature = _signature(path, data, plan, say)
+    held = bundle.parse(path, data)
     with ssh.connections(tuple(dict.fromkeys(hosts))) as lines:
         if plan.bench:
             plan.out.mkdir(parents=True, exist_ok=True)  # rather now than after measuring
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
-            visits = [
-                _Visit(each, plan, held, data, path.name, _temporary(path.name)) for each in lines
-            ]
+            visits = [_Visit(each, plan, held, data, signature, path.name) for each in lines]
             for visit in as_completed([pool.submit(_carry_out, each, say) for each in visits]):
                 yield visit.result()
         finally:
             for line in lines:  # after Ctrl-C threads would wait for what nobody wants any more
                 line.close()
             pool.shutdown(cancel_futures=True)
+
+
+def _signature(path: Path, data: bytes, plan: Plan, say: Callable[[str], None]) -> bytes:
+    """The bundle's signature, empty where it has none, checked as far as can be and is asked."""
+    if plan.keys:
+        say(f"Trusted: {trust.check(path, data, trust.Trust(plan.keys, plan.allow_older))}.")
+    beside = trust.beside(path)
+    if not beside.exists():
+        return b""
+    signature = files.read_bytes(beside, trust.LIMIT)
+    trust.demand_same(path, data, trust.read_statement(signature, beside))
+    return signature
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
@@ -164,10 +197,6 @@ def _folder(text: str) -> str:
     return folder if folder.startswith("/") else f"./{folder}"
 
 
-def _temporary(name: str) -> str:
-    return f".new.{name}.{secrets.token_hex(4)}"
-
-
 def _carry_out(visit: _Visit, say: Callable[[str], None]) -> Outcome:
     """All steps, up to the first that fails."""
     outcome = Outcome(visit.line.host)
@@ -185,7 +214,10 @@ def _carry_out(visit: _Visit, say: Callable[[str], None]) -> Outcome:
 
 def _steps(plan: Plan) -> list[tuple[str, Step]]:
     """In this order: a bundle gets its name only after it has passed."""
-    steps: list[tuple[str, Step]] = [("connect", _connect), ("copy", _copy), ("doctor", _doctor)]
+    steps: list[tuple[str, Step]] = [("connect", _connect)]
+    if not plan.allow_older:
+        steps.append(("compare signatures", _compare_signatures))
+    steps += [("copy", _copy), ("doctor", _doctor)]
     if plan.install:
         steps.append(("install", _install))
     steps += [("self-test", _self_test), ("put in place", _place)]
@@ -196,7 +228,7 @@ def _steps(plan: Plan) -> list[tuple[str, Step]]:
 
 def _clean_up(visit: _Visit) -> None:
     try:
-        visit.run(REMOVE, visit.temporary)
+        visit.run(REMOVE, visit.temporary, visit.temporary_signature)
     except ToolchainError:
         return  # unreachable: the next deploy does it
 
@@ -223,17 +255,43 @@ def _connect(visit: _Visit, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def _compare_signatures(visit: _Visit, outcome: Outcome) -> Outcome:
+    """The numbers are taken at their word: who could write a false one there could do anything."""
+    name = f"{visit.name}{trust.SIGNATURE}"
+    there = _demand(visit.run(SIGNATURE, name), f"{name} cannot be read")
+    if not there:
+        return outcome
+    here = trust.read_statement(visit.signature, name).number if visit.signature else None
+    try:
+        before = trust.read_statement(there.encode(), f"{name} there").number
+    except ToolchainError as error:
+        raise ToolchainError(f"{error} To replace both anyway, add --allow-older.") from error
+    if here is None or here < before:
+        raise ToolchainError(
+            f"The bundle in place has the signed number {before}, and this one "
+            f"{'is not signed' if here is None else f'has {here}'}. Sign it with `toolchain sign`, "
+            "or, if you want to go back, add --allow-older."
+        )
+    return outcome
+
+
 def _copy(visit: _Visit, outcome: Outcome) -> Outcome:
-    _demand(visit.run(COPY, visit.temporary, given=visit.data), "The copy failed")
-    answer = visit.run(PYTHON, "-c", HASH, visit.temporary)
+    _copy_file(visit, visit.data, visit.temporary)
+    if visit.signature:
+        _copy_file(visit, visit.signature, visit.temporary_signature)
+    return outcome
+
+
+def _copy_file(visit: _Visit, data: bytes, name: str) -> None:
+    _demand(visit.run(COPY, name, given=data), "The copy failed")
+    answer = visit.run(PYTHON, "-c", HASH, name)
     found = _demand(answer, "The copy cannot be checked").strip()
-    expected = f"{len(visit.data)} {files.sha256(visit.data)}"
+    expected = f"{len(data)} {files.sha256(data)}"
     if found != expected:
         raise ToolchainError(
             f"The copy is not what was sent: bytes and SHA-256 there are {found or 'unknown'}, "
             f"expected {expected}. Deploy again; if it happens again, check the device's disk."
         )
-    return outcome
 
 
 def _doctor(visit: _Visit, outcome: Outcome) -> Outcome:
@@ -341,7 +399,7 @@ def _self_test(visit: _Visit, outcome: Outcome) -> Outcome:
 
 
 def _place(visit: _Visit, outcome: Outcome) -> Outcome:
-    answer = visit.run(PLACE, visit.temporary, visit.name)
+    answer = visit.run(PLACE, visit.temporary, visit.name, visit.temporary_signature)
     python = _demand(answer, "The bundle cannot be renamed").strip()
     folder = visit.plan.folder
     if not folder.startswith("./-"):

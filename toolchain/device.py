@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import __version__, bundle, doctor, engines
+from toolchain import __version__, bundle, doctor, engines, files
 from toolchain.chatter import make_streams_safe, silence
 from toolchain.errors import ProofFailedError, ToolchainError, UsageError, told
 from toolchain.records import as_json, plain
+from toolchain.trust import Trust, check, verify
 
 if TYPE_CHECKING:
     from toolchain.benchmark.results import Result
@@ -51,6 +52,19 @@ def _parser(path: Path) -> argparse.ArgumentParser:
     does.add_argument("--watch", type=Path, metavar="FOLDER", help="answer images as they arrive")
     does.add_argument("--info", action="store_true", help="say what the model is")
     does.add_argument("--doctor", action="store_true", help="say what this machine is and needs")
+    does.add_argument(
+        "--verify", type=Path, metavar="FILE", help="check another bundle, before it is run"
+    )
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        action="append",
+        metavar="KEY.pub",
+        help="accept only what this key signed",
+    )
+    parser.add_argument(
+        "--allow-older", action="store_true", help="accept a lower number than was seen before"
+    )
     parser.add_argument("--top", type=_at_least_1, default=1, help="how many classes to name")
     parser.add_argument("--invert", action="store_true", help="for dark drawings on light ground")
     parser.add_argument("--engine", help="this runtime; the preferred one unless given")
@@ -73,7 +87,7 @@ def _check(wishes: argparse.Namespace) -> None:
     Raises:
         UsageError: an option has no meaning for what is to be done; nothing is silently ignored.
     """
-    others = ("self_test", "bench", "watch", "info", "doctor")
+    others = ("self_test", "bench", "watch", "info", "doctor", "verify")
     does = next((each for each in others if getattr(wishes, each)), "classify")
     answers = {"classify", "watch"}
     meant = {
@@ -83,12 +97,15 @@ def _check(wishes: argparse.Namespace) -> None:
         "engine": answers | {"self_test", "bench"},
         "threads": answers | {"bench"},
         "official": {"bench"},
+        "trust": {"classify", *others} - {"doctor"},
     }
     defaults = _parser(Path()).parse_args([])
     for name, where in meant.items():
         if does not in where and getattr(wishes, name) != getattr(defaults, name):
             given = "An image" if name == "image" else f"--{name}"
             raise UsageError(f"{given} has no meaning with --{does.replace('_', '-')}. Drop one.")
+    if wishes.trust is None and (wishes.allow_older or wishes.verify):
+        raise UsageError("--verify and --allow-older need a key to trust. Name it with --trust.")
 
 
 def _run(path: Path, wishes: argparse.Namespace) -> None:
@@ -96,7 +113,11 @@ def _run(path: Path, wishes: argparse.Namespace) -> None:
         found = doctor.examine()
         print(as_json(found) if wishes.json else "\n".join(doctor.lines(found, _formats(path))))
         return
-    held = bundle.read(path)
+    if wishes.verify is not None:
+        checked = verify(wishes.verify, _trust(wishes))
+        print(as_json(checked) if wishes.json else checked.signed)
+        return
+    held = _held(path, wishes)
     if wishes.info:
         print(as_json(held.entry) if wishes.json else "\n".join(_info(held)))
         return
@@ -111,6 +132,18 @@ def _run(path: Path, wishes: argparse.Namespace) -> None:
         _classify(held, wishes)
     else:
         raise UsageError("Name an image, or see what else there is with --help.")
+
+
+def _trust(wishes: argparse.Namespace) -> Trust:
+    return Trust(tuple(wishes.trust), wishes.allow_older)
+
+
+def _held(path: Path, wishes: argparse.Namespace) -> bundle.Bundle:
+    """This bundle; where keys are trusted, checked before anything of it is read."""
+    whole = files.read_bytes(path, bundle.LIMIT)
+    if wishes.trust:
+        print(f"Trusted: {check(path, whole, _trust(wishes))}.", file=sys.stderr)
+    return bundle.parse(path, whole)
 
 
 def _formats(path: Path) -> list[str]:

@@ -31,6 +31,10 @@ class Entry:
     calibration: Calibration | None
     """The training images an int8 file's ranges were measured on."""
 
+    def vouches_for(self, data: bytes) -> bool:
+        """Whether `data` is the content that was proved."""
+        return (len(data), files.sha256(data)) == (self.size, self.sha256)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -46,10 +50,17 @@ def read(folder: Path) -> Manifest | None:
         ToolchainError: it is damaged, or of a newer toolchain.
     """
     path = folder / NAME
-    if not path.exists():
-        return None
+    return parse(path, files.read_bytes(path, LIMIT)) if path.exists() else None
+
+
+def parse(path: Path, data: bytes) -> Manifest:
+    """The manifest at `path`, whose content is `data`.
+
+    Raises:
+        ToolchainError: as `read`.
+    """
     try:
-        return read_versioned(Manifest, files.read_bytes(path, LIMIT), SCHEMA)
+        return read_versioned(Manifest, data, SCHEMA)
     except ValueError as error:
         raise ToolchainError(
             f"{path} is damaged ({error}). Export the model again, "

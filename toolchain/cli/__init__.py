@@ -11,7 +11,7 @@ import typer
 
 from toolchain import __version__
 from toolchain.chatter import make_streams_safe
-from toolchain.cli import bench, bundle, classify, data, deploy, export, info, train
+from toolchain.cli import bench, bundle, classify, data, deploy, export, info, signing, train
 from toolchain.errors import told
 
 app = typer.Typer(
@@ -30,6 +30,9 @@ for command in (train.train, export.export, info.info, bundle.bundle, deploy.dep
 app.command()(classify.classify)
 app.command()(bench.bench)
 app.command(name="report")(bench.report_)
+app.command()(signing.keygen)
+app.command()(signing.sign)
+app.command()(signing.verify)
 
 
 @app.callback(invoke_without_command=True)

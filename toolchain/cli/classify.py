@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from toolchain.chatter import silence
-from toolchain.cli.options import Json, Threads, Verbose, model_file
+from toolchain.cli.options import (
+    AllowOlder,
+    Json,
+    Threads,
+    Trusted,
+    Verbose,
+    accepted_by,
+    trusted_model_file,
+)
 
 
 def classify(
@@ -19,14 +27,20 @@ def classify(
         bool, typer.Option("--invert", help="For dark drawings on a light ground.")
     ] = False,
     threads: Threads = 1,
+    trust: Trusted = None,
+    allow_older: AllowOlder = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Name what is on each image. No TensorFlow is needed for .tflite and .onnx files."""
     if not verbose:
         silence()
+    from toolchain.progress import say
     from toolchain.runtime import Classifier
     from toolchain.runtime.batch import classify_paths, print_answers
 
-    classifier = Classifier.load(model_file(model), threads)
+    accepted = accepted_by(trust, allow_older)
+    classifier = Classifier.load(trusted_model_file(model, accepted), threads, trust=accepted)
+    if classifier.signed:
+        say(f"Trusted: {classifier.signed}.")
     print_answers(classify_paths(classifier, image, top, invert), json)

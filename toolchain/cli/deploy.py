@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.options import Json
+from toolchain.cli.options import AllowOlder, Json, Trusted
 from toolchain.errors import ProofFailedError, ToolchainError, UsageError
 from toolchain.records import as_json
 
@@ -30,6 +30,8 @@ def deploy(
     out: Annotated[
         Path, typer.Option(help="Bench: the folder here for HOST-NAME.json, for `report`.")
     ] = Path(),
+    trust: Trusted = None,
+    allow_older: AllowOlder = False,
     json: Json = False,
 ) -> None:
     """Bring a bundle to devices over SSH; it takes its place there once it has proved itself."""
@@ -39,7 +41,7 @@ def deploy(
     from toolchain.progress import say
 
     outcomes = []
-    plan = deploying.Plan(to, install, bench, official, out)
+    plan = deploying.Plan(to, install, bench, official, out, tuple(trust or ()), allow_older)
     try:
         for outcome in deploying.deploy(bundle_, host, plan, say):
             outcomes.append(outcome)

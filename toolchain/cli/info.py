@@ -8,13 +8,22 @@ import typer
 
 from toolchain import formats
 from toolchain.chatter import silence
-from toolchain.cli.options import Json, Verbose, model_file
+from toolchain.cli.options import (
+    AllowOlder,
+    Json,
+    Trusted,
+    Verbose,
+    accepted_by,
+    trusted_model_file,
+)
 from toolchain.errors import about
 from toolchain.records import as_json
 
 
 def info(
     model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    trust: Trusted = None,
+    allow_older: AllowOlder = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -23,9 +32,13 @@ def info(
         silence()
     from toolchain import probe, report, vouching
     from toolchain.progress import say
+    from toolchain.trust import check_model
 
-    path = model_file(model)
+    accepted = accepted_by(trust, allow_older)
+    path = trusted_model_file(model, accepted)
     data, vouched = vouching.read(path)
+    if accepted:
+        say(f"Trusted: {check_model(path, data, accepted)}.")
     with about(path):
         if vouched:
             described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)

@@ -10,6 +10,8 @@ import typer
 
 from toolchain import locate
 from toolchain.artifact import Precision
+from toolchain.errors import ToolchainError, UsageError
+from toolchain.trust import Trust
 
 DataDir = Annotated[
     Path | None,
@@ -36,6 +38,42 @@ Crop = Annotated[
     bool, typer.Option("--crop", help="Cut other aspects to the middle; else pad with black.")
 ]
 Precisions = Annotated[list[Precision] | None, typer.Option("--precision", help="Only this one.")]
+
+Trusted = Annotated[
+    list[Path] | None,
+    typer.Option("--trust", metavar="KEY.pub", help="Accept only what this key signed."),
+]
+AllowOlder = Annotated[
+    bool, typer.Option("--allow-older", help="Accept a lower number than was seen before.")
+]
+
+
+def accepted_by(keys: list[Path] | None, allow_older: bool) -> Trust | None:
+    """What is accepted; None where no key was named and so anything is.
+
+    Raises:
+        UsageError: something older is to be allowed where nothing is asked for.
+    """
+    if allow_older and not keys:
+        raise UsageError("--allow-older has no meaning without --trust. Name a key, or drop it.")
+    return Trust(tuple(keys), allow_older) if keys else None
+
+
+def trusted_model_file(model: str, accepted: Trust | None) -> Path:
+    """As `model_file`; where keys are trusted, a folder or name stands for the model of that name
+    alone, since any signed model could have been put into it.
+
+    Raises:
+        ToolchainError: there is no such file.
+    """
+    path = model_file(model)
+    name = path.parent.resolve().name
+    if accepted and not Path(model).is_file() and not path.name.startswith(f"{name}."):
+        raise ToolchainError(
+            f"{model} holds {path.name}, which is not the model '{name}' by its name. "
+            "If that is the file you mean, name it instead of its folder."
+        )
+    return path
 
 
 def model_file(model: str) -> Path:

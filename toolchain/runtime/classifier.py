@@ -13,6 +13,7 @@ from toolchain import engines, formats, images, vouching
 from toolchain.artifact import ModelInfo, Prediction
 from toolchain.errors import ToolchainError, about
 from toolchain.formats import Session
+from toolchain.trust import Signed, Trust, check_model
 
 SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add up exactly
 
@@ -21,7 +22,8 @@ class Classifier:
     """A loaded model. It can be used by several threads; they take turns.
 
     `info` is what the file says of itself, `engine` the runtime that answers, and `threads` how
-    many it was given. `session` is the bare runtime: no lock, no checks of its answers.
+    many it was given. `signed` is what a trusted key says of it, where that was asked for.
+    `session` is the bare runtime: no lock, no checks of its answers.
     """
 
     def __init__(self, session: Session, info: ModelInfo, threads: int) -> None:
@@ -29,13 +31,18 @@ class Classifier:
         self.info = info
         self.threads = threads
         self.engine = session.engine
+        self.signed: Signed | None = None
         self.session = session
         self._lock = threading.Lock()  # an interpreter used by two threads answers wrongly
         self._ones = np.ones(len(info.labels), np.float32)
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], threads: int = 1, engine: str | None = None
+        cls,
+        path: str | os.PathLike[str],
+        threads: int = 1,
+        engine: str | None = None,
+        trust: Trust | None = None,
     ) -> Classifier:
         """Load a `.tflite`, `.onnx` or `.keras` file that the toolchain exported.
 
@@ -43,17 +50,21 @@ class Classifier:
         those bytes are loaded. A `.tflite` or `.onnx` file that neither vouches for is refused; a
         `.keras` file has checksums of its own. `threads` is brought between 1 and the number of
         processors. `engine` names one of the runtimes that are installed for this format; the
-        preferred one unless it is given.
+        preferred one unless it is given. With `trust` only a signed file is loaded.
 
         Raises:
             UsageError: there is no such engine here.
-            ToolchainError: the file is missing, damaged, not what its manifest says, without
-                labels, nobody vouches for it, or no installed runtime takes it.
+            ToolchainError: the file is missing, damaged, not what its manifest says, not signed as
+                `trust` asks, without labels, nobody vouches for it, or no installed runtime takes
+                it.
         """
         path = Path(path)
         data = vouching.demand(path)
+        signed = check_model(path, data, trust) if trust else None
         with about(path):
-            return cls.of_bytes(data, path.suffix[1:], threads, engine)
+            loaded = cls.of_bytes(data, path.suffix[1:], threads, engine)
+        loaded.signed = signed
+        return loaded
 
     @classmethod
     def of_bytes(

@@ -266,6 +266,7 @@ def opened(source: Source, contract: InputContract, say: Callable[[str], None]) 
     named = f"{os.path.abspath(source.path)}\0{plain(contract)}".encode("utf-8", "surrogatepass")
     folder = root / FOLDER / files.sha256(named)[:32]
     with files.exclusive(folder, lambda: say(f"Waiting for another process in {folder}.")):
+        folder.chmod(0o700)  # they are the user's own pictures
         yield Store(folder, source, contract)
 
 
