@@ -153,12 +153,27 @@ def test_a_lower_number_is_refused_unless_allowed(alone: Path, key: Path, accept
     refused(alone, accepted, "7 was seen")
 
 
-def test_each_file_has_a_number_of_its_own(
+def test_each_file_has_a_number_of_its_own(folder: Path, key: Path, accepted: Trust) -> None:
+    onnx = folder / "fashion-cnn.int8.onnx"
+    sign(onnx, key, 9)
+    assert Classifier.load(onnx, trust=accepted).signed
+    assert Classifier.load(folder / FILE, trust=accepted).signed  # with 5
+
+
+def test_an_older_manifest_does_not_bring_back_an_older_file(
     folder: Path, alone: Path, key: Path, accepted: Trust
 ) -> None:
+    """Whichever way its number was seen: signed itself, in a manifest, or with all of a folder."""
     sign(alone, key, 9)
     assert Classifier.load(alone, trust=accepted).signed
-    assert Classifier.load(folder / FILE, trust=accepted).signed  # with 5
+    refused(folder / FILE, accepted, "its number is 5, and 9 was seen")
+    sign(folder / "manifest.json", key, 10)
+    assert Classifier.load(folder / FILE, trust=accepted).signed
+    refused(alone, accepted, "its number is 9, and 10 was seen")
+    sign(folder / "manifest.json", key, 11)
+    assert trust.verify(folder / "manifest.json", accepted)
+    sign(folder / "manifest.json", key, 10)
+    refused(folder / "fashion-cnn.int8.onnx", accepted, "its number is 10, and 11 was seen")
 
 
 def test_what_is_refused_is_not_remembered(alone: Path, key: Path, accepted: Trust) -> None:

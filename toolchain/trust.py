@@ -206,6 +206,13 @@ def check(path: Path, data: bytes, trust: Trust) -> Signed:
         ToolchainError: it is not signed, not with a trusted key, under another name, with another
             content, or with a lower number than before.
     """
+    key, signed = _signed_by(path, data, trust)
+    _remember(key, signed.statement, (path.name,), trust.allow_older)
+    return signed
+
+
+def _signed_by(path: Path, data: bytes, trust: Trust) -> tuple[Path, Signed]:
+    """As `check`, whatever the number is; with the key that holds."""
     keys = {each: read_key(each) for each in trust.keys}
     if not beside(path).exists():
         raise _unsigned(path)
@@ -222,8 +229,7 @@ def check(path: Path, data: bytes, trust: Trust) -> Signed:
     with _understood(beside(path)):
         statement = envelope.statement()
     demand_same(path, data, statement)
-    _remember(trusted, statement, path, trust.allow_older)
-    return Signed(statement, fingerprint(keys[trusted]))
+    return trusted, Signed(statement, fingerprint(keys[trusted]))
 
 
 def check_model(path: Path, data: bytes, trust: Trust) -> Signed:
@@ -238,13 +244,14 @@ def check_model(path: Path, data: bytes, trust: Trust) -> Signed:
     if not beside(vouching).exists():
         raise _unsigned(path)
     content = files.read_bytes(vouching, manifest.LIMIT)
-    signed = check(vouching, content, trust)
+    key, signed = _signed_by(vouching, content, trust)
     entry = manifest.parse(vouching, content).files.get(path.name)
     if entry is None or not entry.vouches_for(data):
         raise ToolchainError(
             f"{path} is not a file that the signed {vouching.name} beside it vouches for. "
             "Fetch a fresh copy of the folder, or sign it again with `toolchain sign`."
         )
+    _remember(key, signed.statement, (vouching.name, path.name), trust.allow_older)
     return signed
 
 
@@ -257,8 +264,10 @@ def verify(path: Path, trust: Trust) -> Verified:
     data = files.read_bytes(path)
     if path.name != manifest.NAME:
         return Verified(check_model(path, data, trust), (path.name,))
-    signed = check(path, data, trust)
-    return Verified(signed, check_named(path, manifest.parse(path, data)))
+    key, signed = _signed_by(path, data, trust)
+    names = check_named(path, manifest.parse(path, data))
+    _remember(key, signed.statement, (path.name, *names), trust.allow_older)
+    return Verified(signed, names)
 
 
 def check_named(path: Path, known: manifest.Manifest) -> tuple[str, ...]:
@@ -314,22 +323,27 @@ def demand_same(path: Path, data: bytes, signed: Statement) -> None:
         )
 
 
-def _remember(key: Path, signed: Statement, path: Path, allow_older: bool) -> None:
-    """
+def _remember(key: Path, signed: Statement, names: tuple[str, ...], allow_older: bool) -> None:
+    """That files of these names have been seen with this number.
+
     Raises:
-        ToolchainError: a higher number was seen before, or this one cannot be kept.
+        ToolchainError: one was seen with a higher number before, or this one cannot be kept.
     """
-    name, memory = f"{signed.model}/{signed.file}", key.with_name(key.name + SEEN)
+    memory = key.with_name(key.name + SEEN)
     with _alone(key):
-        numbers = _seen(memory)
-        before = numbers.get(name, signed.number)
-        if signed.number < before and not allow_older:
-            raise ToolchainError(
-                f"{path} is older than what was here before: its number is {signed.number}, and "
-                f"{before} was seen. If that is what you want, allow it with --allow-older."
-            )
-        if signed.number > numbers.get(name, -1):
-            _keep(memory, Seen(numbers | {name: signed.number}))
+        before = _seen(memory)
+        after = dict(before)
+        for name in names:
+            each = f"{signed.model}/{name}"
+            after[each] = max(signed.number, before.get(each, signed.number))
+            if signed.number < after[each] and not allow_older:
+                raise ToolchainError(
+                    f"{name} of {signed.model} is older than what was here before: its number is "
+                    f"{signed.number}, and {after[each]} was seen. If that is what you want, allow "
+                    "it with --allow-older."
+                )
+        if after != before:
+            _keep(memory, Seen(after))
 
 
 def _keep(memory: Path, seen: Seen) -> None:

@@ -42,7 +42,9 @@ def sign(
     key: Annotated[Path, typer.Option(metavar="NAME.key", help="The private key.")],
     number: Annotated[
         int | None,
-        typer.Option(min=0, help="No device goes back to a lower one; the present time if left."),
+        typer.Option(
+            min=0, help="No device goes back to a lower one; the time in seconds unless given."
+        ),
     ] = None,
 ) -> None:
     """Sign what was proved: FILE.sig; of a folder its manifest, which vouches for its files."""
