@@ -41,6 +41,7 @@ from toolchain.errors import UsageError, require
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.records import as_json
+from toolchain.spelling import unknown
 from toolchain.userdata import split as userdata_split
 from toolchain.versions import versions
 
@@ -55,6 +56,7 @@ STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers wi
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
 STATE = ".training"
 BALANCED = "balanced"
+MONITORS = ("training", "validation")
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,14 @@ class Plan:
                 f"The target accuracy lies between 0 and 1 (0.998 for 99.8 %), "
                 f"not {self.target_accuracy:g}."
             )
-        if self.monitor not in ("training", "validation"):
-            raise UsageError(f"Monitor 'training' or 'validation', not '{self.monitor}'.")
+        if self.monitor not in MONITORS:
+            raise unknown("kind of images to monitor called", self.monitor, MONITORS)
         if self.patience is not None and self.patience < 1:
             raise UsageError(f"Patience is at least 1 epoch, not {self.patience}.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
         if self.class_weight not in (None, BALANCED):
-            raise UsageError(f"There is no class weight '{self.class_weight}', only {BALANCED}.")
+            raise unknown("class weight", str(self.class_weight), [BALANCED], "There is only")
         augmentation.chosen(self.augment)
 
     @property

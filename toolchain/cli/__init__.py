@@ -12,24 +12,51 @@ import typer
 from toolchain import __version__
 from toolchain.chatter import make_streams_safe
 from toolchain.cli import bench, bundle, classify, data, deploy, export, info, train
-from toolchain.errors import told
+from toolchain.cli.options import examples
 
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
     epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
     "3 training did not reach its target, 4 a file failed its proof, fits no budget or became "
-    "worse, 130 interrupted.",
+    "worse, 130 interrupted.\n\n"
+    + examples(
+        "toolchain train fashion-cnn --dataset digits",
+        "toolchain export fashion-cnn-digits",
+        "toolchain bench fashion-cnn-digits",
+    ),
     rich_markup_mode=None,  # plain help needs no rich, which halves its time
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data.app, name="data")
-for command in (train.train, export.export, info.info, bundle.bundle, deploy.deploy):
-    app.command()(command)
-app.command()(classify.classify)
-app.command()(bench.bench)
-app.command(name="report")(bench.report_)
+app.add_typer(data.app, name="data", epilog=examples("toolchain data", "toolchain data --json"))
+app.command(
+    epilog=examples(
+        "toolchain train fashion-cnn --dataset digits --epochs 3",
+        "toolchain train small-cnn --data photos/ --color --augment flip",
+    )
+)(train.train)
+app.command(
+    epilog=examples(
+        "toolchain export fashion-cnn-digits --format tflite --precision int8",
+        "toolchain export my.keras --data photos/ --scale 0..1",
+    )
+)(export.export)
+app.command(epilog=examples("toolchain info fashion-cnn"))(info.info)
+app.command(epilog=examples("toolchain bundle fashion-cnn --out fashion.pyz"))(bundle.bundle)
+app.command(epilog=examples("toolchain deploy fashion.pyz pi@raspberrypi.local --install --bench"))(
+    deploy.deploy
+)
+app.command(epilog=examples("toolchain classify fashion-cnn samples/ --top 3"))(classify.classify)
+app.command(
+    epilog=examples(
+        "toolchain bench fashion-cnn --max-latency 5ms --json result.json",
+        "toolchain bench fashion-cnn --baseline result.json",
+    )
+)(bench.bench)
+app.command("report", epilog=examples("toolchain report result.json --out report.html"))(
+    bench.report_
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -45,7 +72,6 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in a sentence and an exit code."""
+    """Run the command line."""
     make_streams_safe()
-    with told():
-        app()
+    app()

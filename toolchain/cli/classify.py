@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from toolchain.chatter import silence
-from toolchain.cli.options import Json, Threads, Verbose, model_file
+from toolchain.cli.options import Json, Model, Threads, Verbose, model_file
 
 
 def classify(
-    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
-    image: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 1,
+    model: Model,
+    image: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.")
+    ],
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes to name.")] = 1,
     invert: Annotated[
         bool, typer.Option("--invert", help="For dark drawings on a light ground.")
     ] = False,

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain import locate
+from toolchain import datasets, locate
 from toolchain.adopting.scale import Scale
 from toolchain.artifact import Fit, Precision
 from toolchain.chatter import silence
-from toolchain.cli.options import Data, DataDir, Formats, Json, Precisions, Seed, Verbose
+from toolchain.cli.options import (
+    Data,
+    DataDir,
+    Formats,
+    Json,
+    Precisions,
+    Seed,
+    Verbose,
+    named,
+    one_of,
+)
 from toolchain.errors import ProofFailedError, UsageError
 from toolchain.records import as_json
 
@@ -27,34 +37,59 @@ def export(
     model: Annotated[
         str,
         typer.Argument(
-            help="A trained model's folder or name; or your own .keras, .h5 or SavedModel folder."
+            metavar="MODEL",
+            autocompletion=locate.own_names,
+            help="A trained model's folder or name; or your own .keras, .h5 or SavedModel folder.",
         ),
     ],
     data: Data = None,
     dataset: Annotated[
-        str | None, typer.Option(help="For your own model: this data set instead of pictures.")
+        str | None,
+        named(
+            datasets.names(),
+            "--dataset",
+            "This data set; for your own model, instead of pictures.",
+        ),
     ] = None,
     scale: Annotated[
-        Scale | None, typer.Option(help="How your own model's pixels were prepared in training.")
+        Scale | None,
+        one_of(
+            "scale",
+            Scale,
+            "--scale",
+            "How your own model's pixels were prepared in training.",
+        ),
     ] = None,
     import_: Annotated[
-        str | None, typer.Option("--import", help="The module that has your own model's layers.")
+        str | None,
+        typer.Option(
+            "--import", metavar="MODULE", help="The module that has your own model's layers."
+        ),
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(help="Width x height of images, as 96x64, where your own model takes any."),
+        typer.Option(
+            metavar="SIZE",
+            help="Pixels that your own model takes, where that is open: 96, or width x height.",
+        ),
     ] = None,
     crop: Annotated[
         bool, typer.Option("--crop", help="Your own model was trained on the pictures' middle.")
     ] = False,
     name: Annotated[
-        str | None, typer.Option(help="Of your own model below models/; its file's unless given.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of your own model below models/; its file's unless given."
+        ),
     ] = None,
     formats_: Formats = None,
     precision: Precisions = None,
     data_dir: DataDir = None,
     calibration_samples: Annotated[
-        int, typer.Option(min=1, help="Training images that int8's ranges are measured on.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Training images that int8's ranges are measured on."
+        ),
     ] = 500,
     calibration_study: Annotated[
         int | None,
@@ -66,10 +101,14 @@ def export(
     ] = None,
     seed: Seed = 0,
     max_drop: Annotated[
-        float, typer.Option(min=0, help="Points of accuracy a file may lose against Keras.")
+        float,
+        typer.Option(
+            min=0, metavar="POINTS", help="Points of accuracy a file may lose against Keras."
+        ),
     ] = 0.5,
     min_agreement: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of images with Keras' top class.")
+        float,
+        typer.Option(min=0, max=1, metavar="SHARE", help="Share of images with Keras' top class."),
     ] = 0.99,
     json: Json = False,
     verbose: Verbose = False,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from toolchain import formats
 from toolchain.chatter import silence
-from toolchain.cli.options import Json, Verbose, model_file
+from toolchain.cli.options import Json, Model, Verbose, model_file
 from toolchain.errors import about
 from toolchain.records import as_json
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    model: Model,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
