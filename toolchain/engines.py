@@ -137,7 +137,7 @@ def choose(engine: str | None, found: Sequence[str]) -> str:
         UsageError: it is not installed here, or does not take this format.
     """
     if engine is not None and engine not in found:
-        raise unknown("engine", engine, found, "What is installed here for this file is")
+        raise unknown("engine", engine, found, "What is installed is")
     return engine or found[0]
 
 
