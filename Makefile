@@ -15,7 +15,7 @@ OUT  := models/$(NAME)
 PI   := .pi
 PI_MODELS ?= models/released/fashion-cnn
 
-.PHONY: help setup export bench bench-arm test test-pi lint release lock clean deleted
+.PHONY: help setup export bench bench-arm test test-pi lint errors release lock clean deleted
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: $(READY) ## style, types and the house's import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+errors: $(READY) ## make docs/errors.md again, from the source
+	$(BIN)/python -m tests.errors_catalogue
 
 setup: $(READY) ## only make .venv
 

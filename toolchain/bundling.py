@@ -40,15 +40,15 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit("This needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
 
-from pathlib import Path
-
-from toolchain.errors import told
 from toolchain.interrupts import at_once
 
 if __name__ == "__main__":
+    with at_once():
+        from pathlib import Path
+
+        from toolchain.device import main
+        from toolchain.errors import told
     with told():
-        with at_once():
-            from toolchain.device import main
         main(Path(__file__).parent)
 """
 

@@ -90,14 +90,16 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
         if any(find(folder, suffix) for suffix in suffixes):
             return folder
     others = {*own_names(), *released_names()} - {name}
-    kind = ToolchainError if any(place.is_dir() for place in places) else UsageError
-    raise kind(
+    message = (
         f"There is no model '{name}' with {_wanted(suffixes)}; "
         f"looked in {' and '.join(str(place) for place in dict.fromkeys(places))}. "
         f"{nearest(name, others)}Expected a model file, a model folder, "
         f"or one of the released models: {', '.join(released_names()) or 'none here'}. "
         "Train and export one with: toolchain train fashion-cnn && toolchain export fashion-cnn"
     )
+    if any(place.is_dir() for place in places):
+        raise ToolchainError(message)
+    raise UsageError(message)
 
 
 def _wanted(suffixes: Sequence[str]) -> str:
