@@ -110,6 +110,7 @@ def test_export_prints_a_table_and_nothing_of_the_libraries(exported: Path, tmp_
     done = run("export", folder, "--format", "tflite", "--calibration-samples", 50)
     assert done.stdout.count("proved") == 4
     lines = done.stderr.splitlines()
+    assert lines.pop(0) == "Importing TensorFlow."
     assert all(line.startswith(("keras:", "tflite ")) for line in lines), lines
 
 

@@ -96,7 +96,7 @@ def require(module: str, extra: str) -> ModuleType:
         ToolchainError: the package that holds `module` is not installed.
     """
     require_installed(module, extra)
-    with interrupts.at_once():
+    with interrupts.Held():  # what is raised in an import gets lost between C++ and Python
         return importlib.import_module(module)
 
 

@@ -26,19 +26,49 @@ class _Meanwhile:
         self._handler = handler
         self._set = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Meanwhile:
         self._set = getsignal(SIGINT) is default_int_handler and _handle(self._handler)
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._set:
             _handle(default_int_handler)
 
 
+class Held(_Meanwhile):
+    """Inside, Ctrl-C waits for a safe place, at the latest the end. Pressed twice, it does not."""
+
+    def __init__(self) -> None:
+        super().__init__(self._press)
+        self._pressed = False
+
+    def __enter__(self) -> Held:
+        super().__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self.release()
+
+    def release(self) -> None:
+        """A safe place.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
+        if self._pressed:
+            raise KeyboardInterrupt
+
+    def _press(self, _number: int, _frame: object) -> None:
+        self.release()
+        self._pressed = True
+
+
 def at_once() -> _Meanwhile:
     """Inside, Ctrl-C ends the process on the spot.
 
-    For where nothing is half done and an exception would be lost or garbled: while modules are
-    imported. Libraries catch what is raised there, or lose it between C++ and Python.
+    For where nothing is under way yet and an exception would be garbled, as while modules are
+    imported: what is raised there gets lost between C++ and Python.
     """
     return _Meanwhile(lambda _number, _frame: os._exit(CODE))
 

@@ -11,13 +11,9 @@ if it did what was asked of it, `training.json`.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -40,6 +36,7 @@ from toolchain.batches import Part, batches
 from toolchain.errors import UsageError, require
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
+from toolchain.interrupts import Held
 from toolchain.records import as_json
 from toolchain.spelling import unknown
 from toolchain.userdata import split as userdata_split
@@ -190,7 +187,8 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     stopped = plan.stop(history) if history.epochs else None
     try:
         if stopped is None:
-            with _interrupts_held() as held:
+            progress.say(f"Training on {len(trained.rows):,} images, {plan.epochs} epochs at most.")
+            with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
                 keeper = _keeper(state, plan, history, progress, held)
                 _fit(model, plan, trained, watched, keeper)
             history = state.history()
@@ -341,46 +339,7 @@ class _State:
         return self._folder / f"{epoch}.weights.h5"
 
 
-class _Held:
-    """Whether Ctrl-C was pressed; it takes effect where it is asked for."""
-
-    def __init__(self) -> None:
-        self.pressed = False
-
-    def press(self, _number: int, _frame: Any) -> None:
-        """The signal handler. Pressed twice, it takes effect at once."""
-        if self.pressed:
-            raise KeyboardInterrupt
-        self.pressed = True
-
-    def release(self) -> None:
-        """A safe place.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C was pressed.
-        """
-        if self.pressed:
-            raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[_Held]:
-    """Ctrl-C waits for a safe place: raised inside TensorFlow, it was seen to crash the process."""
-    held = _Held()
-    before = signal.getsignal(signal.SIGINT)
-    here = threading.current_thread() is threading.main_thread()
-    if not here or before is not signal.default_int_handler:
-        yield held  # Ctrl-C would not be raised here, or somebody else sees to it
-        return
-    signal.signal(signal.SIGINT, held.press)
-    try:
-        yield held
-    finally:
-        signal.signal(signal.SIGINT, before)
-    held.release()
-
-
-def _keeper(state: _State, plan: Plan, history: History, progress: Progress, held: _Held) -> Any:
+def _keeper(state: _State, plan: Plan, history: History, progress: Progress, held: Held) -> Any:
     """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
     keras = require("keras", "export")
 

@@ -154,6 +154,7 @@ class Usual:
     seconds: float
     said: frozenset[str]
     names: frozenset[str]
+    temporary: frozenset[str]
 
 
 def usual(prepared: Path, command: str) -> Usual:
@@ -162,9 +163,9 @@ def usual(prepared: Path, command: str) -> Usual:
     _, said = place.process.communicate()
     seconds = time.monotonic() - place.started
     assert place.process.returncode == 0, said
-    names = frozenset(_names(place.folder))
+    names, temporary = frozenset(_names(place.folder)), frozenset(os.listdir(place.temporary))
     place.close()
-    return Usual(seconds, frozenset(map(_shape, said.splitlines())), names)
+    return Usual(seconds, frozenset(map(_shape, said.splitlines())), names, temporary)
 
 
 def _shape(line: str) -> str:
@@ -205,8 +206,8 @@ def _faults(place: Place, code: int, said: str, known: Usual) -> Iterator[str]:
     if len(more) > 1:
         yield f"{len(more)} lines more: {' / '.join(more)[-300:]}"
     yield from (f"left over: {name}" for name in _names(place.folder) - place.before - known.names)
-    left = sorted(path.name for path in place.temporary.iterdir() if path.name != "c")
-    yield from (f"left in the temporary folder: {name}" for name in left)
+    left = set(os.listdir(place.temporary)) - known.temporary - {"c"}
+    yield from (f"left in the temporary folder: {name}" for name in sorted(left))
     for name in sorted(_names(place.folder)):
         if damage := _damage(place.folder / name):
             yield f"{name}: {damage}"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from toolchain import formats
 from toolchain.chatter import silence
 from toolchain.cli.options import Json, Model, Threads, Verbose, model_file
 
@@ -27,11 +28,14 @@ def classify(
     """Name what is on each image. No TensorFlow is needed for .tflite and .onnx files."""
     if not verbose:
         silence()
-    from toolchain.progress import say
+    from toolchain.progress import import_keras, say
     from toolchain.runtime import Classifier
     from toolchain.runtime.batch import classify_paths, print_answers
 
-    classifier = Classifier.load(model_file(model), threads)
+    path = model_file(model)
+    if path.suffix == f".{formats.SOURCE}":
+        import_keras()
+    classifier = Classifier.load(path, threads)
     if not classifier.verified:
         say("No manifest and no seal vouches for this file: its answers are as good as its origin.")
     print_answers(classify_paths(classifier, image, top, invert), json)

@@ -86,11 +86,13 @@ def export(
     precision: Precisions = None,
     data_dir: DataDir = None,
     calibration_samples: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, metavar="N", help="Training images that int8's ranges are measured on."
+            min=1,
+            metavar="N",
+            help="Training images that int8's ranges are measured on; 500 or all.",
         ),
-    ] = 500,
+    ] = None,
     calibration_study: Annotated[
         int | None,
         typer.Option(
@@ -119,7 +121,7 @@ def export(
     from toolchain import calibration, exporting, locate_data, reference
     from toolchain.adopting import own_model
     from toolchain.evaluation import Gate
-    from toolchain.progress import say
+    from toolchain.progress import import_keras, say
 
     gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
@@ -134,14 +136,17 @@ def export(
     else:
         folder = locate.trained_folder(model)
         found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
+    import_keras()
     if calibration_study is not None:
         if set(precision or ()) - {Precision.INT8}:
             raise UsageError("Only int8 is calibrated. Leave --precision out of a study of that.")
         names = tuple(t.format for t in chosen if t.precision is Precision.INT8)
-        draws = calibration.disjoint(found, calibration_samples, calibration_study, seed)
+        samples = calibration_samples or calibration.usual(found, calibration_study)
+        draws = calibration.disjoint(found, samples, calibration_study, seed)
         _print_studies(list(calibration.study(folder, names, found, gate, draws, say)), json)
     else:
-        outcomes = exporting.export(folder, chosen, found, gate, calibration_samples, seed, say)
+        samples = calibration_samples or calibration.usual(found)
+        outcomes = exporting.export(folder, chosen, found, gate, samples, seed, say)
         _print_outcomes(outcomes, json)
 
 
@@ -164,12 +169,13 @@ def _adopted(
     from toolchain import locate_data, own_code
     from toolchain.adopting import own_model
     from toolchain.adopting.adoption import adopt
-    from toolchain.progress import say
+    from toolchain.progress import import_keras, say
     from toolchain.userdata.contracts import sides
 
     folder = _own_folder(path, own.name)
     size = sides(own.size) if own.size else None
     locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
+    import_keras()
     if own.module:
         own_code.module(own.module)  # so that its layers are registered
     loaded = own_model.load(path, size, Fit.CROP if own.crop else Fit.PAD)

@@ -20,8 +20,11 @@ def info(
     if not verbose:
         silence()
     from toolchain import files, manifest, report
+    from toolchain.progress import import_keras
 
     path = model_file(model)
+    if path.suffix == f".{formats.SOURCE}":
+        import_keras()
     data = files.read_bytes(path)
     manifest.verify(path, data)
     with about(path):

@@ -22,7 +22,7 @@ from toolchain.cli.options import (
     Verbose,
     named,
 )
-from toolchain.errors import TargetNotReachedError, UsageError, require
+from toolchain.errors import TargetNotReachedError, UsageError, require_installed
 
 if TYPE_CHECKING:
     from toolchain.datasets import Dataset
@@ -110,7 +110,7 @@ def train(
     if not verbose:
         silence()
     from toolchain import locate_data, report, training
-    from toolchain.progress import TrainingProgress, say
+    from toolchain.progress import TrainingProgress, import_keras, say
 
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
@@ -129,7 +129,7 @@ def train(
         augment=tuple(augment or ()),
         class_weight=class_weight,
     )
-    require("keras", "export")  # before a download that would be for nothing
+    require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
     folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
     if data is None:
@@ -140,6 +140,7 @@ def train(
         locate_data.one_of(data, dataset)
         found = _checked_pictures(data, size, color, crop, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
+    import_keras()
     with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
         result = training.train(plan, found, folder, progress)
     if json:
