@@ -187,7 +187,9 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     stopped = plan.stop(history) if history.epochs else None
     try:
         if stopped is None:
-            progress.say(f"Training on {len(trained.rows):,} images, {plan.epochs} epochs at most.")
+            progress.say(
+                f"Training on {len(trained.rows):,} images; epochs: at most {plan.epochs}."
+            )
             with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
                 keeper = _keeper(state, plan, history, progress, held)
                 _fit(model, plan, trained, watched, keeper)

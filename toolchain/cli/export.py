@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain import datasets, locate
+from toolchain import locate
 from toolchain.adopting.scale import Scale
 from toolchain.artifact import Fit, Precision
 from toolchain.chatter import silence
 from toolchain.cli.options import (
+    Crop,
     Data,
     DataDir,
+    DatasetName,
     Formats,
     Json,
     Precisions,
     Seed,
+    Size,
     Verbose,
-    named,
     one_of,
 )
 from toolchain.errors import ProofFailedError, UsageError
@@ -43,14 +45,7 @@ def export(
         ),
     ],
     data: Data = None,
-    dataset: Annotated[
-        str | None,
-        named(
-            datasets.names(),
-            "--dataset",
-            "This data set; for your own model, instead of pictures.",
-        ),
-    ] = None,
+    dataset: DatasetName = None,
     scale: Annotated[
         Scale | None,
         one_of(
@@ -66,16 +61,8 @@ def export(
             "--import", metavar="MODULE", help="The module that has your own model's layers."
         ),
     ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Pixels that your own model takes, where that is open: 96, or width x height.",
-        ),
-    ] = None,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Your own model was trained on the pictures' middle.")
-    ] = False,
+    size: Size = None,
+    crop: Crop = False,
     name: Annotated[
         str | None,
         typer.Option(

@@ -73,7 +73,11 @@ Data = Annotated[
 ]
 DatasetName = Annotated[
     str | None,
-    named(datasets.names(), "--dataset", "This data set; the model's own unless given."),
+    named(
+        datasets.names(),
+        "--dataset",
+        "This data set; the model's own unless it or --data is given.",
+    ),
 ]
 DatasetArgument = Annotated[
     str,
