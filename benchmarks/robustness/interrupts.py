@@ -253,17 +253,17 @@ def _damage(path: Path) -> str:
 
 
 def campaign(exported: Path, trials: int, commands: list[str]) -> Iterator[Trial]:
-    """So many trials of each command, those run earlier from the file."""
+    """At least so many trials of each command; those that were run earlier from the file."""
     KEPT.parent.mkdir(exist_ok=True)
     lines = KEPT.read_text("utf-8").splitlines() if KEPT.exists() else []
     earlier = [Trial(**json.loads(line)) for line in lines]
-    done = {(each.command, each.number): each for each in earlier}
+    done = {(each.command, each.number) for each in earlier}
     with tempfile.TemporaryDirectory() as holder, KEPT.open("a", encoding="utf-8") as kept:
         prepared = Path(holder) / "prepared"
         prepare(exported, prepared)
         for command in commands:
             asked = [number for number in range(trials) if (command, number) not in done]
-            yield from (done[command, number] for number in range(trials) if number not in asked)
+            yield from (each for each in earlier if each.command == command)
             known = usual(prepared, command) if asked else None
             for number in asked:
                 assert known is not None
