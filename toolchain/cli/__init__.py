@@ -14,6 +14,29 @@ from toolchain.chatter import make_streams_safe
 from toolchain.cli import bench, bundle, classify, data, deploy, export, info, train
 from toolchain.cli.options import examples
 
+COMMANDS = (
+    (
+        train.train,
+        "toolchain train fashion-cnn --dataset digits --epochs 3",
+        "toolchain train small-cnn --data photos/ --color --augment flip",
+    ),
+    (
+        export.export,
+        "toolchain export fashion-cnn-digits --format tflite --precision int8",
+        "toolchain export my.keras --data photos/ --scale 0..1",
+    ),
+    (info.info, "toolchain info fashion-cnn"),
+    (bundle.bundle, "toolchain bundle fashion-cnn --out fashion.pyz"),
+    (deploy.deploy, "toolchain deploy fashion.pyz pi@raspberrypi.local --install --bench"),
+    (classify.classify, "toolchain classify fashion-cnn samples/ --top 3"),
+    (
+        bench.bench,
+        "toolchain bench fashion-cnn --max-latency 5ms --json result.json",
+        "toolchain bench fashion-cnn --baseline result.json",
+    ),
+    (bench.report_, "toolchain report result.json --out report.html"),
+)
+
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
     epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
@@ -30,33 +53,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data", epilog=examples("toolchain data", "toolchain data --json"))
-app.command(
-    epilog=examples(
-        "toolchain train fashion-cnn --dataset digits --epochs 3",
-        "toolchain train small-cnn --data photos/ --color --augment flip",
-    )
-)(train.train)
-app.command(
-    epilog=examples(
-        "toolchain export fashion-cnn-digits --format tflite --precision int8",
-        "toolchain export my.keras --data photos/ --scale 0..1",
-    )
-)(export.export)
-app.command(epilog=examples("toolchain info fashion-cnn"))(info.info)
-app.command(epilog=examples("toolchain bundle fashion-cnn --out fashion.pyz"))(bundle.bundle)
-app.command(epilog=examples("toolchain deploy fashion.pyz pi@raspberrypi.local --install --bench"))(
-    deploy.deploy
-)
-app.command(epilog=examples("toolchain classify fashion-cnn samples/ --top 3"))(classify.classify)
-app.command(
-    epilog=examples(
-        "toolchain bench fashion-cnn --max-latency 5ms --json result.json",
-        "toolchain bench fashion-cnn --baseline result.json",
-    )
-)(bench.bench)
-app.command("report", epilog=examples("toolchain report result.json --out report.html"))(
-    bench.report_
-)
+for command, *calls in COMMANDS:
+    app.command(command.__name__.rstrip("_"), epilog=examples(*calls))(command)
 
 
 @app.callback(invoke_without_command=True)
