@@ -43,8 +43,6 @@ START = 1.5  # seconds in which the modules of all commands are imported
 NAME = "fashion-cnn-digits"
 BUNDLE = f"{NAME}.int8.pyz"
 CHATTER = ("Traceback", "Exception ignored", "KeyboardInterrupt", "Fatal Python", "Aborted")
-# Python itself has not yet come to our first line
-BEFORE_US = re.compile(r"importlib\._bootstrap|<frozen site>|in <module>\n.*import main|init_")
 
 COMMANDS = {
     "help": ["train", "--help"],
@@ -192,7 +190,7 @@ def trial(prepared: Path, command: str, number: int, known: Usual) -> Trial:
     code = place.process.returncode
     fault = "; ".join(_faults(place, code, said, known))
     place.close()
-    early = bool(fault) and "toolchain/" not in said.replace("bin/toolchain", "")
+    early = code not in (0, CODE) and "toolchain/" not in said.replace("bin/toolchain", "")
     return Trial(command, number, round(after, 3), took and round(took, 3), code, fault, early)
 
 
@@ -252,26 +250,32 @@ def _damage(path: Path) -> str:
     return ""
 
 
-def campaign(exported: Path, trials: int, commands: list[str]) -> Iterator[Trial]:
-    """At least so many trials of each command; those that were run earlier from the file."""
-    KEPT.parent.mkdir(exist_ok=True)
+def earlier() -> list[Trial]:
+    """All trials that were run so far."""
     lines = KEPT.read_text("utf-8").splitlines() if KEPT.exists() else []
-    earlier = [Trial(**json.loads(line)) for line in lines]
-    done = {(each.command, each.number) for each in earlier}
+    return [Trial(**json.loads(line)) for line in lines]
+
+
+def campaign(exported: Path, trials: int, commands: list[str]) -> None:
+    """Run what is missing to so many trials of each command."""
+    done = {(each.command, each.number) for each in earlier()}
+    missing = {
+        command: [number for number in range(trials) if (command, number) not in done]
+        for command in commands
+    }
+    if not any(missing.values()):
+        return
+    KEPT.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as holder, KEPT.open("a", encoding="utf-8") as kept:
         prepared = Path(holder) / "prepared"
         prepare(exported, prepared)
-        for command in commands:
-            asked = [number for number in range(trials) if (command, number) not in done]
-            yield from (each for each in earlier if each.command == command)
-            known = usual(prepared, command) if asked else None
-            for number in asked:
-                assert known is not None
+        for command in filter(missing.get, commands):
+            known = usual(prepared, command)
+            for number in missing[command]:
                 found = trial(prepared, command, number, known)
                 kept.write(json.dumps(dataclasses.asdict(found), ensure_ascii=False) + "\n")
                 kept.flush()
                 print(found, file=sys.stderr)
-                yield found
 
 
 def table(found: list[Trial]) -> str:
@@ -281,7 +285,7 @@ def table(found: list[Trial]) -> str:
         "| median s to the end | longest |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for command in dict.fromkeys(each.command for each in found):
+    for command in sorted({each.command for each in found}, key=list(COMMANDS).index):
         own = [each for each in found if each.command == command]
         took = [each.took for each in own if each.took is not None]
         early = sum(each.early for each in own)
@@ -299,8 +303,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40, metavar="N", help="of each command")
     parser.add_argument("--command", choices=COMMANDS, action="append", help="only this one")
     wishes = parser.parse_args()
-    found = list(campaign(wishes.exported, wishes.trials, wishes.command or list(COMMANDS)))
-    words = table(found)
+    campaign(wishes.exported, wishes.trials, wishes.command or list(COMMANDS))
+    words = table(earlier())
     print(words)
     if not wishes.command:
         call = (
