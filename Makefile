@@ -15,10 +15,10 @@ OUT  := models/$(NAME)
 PI   := .pi
 PI_MODELS ?= models/released/fashion-cnn
 
-.PHONY: help setup export bench bench-arm test test-pi lint release lock clean deleted
+.PHONY: help setup export bench bench-arm test test-pi test-readme lint errors release lock clean deleted
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  settings: MODEL=fashion-cnn|mnist-cnn  DATASET=fashion-mnist|mnist|digits  PYTHON=python3.12"
 
 export: $(OUT)/.exported ## train MODEL if need be, convert it, prove every file: models/MODEL/
@@ -28,6 +28,9 @@ bench: $(READY) ## accuracy and latency of MODEL's files
 
 test: $(READY) $(OLD_READY) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-readme: $(READY) ## run every command of the README, in a copy of this clone
+	$(BIN)/python -m tests.readme
 
 test-pi: $(READY) ## prove the released int8 files in emulated Raspberry Pis
 	$(BIN)/python -m tests.pi $(PI) $(PI_MODELS)
@@ -41,6 +44,9 @@ lint: $(READY) ## style, types, the house's import contracts, the dependencies' 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pip-licenses --summary
+
+errors: $(READY) ## make docs/errors.md again, from the source
+	$(BIN)/python -m tests.errors_catalogue
 
 setup: $(READY) ## only make .venv
 

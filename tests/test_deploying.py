@@ -75,6 +75,8 @@ class Network:
     """
 
     def __init__(self, folder: Path) -> None:
+        if os.geteuid() == 0:  # where sshd has it from the system's start scripts
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self.folder = folder
         self.hosts = 0
         self._servers: list[subprocess.Popen[bytes]] = []
@@ -170,8 +172,6 @@ def wait_for(condition: object, seconds: float = 20) -> None:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    if os.geteuid() == 0:  # where sshd has it from the system's start scripts
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     found = Network(tmp_path_factory.mktemp("network"))
     yield found
     found.stop()

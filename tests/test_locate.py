@@ -81,7 +81,7 @@ def test_an_unknown_name_is_answered_with_the_released_ones(released: Path) -> N
     message = str(refusal.value)
     assert "README" not in message
     assert f"looked in models/cnn and models/released/cnn and {released / 'cnn'}" in message
-    with pytest.raises(ToolchainError, match=r"Did you mean fashion-cnn\?"):
+    with pytest.raises(ToolchainError, match=r"Did you mean 'fashion-cnn'\?"):
         model_file("fashion-cn")
     assert "toolchain train fashion-cnn && toolchain export fashion-cnn" in message
 

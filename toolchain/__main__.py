@@ -1,5 +1,16 @@
-"""`python -m toolchain` is the same as `toolchain`."""
+"""Where `toolchain` and `python -m toolchain` start."""
 
-from toolchain.cli import main
+from toolchain.interrupts import at_once
 
-main()
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in a sentence and an exit code."""
+    with at_once():
+        from toolchain import cli
+        from toolchain.errors import told
+    with told():
+        cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from typing import Any
 from toolchain import own_architecture
 from toolchain.artifact import InputContract
 from toolchain.errors import UsageError, require
+from toolchain.spelling import unknown
 
 LARGEST_WIDTH = 256
 MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start
@@ -89,9 +90,8 @@ def get(name: str) -> Architecture:
     if ":" in name:
         return own(name)
     if name not in _known:
-        raise UsageError(
-            f"There is no model '{name}' to train. Choose one of: {', '.join(_known)}; "
-            "or your own, as module:function."
+        raise unknown(
+            "model to train called", name, _known, "Name your own as module:function, or choose of"
         )
     return _known[name]
 

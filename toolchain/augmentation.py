@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolchain.errors import UsageError, require
+from toolchain.errors import require
+from toolchain.spelling import unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,8 +74,7 @@ def chosen(names: Sequence[str]) -> Variation:
     """
     for name in names:
         if name not in CHOICES:
-            offered = "; ".join(f"{each} ({what})" for each, what in CHOICES.items())
-            raise UsageError(f"There is no augmentation '{name}'. Choose of {offered}.")
+            raise unknown("augmentation", name, CHOICES, "Choose of these")
     fields = [field.name for field in dataclasses.fields(Variation)]
     most = {
         field: max((getattr(CHOICES[name], field) for name in names), default=0.0)

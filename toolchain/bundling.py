@@ -24,8 +24,8 @@ PACKAGE = Path(__file__).parent
 # what a device needs of this package; a test runs every command of a bundle with nothing else
 MODULES = (
     *("__init__", "artifact", "bundle", "chatter", "child", "device", "doctor", "engines"),
-    *("errors", "evaluation", "files", "images", "machine", "manifest", "records", "seal", "trust"),
-    "vouching",
+    *("errors", "evaluation", "files", "images", "interrupts", "machine", "manifest", "records"),
+    *("seal", "spelling", "trust", "vouching"),
     *("datasets/__init__", "formats/__init__", "formats/_contract"),
     *("formats/tflite", "formats/_tflite_metadata", "formats/onnx", "formats/_onnx_passes"),
     *(f"runtime/{path.stem}" for path in sorted((PACKAGE / "runtime").glob("*.py"))),
@@ -40,12 +40,16 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit("This needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
 
-from pathlib import Path
-
-from toolchain.device import main
+from toolchain.interrupts import at_once
 
 if __name__ == "__main__":
-    main(Path(__file__).parent)
+    with at_once():
+        from pathlib import Path
+
+        from toolchain.device import main
+        from toolchain.errors import told
+    with told():
+        main(Path(__file__).parent)
 """
 
 

@@ -56,6 +56,15 @@ class Study:
     passed: int
 
 
+USUAL = 500  # images; docs/export.md has what fewer and more do
+
+
+def usual(dataset: Dataset, times: int = 1) -> int:
+    """How many images each of `times` draws takes unless somebody says otherwise: 500, one a class
+    where there are more classes, and no more than there are."""
+    return min(max(USUAL, len(dataset.labels)), len(dataset.train_labels) // times)
+
+
 def draw(dataset: Dataset, count: int, seed: int) -> Calibration:
     """`count` training images, the same number of each class as far as it goes, drawn by `seed`.
 

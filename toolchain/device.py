@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from toolchain import __version__, bundle, doctor, engines, files
 from toolchain.chatter import make_streams_safe, silence
-from toolchain.errors import ProofFailedError, ToolchainError, UsageError, told
+from toolchain.errors import ProofFailedError, ToolchainError, UsageError
 from toolchain.records import as_json, plain
+from toolchain.spelling import unknown
 from toolchain.trust import Trust, check, verify
 
 if TYPE_CHECKING:
@@ -28,22 +29,29 @@ if TYPE_CHECKING:
 
 
 def main(path: Path, arguments: Sequence[str] | None = None) -> None:
-    """Run the bundle at `path`; a user's mistake ends in a sentence and an exit code."""
+    """Run the bundle at `path`.
+
+    Raises:
+        ToolchainError: a user's mistake.
+    """
     make_streams_safe()
-    wishes = _parser(path).parse_args(arguments)
+    wishes = _parsed(_parser(path), arguments)
     if not wishes.verbose:
         silence()
-    with told():
-        _check(wishes)
-        _run(path, wishes)
+    _check(wishes)
+    _run(path, wishes)
 
 
 def _parser(path: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=path.name,
         description="Names what is on each image. No network, nothing written but what is asked.",
-        epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
-        "4 the self-test failed, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage,\n"
+        "4 the self-test failed, 130 interrupted.\n\n"
+        f"Examples:\n  python3 {path.name} --doctor\n  python3 {path.name} --self-test\n"
+        f"  python3 {path.name} photo.png --top 3",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("image", nargs="*", type=Path, help="image files, or folders of them")
     does = parser.add_mutually_exclusive_group()
@@ -65,15 +73,36 @@ def _parser(path: Path) -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-older", action="store_true", help="accept a lower number than was seen before"
     )
-    parser.add_argument("--top", type=_at_least_1, default=1, help="how many classes to name")
-    parser.add_argument("--invert", action="store_true", help="for dark drawings on light ground")
-    parser.add_argument("--engine", help="this runtime; the preferred one unless given")
-    parser.add_argument("--threads", type=_at_least_1, default=1, help="threads of the runtime")
-    parser.add_argument("--official", action="store_true", help="bench: windows of 10 s, not 1 s")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--top", type=_at_least_1, default=1, metavar="N", help="how many classes to name"
+    )
+    parser.add_argument("--invert", action="store_true", help="for dark drawings on a light ground")
+    parser.add_argument(
+        "--engine", metavar="NAME", help="this runtime; the preferred one unless given"
+    )
+    parser.add_argument(
+        "--threads", type=_at_least_1, default=1, metavar="N", help="threads of the runtime"
+    )
+    parser.add_argument(
+        "--official", action="store_true", help="bench: windows of 10 s instead of 1 s"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--verbose", action="store_true", help="show what the libraries say")
     parser.add_argument("--version", action="version", version=f"toolchain {__version__}")
     return parser
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """
+    Raises:
+        UsageError: there is no such option; argparse itself names no nearest one.
+    """
+    wishes, others = parser.parse_known_args(arguments)
+    if others:
+        known = {*vars(wishes), "help", "version"} - {"image"}
+        options = sorted(f"--{each.replace('_', '-')}" for each in known)
+        raise unknown("option", others[0].partition("=")[0], options)
+    return wishes
 
 
 def _at_least_1(text: str) -> int:

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.errors import ToolchainError
+from toolchain.spelling import unknown
 
 HOME = "~/toolchain/env"  # where the environment goes that an install line makes
 SYSTEM = "python3-numpy python3-pil"  # Debian's packages of what an engine needs
@@ -136,10 +137,7 @@ def choose(engine: str | None, found: Sequence[str]) -> str:
         UsageError: it is not installed here, or does not take this format.
     """
     if engine is not None and engine not in found:
-        raise UsageError(
-            f"There is no engine '{engine}' for this file here. "
-            f"What is installed is: {', '.join(found)}."
-        )
+        raise unknown("engine", engine, found, "What is installed is")
     return engine or found[0]
 
 

@@ -25,6 +25,8 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
+from toolchain import interrupts
+
 
 class ToolchainError(Exception):
     """Something the user can mend: a bad file, a missing package, a full disk."""
@@ -65,13 +67,15 @@ def told() -> Iterator[None]:
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(interrupts.CODE) from None
     except BrokenPipeError:  # whoever read our words has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor will the rest be read
         raise SystemExit(ToolchainError.exit_code) from None
     except OSError as error:  # a full disk, a name too long, a folder that vanished
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(ToolchainError.exit_code) from None
+    finally:
+        interrupts.no_more()
 
 
 @contextlib.contextmanager
@@ -92,7 +96,8 @@ def require(module: str, extra: str) -> ModuleType:
         ToolchainError: the package that holds `module` is not installed.
     """
     require_installed(module, extra)
-    return importlib.import_module(module)
+    with interrupts.Held():  # what is raised in an import gets lost between C++ and Python
+        return importlib.import_module(module)
 
 
 def require_installed(module: str, extra: str) -> None:

@@ -90,6 +90,8 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
     Raises:
         UsageError: a format is not known, or none of them has a chosen precision.
     """
+    for name in format_names:
+        formats.get(name)  # refuses what is none
     offered = tuple(
         Target(name, precision)
         for name in formats.names()

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
 from toolchain.files import read_bytes
+from toolchain.spelling import nearest_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -145,7 +146,9 @@ def find_images(path: str | Path) -> tuple[list[Path], int]:
     path = Path(path)
     try:
         if not path.exists():
-            raise ToolchainError(f"There is no file or folder {path}. Check the spelling.")
+            raise ToolchainError(
+                f"There is no file or folder {path}. {nearest_path(path)}Check the spelling."
+            )
         if not path.is_dir():
             return [path], 0
         visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))

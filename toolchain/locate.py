@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 from toolchain import formats
-from toolchain.errors import ToolchainError
+from toolchain.errors import ToolchainError, UsageError
+from toolchain.spelling import nearest, nearest_path
 
 OWN = Path("models")  # what the user trains and exports, below the current folder
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
@@ -37,11 +37,32 @@ def own_folder(model: str, dataset: str | None) -> Path:
     return OWN / (model if dataset is None else f"{model}-{dataset}")
 
 
+def own_names() -> list[str]:
+    """The models that the user trained or exported below the current folder, sorted."""
+    return sorted(path.name for path in OWN.glob("*/") if path != OWN / RELEASED.name)
+
+
+def released_names() -> list[str]:
+    """The models that come with the toolchain, sorted."""
+    return sorted(path.name for path in RELEASED.glob("*/"))
+
+
 def trained_folder(name: str) -> Path:
-    """The folder of a model that the user trained; released models cannot be exported again."""
+    """The folder of a model that the user trained; released models cannot be exported again.
+
+    Raises:
+        UsageError: there is none.
+    """
     if Path(name).is_dir():
         return Path(name)
-    return Path(name).parent if Path(name).is_file() else OWN / name
+    folder = Path(name).parent if Path(name).is_file() else OWN / name
+    if not folder.is_dir():
+        raise UsageError(
+            f"There is no trained model '{name}': no folder {folder}. "
+            f"{nearest(name, own_names())}"
+            "Train it first, for example with: toolchain train fashion-cnn."
+        )
+    return folder
 
 
 def model_folder(name: str, suffixes: Sequence[str]) -> Path:
@@ -51,6 +72,7 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
     model of that name.
 
     Raises:
+        UsageError: there is no model of that name.
         ToolchainError: there is no such folder, or it lacks the files.
     """
     if "\0" in name:
@@ -60,19 +82,24 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
     elif Path(name).name == name and Path(name).suffix[1:] not in formats.names():
         places = [OWN / name, OWN / RELEASED.name / name, RELEASED / name]
     else:
-        raise ToolchainError(f"There is no file or folder {name}.")
+        raise ToolchainError(
+            f"There is no file or folder {name}. {nearest_path(Path(name))}Expected a model file, "
+            "a model folder, or a model's name."
+        )
     for folder in places:
         if any(find(folder, suffix) for suffix in suffixes):
             return folder
-    released = sorted(path.name for path in RELEASED.glob("*/"))
-    meant = difflib.get_close_matches(name, released, 1)
-    raise ToolchainError(
+    others = {*own_names(), *released_names()} - {name}
+    message = (
         f"There is no model '{name}' with {_wanted(suffixes)}; "
         f"looked in {' and '.join(str(place) for place in dict.fromkeys(places))}. "
-        f"{f'Did you mean {meant[0]}? ' if meant else ''}Expected a model file, a model folder, "
-        f"or one of the released models: {', '.join(released) or 'none here'}. "
+        f"{nearest(name, others)}Expected a model file, a model folder, "
+        f"or one of the released models: {', '.join(released_names()) or 'none here'}. "
         "Train and export one with: toolchain train fashion-cnn && toolchain export fashion-cnn"
     )
+    if any(place.is_dir() for place in places):
+        raise ToolchainError(message)
+    raise UsageError(message)
 
 
 def _wanted(suffixes: Sequence[str]) -> str:

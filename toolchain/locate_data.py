@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import formats, vouching
+from toolchain import files, formats, vouching
 from toolchain.errors import UsageError, about
 from toolchain.progress import say
 
@@ -78,9 +78,10 @@ def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path |
     """
     from toolchain import datasets
 
-    data_of_file = vouching.demand(path)
+    content = files.read_bytes(path)
+    vouching.demand(path, content)
     with about(path):
-        described = formats.of(path).read_info(data_of_file)
+        described = formats.of(path).read_info(content)
     one_of(data, dataset)
     if dataset is not None:
         return datasets.load(dataset, data_dir)

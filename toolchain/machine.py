@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.errors import UsageError
+from toolchain.spelling import nearest
 
 ROOT = Path("/")
 # Arm's part numbers (the "CPU part" of /proc/cpuinfo) on the boards people have
@@ -108,7 +109,10 @@ def parse_threads(text: str) -> list[int]:
         powers = [2**n for n in range(cores().bit_length()) if 2**n < cores()]
         return [*powers, cores()]
     if not re.fullmatch(r"\s*[1-9][0-9]{0,3}\s*(,\s*[1-9][0-9]{0,3}\s*)*", text):
-        raise UsageError(f"'{text}' are no numbers of threads. Expected such as 1,2,4; or sweep.")
+        raise UsageError(
+            f"'{text}' are no numbers of threads. {nearest(text, ['sweep'])}"
+            "Expected such as 1,2,4; or sweep."
+        )
     return [int(part) for part in text.split(",")]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from toolchain import own_code
 from toolchain.artifact import InputContract
 from toolchain.errors import ToolchainError, UsageError, about, require
+from toolchain.spelling import nearest
 
 EXPECTED = (
     "Expected module:function, such as my_models:network for the function "
@@ -30,7 +31,8 @@ def function(reference: str) -> Callable[[InputContract, int], Any]:
     module = own_code.module(module_name)
     found = getattr(module, name, None)
     if not callable(found):
-        raise UsageError(f"There is no function '{name}' in {module.__file__}. {EXPECTED}")
+        near = nearest(name, [each for each, value in vars(module).items() if callable(value)])
+        raise UsageError(f"There is no function '{name}' in {module.__file__}. {near}{EXPECTED}")
 
     def build(contract: InputContract, classes: int) -> Any:
         import numpy as np

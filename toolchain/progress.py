@@ -5,18 +5,56 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from toolchain.errors import require, require_installed
+from toolchain.interrupts import at_once
+
 if TYPE_CHECKING:
     from toolchain.history import Epoch
+
+
+SILENCE = 10.0  # seconds after which a log, where no bar can be drawn, gets a line
 
 
 def say(message: str) -> None:
     """One line for the person who waits."""
     print(message, file=sys.stderr, flush=True)
+
+
+def import_keras() -> None:
+    """Import Keras and with it TensorFlow, which takes seconds; that is said before.
+
+    Where this is called nothing is under way yet, so Ctrl-C ends the process at once.
+
+    Raises:
+        ToolchainError: it is not installed.
+    """
+    require_installed("keras", "export")
+    if "keras" in sys.modules:
+        return
+    say("Importing TensorFlow.")
+    with at_once():
+        require("keras", "export")
+
+
+class _Pulse:
+    """Lets through what is said at most once in `SILENCE`."""
+
+    def __init__(self) -> None:
+        self._last = monotonic()
+
+    def beat(self) -> None:
+        """Something was said."""
+        self._last = monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time to say something."""
+        return monotonic() - self._last >= SILENCE
 
 
 @contextmanager
@@ -32,8 +70,13 @@ def bench_bar() -> Iterator[Callable[[str, float, str], None]]:
     )
     task = bar.add_task("starting", total=1.0, left="")
 
+    pulse = _Pulse()
+
     def show(what: str, done: float, left: str) -> None:
         bar.update(task, description=what, completed=done, left=f"{left} left")
+        if not bar.console.is_terminal and (done == 0 or pulse.due()):
+            say(f"{what} ({left} left)")
+            pulse.beat()
 
     with bar:
         yield show
@@ -54,6 +97,7 @@ class TrainingProgress:
             transient=True,
         )
         self._task = self._bar.add_task("", number=1, total=None)
+        self._pulse = _Pulse()
 
     @contextmanager
     def shown(self) -> Iterator[TrainingProgress]:
@@ -63,10 +107,13 @@ class TrainingProgress:
 
     def say(self, message: str) -> None:
         self._bar.console.print(message, highlight=False, markup=False, soft_wrap=True)
+        self._pulse.beat()
 
     def batches(self, epoch: int, done: int, total: int) -> None:
         # Keras counts the last, shorter round of batches as a full one
         self._bar.update(self._task, completed=min(done, total), total=total, number=epoch)
+        if not self._bar.console.is_terminal and self._pulse.due():
+            self.say(f"epoch {epoch}: {min(done, total):,} of {total:,} batches")
 
     def epoch(self, epoch: Epoch) -> None:
         self.say(

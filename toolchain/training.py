@@ -11,13 +11,9 @@ if it did what was asked of it, `training.json`.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -40,7 +36,9 @@ from toolchain.batches import Part, batches
 from toolchain.errors import UsageError, require
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
+from toolchain.interrupts import Held
 from toolchain.records import as_json
+from toolchain.spelling import unknown
 from toolchain.userdata import split as userdata_split
 from toolchain.versions import versions
 
@@ -55,6 +53,7 @@ STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers wi
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
 STATE = ".training"
 BALANCED = "balanced"
+MONITORS = ("training", "validation")
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,14 @@ class Plan:
                 f"The target accuracy lies between 0 and 1 (0.998 for 99.8 %), "
                 f"not {self.target_accuracy:g}."
             )
-        if self.monitor not in ("training", "validation"):
-            raise UsageError(f"Monitor 'training' or 'validation', not '{self.monitor}'.")
+        if self.monitor not in MONITORS:
+            raise unknown("kind of images to monitor called", self.monitor, MONITORS)
         if self.patience is not None and self.patience < 1:
             raise UsageError(f"Patience is at least 1 epoch, not {self.patience}.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
         if self.class_weight not in (None, BALANCED):
-            raise UsageError(f"There is no class weight '{self.class_weight}', only {BALANCED}.")
+            raise unknown("class weight", str(self.class_weight), [BALANCED], "There is only")
         augmentation.chosen(self.augment)
 
     @property
@@ -188,7 +187,10 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     stopped = plan.stop(history) if history.epochs else None
     try:
         if stopped is None:
-            with _interrupts_held() as held:
+            progress.say(
+                f"Training on {len(trained.rows):,} images; epochs: at most {plan.epochs}."
+            )
+            with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
                 keeper = _keeper(state, plan, history, progress, held)
                 _fit(model, plan, trained, watched, keeper)
             history = state.history()
@@ -339,46 +341,7 @@ class _State:
         return self._folder / f"{epoch}.weights.h5"
 
 
-class _Held:
-    """Whether Ctrl-C was pressed; it takes effect where it is asked for."""
-
-    def __init__(self) -> None:
-        self.pressed = False
-
-    def press(self, _number: int, _frame: Any) -> None:
-        """The signal handler. Pressed twice, it takes effect at once."""
-        if self.pressed:
-            raise KeyboardInterrupt
-        self.pressed = True
-
-    def release(self) -> None:
-        """A safe place.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C was pressed.
-        """
-        if self.pressed:
-            raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[_Held]:
-    """Ctrl-C waits for a safe place: raised inside TensorFlow, it was seen to crash the process."""
-    held = _Held()
-    before = signal.getsignal(signal.SIGINT)
-    here = threading.current_thread() is threading.main_thread()
-    if not here or before is not signal.default_int_handler:
-        yield held  # Ctrl-C would not be raised here, or somebody else sees to it
-        return
-    signal.signal(signal.SIGINT, held.press)
-    try:
-        yield held
-    finally:
-        signal.signal(signal.SIGINT, before)
-    held.release()
-
-
-def _keeper(state: _State, plan: Plan, history: History, progress: Progress, held: _Held) -> Any:
+def _keeper(state: _State, plan: Plan, history: History, progress: Progress, held: Held) -> Any:
     """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
     keras = require("keras", "export")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import Counter
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from toolchain.benchmark.results import Window
 from toolchain.errors import ToolchainError
+from toolchain.interrupts import deaf_children
 from toolchain.machine import kilohertz
 from toolchain.runtime import Classifier
 
@@ -44,7 +44,8 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(theirs, configuration, images), daemon=True
         )
-        self._process.start()
+        with deaf_children():  # Ctrl-C is for the one that measures
+            self._process.start()
         theirs.close()
 
     def ask(self, request: str, *arguments: Any) -> Any:
@@ -75,7 +76,6 @@ class Worker:
 
 
 def _serve(pipe: Connection, configuration: Configuration, images: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that measures
     try:
         bench = Bench(configuration, np.load(images))
     except ToolchainError as error:

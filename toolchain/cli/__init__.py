@@ -12,27 +12,52 @@ import typer
 from toolchain import __version__
 from toolchain.chatter import make_streams_safe
 from toolchain.cli import bench, bundle, classify, data, deploy, export, info, signing, train
-from toolchain.errors import told
+from toolchain.cli.options import examples
+
+COMMANDS = (
+    (
+        train.train,
+        "toolchain train fashion-cnn --dataset digits --epochs 3",
+        "toolchain train small-cnn --data photos/ --color --augment flip",
+    ),
+    (
+        export.export,
+        "toolchain export fashion-cnn-digits --format tflite --precision int8",
+        "toolchain export my.keras --data photos/ --scale 0..1",
+    ),
+    (info.info, "toolchain info fashion-cnn"),
+    (bundle.bundle, "toolchain bundle fashion-cnn --out fashion.pyz"),
+    (deploy.deploy, "toolchain deploy fashion.pyz pi@raspberrypi.local --install --bench"),
+    (classify.classify, "toolchain classify fashion-cnn samples/ --top 3"),
+    (
+        bench.bench,
+        "toolchain bench fashion-cnn --max-latency 5ms --json result.json",
+        "toolchain bench fashion-cnn --baseline result.json",
+    ),
+    (bench.report_, "toolchain report result.json --out report.html"),
+    (signing.keygen, "toolchain keygen mine"),
+    (signing.sign, "toolchain sign fashion.pyz --key mine.key"),
+    (signing.verify, "toolchain verify fashion.pyz --trust mine.pub"),
+)
 
 app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
     epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
     "3 training did not reach its target, 4 a file failed its proof, fits no budget or became "
-    "worse, 130 interrupted.",
+    "worse, 130 interrupted.\n\n"
+    + examples(
+        "toolchain train fashion-cnn --dataset digits",
+        "toolchain export fashion-cnn-digits",
+        "toolchain bench fashion-cnn-digits",
+    ),
     rich_markup_mode=None,  # plain help needs no rich, which halves its time
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data.app, name="data")
-for command in (train.train, export.export, info.info, bundle.bundle, deploy.deploy):
-    app.command()(command)
-app.command()(classify.classify)
-app.command()(bench.bench)
-app.command(name="report")(bench.report_)
-app.command()(signing.keygen)
-app.command()(signing.sign)
-app.command()(signing.verify)
+app.add_typer(data.app, name="data", epilog=examples("toolchain data", "toolchain data --json"))
+for command, *calls in COMMANDS:
+    app.command(command.__name__.rstrip("_"), epilog=examples(*calls))(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -48,7 +73,6 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in a sentence and an exit code."""
+    """Run the command line."""
     make_streams_safe()
-    with told():
-        app()
+    app()

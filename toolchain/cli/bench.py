@@ -10,7 +10,16 @@ import typer
 
 from toolchain import formats, locate
 from toolchain.chatter import silence
-from toolchain.cli.options import Data, DataDir, Formats, Precisions, Verbose
+from toolchain.cli.options import (
+    Data,
+    DataDir,
+    DatasetName,
+    Formats,
+    Models,
+    Official,
+    Precisions,
+    Verbose,
+)
 from toolchain.errors import BenchFailedError, ToolchainError, UsageError
 
 if TYPE_CHECKING:
@@ -20,42 +29,47 @@ if TYPE_CHECKING:
 
 
 def bench(
-    model: Annotated[
-        list[str] | None, typer.Argument(help="Model files, folders or names.")
-    ] = None,
+    model: Models = None,
     formats_: Formats = None,
     precision: Precisions = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Test images of this data set; the model's own unless given.")
-    ] = None,
+    dataset: DatasetName = None,
     data: Data = None,
     data_dir: DataDir = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many test images, drawn by a fixed seed.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only so many test images, drawn by a fixed seed."),
     ] = None,
     threads: Annotated[
         str,
-        typer.Option(help="Numbers of threads such as 1,2,4; or sweep, for all that make sense."),
+        typer.Option(
+            metavar="N,N,...|sweep",
+            help="Threads of the runtime, such as 1,2,4; or sweep, for all that make sense.",
+        ),
     ] = "1",
-    official: Annotated[
-        bool, typer.Option("--official/--quick", help="Windows of 10 s instead of 1 s.")
-    ] = False,
-    max_latency: Annotated[str | None, typer.Option(help="Of p90, such as 5ms.")] = None,
-    max_size: Annotated[str | None, typer.Option(help="Of the file, such as 300KB.")] = None,
+    official: Official = False,
+    max_latency: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Of p90, such as 5ms.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Of the file, such as 300KB.")
+    ] = None,
     max_memory: Annotated[
-        str | None, typer.Option(help="Above a bare interpreter, such as 60MB.")
+        str | None, typer.Option(metavar="BYTES", help="Above a bare interpreter, such as 60MB.")
     ] = None,
     min_accuracy: Annotated[
-        str | None, typer.Option(help="On the test images, such as 90%.")
+        str | None, typer.Option(metavar="SHARE", help="On the test images, such as 90%.")
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(help="Write the result there, raw samples and all; - prints it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the result there, raw samples and all; - prints it."
+        ),
     ] = None,
     save: Annotated[
         bool, typer.Option("--save", help="Write the result below benchmarks/results/.")
     ] = False,
     baseline: Annotated[
-        Path | None, typer.Option(help="An earlier result to compare with.")
+        Path | None, typer.Option(metavar="FILE", help="An earlier result to compare with.")
     ] = None,
     verbose: Verbose = False,
 ) -> None:
@@ -124,8 +138,12 @@ def _bench_verdict(result: Result, chosen: Choice, changes: list[Change]) -> Non
 
 
 def report_(
-    result: Annotated[list[Path], typer.Argument(help="Results that `bench --json` wrote.")],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    result: Annotated[
+        list[Path], typer.Argument(metavar="RESULT", help="Results that `bench --json` wrote.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path(
+        "report.html"
+    ),
 ) -> None:
     """One page and one Markdown table of the results of one or several machines."""
     from toolchain import files

@@ -10,15 +10,15 @@ import typer
 from toolchain import formats, locate
 from toolchain.artifact import Precision
 from toolchain.chatter import silence
-from toolchain.cli.options import Data, DataDir, Formats, Precisions, Verbose, model_file
+from toolchain.cli.options import Data, DataDir, Formats, Model, Precisions, Verbose, model_file
 from toolchain.errors import UsageError
 
 
 def bundle(
-    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    model: Model,
     formats_: Formats = None,
     precision: Precisions = None,
-    out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The file to write.")] = None,
     data: Data = None,
     data_dir: DataDir = None,
     verbose: Verbose = False,

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from toolchain import formats
 from toolchain.chatter import silence
 from toolchain.cli.options import (
     AllowOlder,
     Json,
+    Model,
     Threads,
     Trusted,
     Verbose,
@@ -20,9 +22,11 @@ from toolchain.cli.options import (
 
 
 def classify(
-    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
-    image: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 1,
+    model: Model,
+    image: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.")
+    ],
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes to name.")] = 1,
     invert: Annotated[
         bool, typer.Option("--invert", help="For dark drawings on a light ground.")
     ] = False,
@@ -35,12 +39,15 @@ def classify(
     """Name what is on each image. No TensorFlow is needed for .tflite and .onnx files."""
     if not verbose:
         silence()
-    from toolchain.progress import say
+    from toolchain.progress import import_keras, say
     from toolchain.runtime import Classifier
     from toolchain.runtime.batch import classify_paths, print_answers
 
     accepted = accepted_by(trust, allow_older)
-    classifier = Classifier.load(trusted_model_file(model, accepted), threads, trust=accepted)
+    path = trusted_model_file(model, accepted)
+    if path.suffix == f".{formats.SOURCE}":
+        import_keras()
+    classifier = Classifier.load(path, threads, trust=accepted)
     if classifier.signed:
         say(f"Trusted: {classifier.signed}.")
     print_answers(classify_paths(classifier, image, top, invert), json)

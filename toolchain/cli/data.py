@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from toolchain.chatter import silence
-from toolchain.cli.options import Color, Crop, DataDir, Json, Size, Verbose
+from toolchain.cli.options import (
+    Color,
+    Crop,
+    DataDir,
+    DatasetArgument,
+    Json,
+    Size,
+    Verbose,
+    examples,
+)
 from toolchain.errors import ToolchainError, require
 from toolchain.records import as_json
 
@@ -30,10 +39,10 @@ def data(context: typer.Context, data_dir: DataDir = None, json: Json = False) -
         report.data(found)
 
 
-@app.command()
+@app.command(epilog=examples("toolchain data fetch fashion-mnist"))
 def fetch(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Which data set.")],
+    name: DatasetArgument,
     data_dir: DataDir = None,
 ) -> None:
     """Get a data set from the first source that has it, and check it."""
@@ -42,11 +51,13 @@ def fetch(
     report.data([datasets.fetch(name, data_dir or context.obj)])
 
 
-@app.command()
+@app.command(epilog=examples("toolchain data sample fashion-mnist --out samples"))
 def sample(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Which data set.")],
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("samples"),
+    name: DatasetArgument,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write to.")] = Path(
+        "samples"
+    ),
     data_dir: DataDir = None,
 ) -> None:
     """Write one test image of each class as PNG, to try `toolchain classify` on."""
@@ -57,16 +68,20 @@ def sample(
     say(f"Wrote {len(written)} images to {out}.")
 
 
-@app.command()
+@app.command(epilog=examples("toolchain data check photos/ --page data.html"))
 def check(
     path: Annotated[
-        Path, typer.Argument(help="A folder of class folders, an .npz, or a folder of IDX files.")
+        Path,
+        typer.Argument(
+            metavar="PATH", help="Your own pictures: class folders, an .npz, or IDX files."
+        ),
     ],
     size: Size = None,
     color: Color = False,
     crop: Crop = False,
     page: Annotated[
-        Path | None, typer.Option(help="Write the findings there, with pictures, as HTML.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the findings there, with pictures, as HTML."),
     ] = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -79,8 +94,6 @@ def check(
     from toolchain.userdata import page as pages
     from toolchain.userdata.check import check as look_for_faults
 
-    if page is not None:
-        require("jinja2", "report")  # before a check that would be for nothing
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
     asked = userdata.contract(size, color, crop, path) if size or color or crop else None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.options import AllowOlder, Json, Trusted
+from toolchain.cli.options import AllowOlder, Json, Official, Trusted
 from toolchain.errors import ProofFailedError, ToolchainError, UsageError
 from toolchain.records import as_json
 
@@ -16,7 +16,10 @@ def deploy(
     bundle_: Annotated[
         Path, typer.Argument(metavar="BUNDLE", help="A file that `bundle` made, NAME.int8.pyz.")
     ],
-    host: Annotated[list[str], typer.Argument(help="Devices, as ssh takes them: user@host.")],
+    host: Annotated[
+        list[str],
+        typer.Argument(metavar="HOST", help="Devices, as ssh takes them: user@host."),
+    ],
     to: Annotated[
         str, typer.Option("--to", metavar="FOLDER", help="The folder there, in the user's home.")
     ] = "toolchain",
@@ -24,11 +27,12 @@ def deploy(
         bool, typer.Option("--install", help="Where no engine is, install one into FOLDER/env.")
     ] = False,
     bench: Annotated[bool, typer.Option("--bench", help="Measure it there afterwards.")] = False,
-    official: Annotated[
-        bool, typer.Option("--official/--quick", help="Bench: windows of 10 s instead of 1 s.")
-    ] = False,
+    official: Official = False,
     out: Annotated[
-        Path, typer.Option(help="Bench: the folder here for HOST-NAME.json, for `report`.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Bench: the folder here for HOST-NAME.json, for `report`."
+        ),
     ] = Path(),
     trust: Trusted = None,
     allow_older: AllowOlder = False,

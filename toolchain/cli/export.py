@@ -13,7 +13,19 @@ from toolchain import locate
 from toolchain.adopting.scale import Scale
 from toolchain.artifact import Fit, Precision
 from toolchain.chatter import silence
-from toolchain.cli.options import Data, DataDir, Formats, Json, Precisions, Seed, Verbose
+from toolchain.cli.options import (
+    Crop,
+    Data,
+    DataDir,
+    DatasetName,
+    Formats,
+    Json,
+    Precisions,
+    Seed,
+    Size,
+    Verbose,
+    one_of,
+)
 from toolchain.errors import ProofFailedError, UsageError
 from toolchain.records import as_json
 
@@ -27,35 +39,47 @@ def export(
     model: Annotated[
         str,
         typer.Argument(
-            help="A trained model's folder or name; or your own .keras, .h5 or SavedModel folder."
+            metavar="MODEL",
+            autocompletion=locate.own_names,
+            help="A trained model's folder or name; or your own .keras, .h5 or SavedModel folder.",
         ),
     ],
     data: Data = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="For your own model: this data set instead of pictures.")
-    ] = None,
+    dataset: DatasetName = None,
     scale: Annotated[
-        Scale | None, typer.Option(help="How your own model's pixels were prepared in training.")
+        Scale | None,
+        one_of(
+            "scale",
+            Scale,
+            "--scale",
+            "How your own model's pixels were prepared in training.",
+        ),
     ] = None,
     import_: Annotated[
-        str | None, typer.Option("--import", help="The module that has your own model's layers.")
-    ] = None,
-    size: Annotated[
         str | None,
-        typer.Option(help="Width x height of images, as 96x64, where your own model takes any."),
+        typer.Option(
+            "--import", metavar="MODULE", help="The module that has your own model's layers."
+        ),
     ] = None,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Your own model was trained on the pictures' middle.")
-    ] = False,
+    size: Size = None,
+    crop: Crop = False,
     name: Annotated[
-        str | None, typer.Option(help="Of your own model below models/; its file's unless given.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of your own model below models/; its file's unless given."
+        ),
     ] = None,
     formats_: Formats = None,
     precision: Precisions = None,
     data_dir: DataDir = None,
     calibration_samples: Annotated[
-        int, typer.Option(min=1, help="Training images that int8's ranges are measured on.")
-    ] = 500,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Training images that int8's ranges are measured on; 500 or all.",
+        ),
+    ] = None,
     calibration_study: Annotated[
         int | None,
         typer.Option(
@@ -66,10 +90,14 @@ def export(
     ] = None,
     seed: Seed = 0,
     max_drop: Annotated[
-        float, typer.Option(min=0, help="Points of accuracy a file may lose against Keras.")
+        float,
+        typer.Option(
+            min=0, metavar="POINTS", help="Points of accuracy a file may lose against Keras."
+        ),
     ] = 0.5,
     min_agreement: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of images with Keras' top class.")
+        float,
+        typer.Option(min=0, max=1, metavar="SHARE", help="Share of images with Keras' top class."),
     ] = 0.99,
     json: Json = False,
     verbose: Verbose = False,
@@ -80,7 +108,7 @@ def export(
     from toolchain import calibration, exporting, locate_data, reference
     from toolchain.adopting import own_model
     from toolchain.evaluation import Gate
-    from toolchain.progress import say
+    from toolchain.progress import import_keras, say
 
     gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
@@ -95,14 +123,17 @@ def export(
     else:
         folder = locate.trained_folder(model)
         found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
+    import_keras()
     if calibration_study is not None:
         if set(precision or ()) - {Precision.INT8}:
             raise UsageError("Only int8 is calibrated. Leave --precision out of a study of that.")
         names = tuple(t.format for t in chosen if t.precision is Precision.INT8)
-        draws = calibration.disjoint(found, calibration_samples, calibration_study, seed)
+        samples = calibration_samples or calibration.usual(found, calibration_study)
+        draws = calibration.disjoint(found, samples, calibration_study, seed)
         _print_studies(list(calibration.study(folder, names, found, gate, draws, say)), json)
     else:
-        outcomes = exporting.export(folder, chosen, found, gate, calibration_samples, seed, say)
+        samples = calibration_samples or calibration.usual(found)
+        outcomes = exporting.export(folder, chosen, found, gate, samples, seed, say)
         _print_outcomes(outcomes, json)
 
 
@@ -125,12 +156,13 @@ def _adopted(
     from toolchain import locate_data, own_code
     from toolchain.adopting import own_model
     from toolchain.adopting.adoption import adopt
-    from toolchain.progress import say
+    from toolchain.progress import import_keras, say
     from toolchain.userdata.contracts import sides
 
     folder = _own_folder(path, own.name)
     size = sides(own.size) if own.size else None
     locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
+    import_keras()
     if own.module:
         own_code.module(own.module)  # so that its layers are registered
     loaded = own_model.load(path, size, Fit.CROP if own.crop else Fit.PAD)

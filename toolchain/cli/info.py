@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from toolchain import formats
@@ -11,6 +9,7 @@ from toolchain.chatter import silence
 from toolchain.cli.options import (
     AllowOlder,
     Json,
+    Model,
     Trusted,
     Verbose,
     accepted_by,
@@ -21,7 +20,7 @@ from toolchain.records import as_json
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="A model file, a model folder, or a model's name.")],
+    model: Model,
     trust: Trusted = None,
     allow_older: AllowOlder = False,
     json: Json = False,
@@ -30,17 +29,19 @@ def info(
     """Print what a model file is and what its graph holds."""
     if not verbose:
         silence()
-    from toolchain import probe, report, vouching
-    from toolchain.progress import say
+    from toolchain import files, probe, report, vouching
+    from toolchain.progress import import_keras, say
     from toolchain.trust import check_model
 
     accepted = accepted_by(trust, allow_older)
     path = trusted_model_file(model, accepted)
-    data, vouched = vouching.read(path)
+    if path.suffix == f".{formats.SOURCE}":
+        import_keras()
+    data = files.read_bytes(path)
     if accepted:
         say(f"Trusted: {check_model(path, data, accepted)}.")
     with about(path):
-        if vouched:
+        if vouching.verify(path, data):
             described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
         else:
             say("Neither a manifest nor a seal vouches for this file.")

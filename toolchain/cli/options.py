@@ -1,43 +1,127 @@
-"""Options that several commands share, and what they mean."""
+"""Arguments and options that several commands share: one name, one metavar, one help each."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from toolchain import locate
+from toolchain import datasets, formats, locate
 from toolchain.artifact import Precision
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.spelling import unknown
 from toolchain.trust import Trust
 
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def examples(*commands: str) -> str:
+    """What ends the help of a command: calls of it that work."""
+    # \b keeps the lines as they are
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def one_of(what: str, known: type[Word], name: str, meaning: str) -> Any:
+    """The option `name` that takes the words of an enumeration, each a `what`."""
+
+    def parse(word: str) -> Word:
+        if word not in words:
+            raise unknown(what, word, words)
+        return known(word)
+
+    words = [str(each) for each in known]
+    return typer.Option(
+        name, parser=parse, metavar="|".join(words), autocompletion=lambda: words, help=meaning
+    )
+
+
+def named(known: Iterable[str], name: str, meaning: str) -> Any:
+    """The option `name` that takes one of these words; what they are given to refuses others."""
+    words = list(known)
+    return typer.Option(name, metavar="|".join(words), autocompletion=lambda: words, help=meaning)
+
+
+def _models() -> list[str]:
+    return [*locate.own_names(), *locate.released_names()]
+
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", autocompletion=_models, help="A model file, a model folder, or its name."
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL", autocompletion=_models, help="Model files, model folders, or names."
+    ),
+]
 DataDir = Annotated[
     Path | None,
-    typer.Option(envvar="TOOLCHAIN_DATA", help="Folder with the data sets, each in NAME/."),
+    typer.Option(
+        metavar="FOLDER", envvar="TOOLCHAIN_DATA", help="Where data sets lie, each in NAME/."
+    ),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="Your own pictures: class folders, an .npz, or IDX files."),
+    typer.Option(
+        "--data", metavar="PATH", help="Your own pictures: class folders, an .npz, or IDX files."
+    ),
+]
+DatasetName = Annotated[
+    str | None,
+    named(
+        datasets.names(),
+        "--dataset",
+        "This data set; the model's own unless it or --data is given.",
+    ),
+]
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        autocompletion=lambda: list(datasets.names()),
+        help=f"One of {', '.join(datasets.names())}.",
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the libraries say.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
+Official = Annotated[
+    bool, typer.Option("--official/--quick", help="Bench: windows of 10 s instead of 1 s.")
+]
+Seed = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Of everything that is drawn at random.")
+]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the runtime.")]
 Formats = Annotated[
     list[str] | None,
-    typer.Option("--format", help="Only this one: tflite or onnx; for bench keras too."),
+    named(formats.names(), "--format", "Only this format; may be given several times."),
 ]
 Size = Annotated[
     str | None,
-    typer.Option(help="Pixels that pictures are brought to: 96, or width x height as 96x64."),
+    typer.Option(
+        metavar="SIZE",
+        help="Pixels that pictures are brought to: 96, or width x height as 96x64.",
+    ),
 ]
 Color = Annotated[bool, typer.Option("--color", help="Pictures in colour; else grayscale.")]
 Crop = Annotated[
     bool, typer.Option("--crop", help="Cut other aspects to the middle; else pad with black.")
 ]
-Precisions = Annotated[list[Precision] | None, typer.Option("--precision", help="Only this one.")]
+Precisions = Annotated[
+    list[Precision] | None,
+    one_of(
+        "precision",
+        Precision,
+        "--precision",
+        "Only this precision; may be given several times.",
+    ),
+]
 
 Trusted = Annotated[
     list[Path] | None,

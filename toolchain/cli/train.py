@@ -10,8 +10,19 @@ import typer
 
 from toolchain import architectures, augmentation, locate
 from toolchain.chatter import silence
-from toolchain.cli.options import Color, Crop, Data, DataDir, Json, Seed, Size, Verbose
-from toolchain.errors import TargetNotReachedError, UsageError, require
+from toolchain.cli.options import (
+    Color,
+    Crop,
+    Data,
+    DataDir,
+    DatasetName,
+    Json,
+    Seed,
+    Size,
+    Verbose,
+    named,
+)
+from toolchain.errors import TargetNotReachedError, UsageError, require_installed
 
 if TYPE_CHECKING:
     from toolchain.datasets import Dataset
@@ -19,47 +30,79 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: Annotated[str, typer.Argument(help=f"One of {', '.join(architectures.names())}.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            autocompletion=lambda: list(architectures.names()),
+            help=f"One of {', '.join(architectures.names())}; or your own, as module:function.",
+        ),
+    ],
     data: Data = None,
     size: Size = None,
     color: Color = False,
     crop: Crop = False,
-    dataset: Annotated[
-        str | None, typer.Option(help="Which data set; the model's own unless given.")
-    ] = None,
+    dataset: DatasetName = None,
     data_dir: DataDir = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Your own, as module:function; MODEL is then only its name.")
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            autocompletion=lambda: list(architectures.names()),
+            help="Your own, or one of those of MODEL, which is then only its name.",
+        ),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(min=1, help="Channels of the first layer of small-cnn.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Channels of the first layer of small-cnn."),
     ] = None,
     augment: Annotated[
         list[str] | None,
-        typer.Option(help=f"Vary the training images: {', '.join(augmentation.CHOICES)}."),
+        named(
+            augmentation.CHOICES,
+            "--augment",
+            "Vary the training images; may be given several times.",
+        ),
     ] = None,
     class_weight: Annotated[
-        str | None, typer.Option(help="balanced: rare classes count as much as common ones.")
+        str | None,
+        named(
+            ["balanced"],
+            "--class-weight",
+            "Let rare classes count as much as common ones.",
+        ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="At most so many; as documented unless given.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="At most so many; as documented unless given."),
     ] = None,
     target_accuracy: Annotated[
         float | None,
-        typer.Option(help="Stop after the first epoch that reaches it, such as 0.998."),
+        typer.Option(
+            metavar="SHARE", help="Stop after the first epoch that reaches it, such as 0.998."
+        ),
     ] = None,
     monitor: Annotated[
-        str, typer.Option(help="Where the target counts: training or validation.")
+        str,
+        named(
+            ["training", "validation"],
+            "--monitor",
+            "The images on which the target counts.",
+        ),
     ] = "training",
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop after so many epochs without a lower validation loss."),
+        typer.Option(
+            min=1, metavar="N", help="Stop after so many epochs without a lower validation loss."
+        ),
     ] = None,
     seed: Seed = 0,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Same weights again on this machine; slower.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="The model's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The folder to write to.")
+    ] = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -67,7 +110,7 @@ def train(
     if not verbose:
         silence()
     from toolchain import locate_data, report, training
-    from toolchain.progress import TrainingProgress, say
+    from toolchain.progress import TrainingProgress, import_keras, say
 
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
@@ -86,7 +129,7 @@ def train(
         augment=tuple(augment or ()),
         class_weight=class_weight,
     )
-    require("keras", "export")  # before a download that would be for nothing
+    require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
     folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
     if data is None:
@@ -97,6 +140,7 @@ def train(
         locate_data.one_of(data, dataset)
         found = _checked_pictures(data, size, color, crop, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
+    import_keras()
     with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
         result = training.train(plan, found, folder, progress)
     if json:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from toolchain import files
 from toolchain.artifact import Fit, InputContract
-from toolchain.errors import UsageError
+from toolchain.spelling import unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,5 +140,5 @@ def _module(name: str) -> ModuleType:
         UsageError: there is no such data set.
     """
     if name not in names():
-        raise UsageError(f"There is no data set '{name}'. Choose one of: {', '.join(names())}.")
+        raise unknown("data set", name, names())
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")

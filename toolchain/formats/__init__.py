@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from toolchain.artifact import GraphSummary, ModelInfo, Precision
 from toolchain.errors import UsageError
+from toolchain.spelling import nearest, unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,7 +168,7 @@ def get(name: str) -> Format:
         UsageError: there is no such format.
     """
     if name not in names():
-        raise UsageError(f"There is no format '{name}'. The formats are: {', '.join(names())}.")
+        raise unknown("format", name, names())
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
 
 
@@ -202,6 +203,9 @@ def of(path: Path) -> Format:
     """
     suffix = path.suffix.removeprefix(".")
     if suffix not in names():
-        expected = ", ".join(f".{name}" for name in names())
-        raise UsageError(f"{path} is not a model file: its name should end in one of {expected}.")
+        expected = [f".{name}" for name in names()]
+        raise UsageError(
+            f"{path} is not a model file. {nearest(path.suffix, expected)}"
+            f"Its name should end in one of {', '.join(expected)}."
+        )
     return get(suffix)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import engines, formats, images, vouching
+from toolchain import engines, files, formats, images, vouching
 from toolchain.artifact import ModelInfo, Prediction
 from toolchain.errors import ToolchainError, about
 from toolchain.formats import Session
@@ -59,8 +59,9 @@ class Classifier:
                 it.
         """
         path = Path(path)
-        data = vouching.demand(path)
+        data = files.read_bytes(path)
         signed = check_model(path, data, trust) if trust else None
+        vouching.demand(path, data)
         with about(path):
             loaded = cls.of_bytes(data, path.suffix[1:], threads, engine)
         loaded.signed = signed

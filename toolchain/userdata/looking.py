@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 from toolchain.errors import ToolchainError
+from toolchain.spelling import nearest_path
 from toolchain.userdata import folder, idx, npz
 from toolchain.userdata.source import Source
 
@@ -33,7 +34,8 @@ def look(path: Path) -> Source:
         missing = isinstance(error, OSError) and error.errno == errno.ENOENT
         what = "There is no file or folder" if missing else "Cannot read"
         why = "" if missing else f": {getattr(error, 'strerror', None) or error}"
-        raise ToolchainError(f"{what} {path}{why}. {EXPECTED}") from error
+        near = nearest_path(path) if missing else ""
+        raise ToolchainError(f"{what} {path}{why}. {near}{EXPECTED}") from error
     if start == b"PK\x03\x04":
         return npz.read(path)
     raise ToolchainError(

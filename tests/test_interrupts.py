@@ -1,0 +1,119 @@
+"""Ctrl-C: what each way of meeting it does, and a small part of the campaign of
+benchmarks/robustness/interrupts.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.robustness import interrupts as campaign
+from toolchain.interrupts import Held, at_once, deaf_children
+
+ROOT = Path(__file__).parent.parent
+
+
+def press() -> None:
+    """What a terminal does on Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def steps_before(released: bool, presses: int) -> list[str]:
+    """What is reached inside `Held` before Ctrl-C takes effect."""
+    reached = []
+
+    def work() -> None:
+        with Held() as held:
+            for number in range(presses):
+                press()
+                reached.append(f"pressed {number + 1}")
+            if released:
+                held.release()
+            reached.append("end")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return reached
+
+
+def test_held_waits_for_a_safe_place_at_the_latest_the_end() -> None:
+    assert steps_before(released=True, presses=1) == ["pressed 1"]
+    assert steps_before(released=False, presses=1) == ["pressed 1", "end"]
+
+
+def test_pressed_twice_it_does_not_wait() -> None:
+    assert steps_before(released=False, presses=2) == ["pressed 1"]
+
+
+def test_who_answers_ctrl_c_otherwise_goes_on_doing_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Held() as held, at_once(), deaf_children():
+            press()
+            held.release()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run(code: str) -> int:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert not done.stderr
+    return done.returncode
+
+
+def test_at_once_ends_the_process() -> None:
+    begin = "import os, signal; from toolchain.interrupts import at_once\n"
+    pressed = "os.kill(os.getpid(), signal.SIGINT)\n"
+    assert run(f"{begin}with at_once():\n  {pressed}  print('never')") == 130
+
+
+def test_deaf_children_are_deaf_from_the_first_instruction() -> None:
+    code = (
+        "import os, signal, subprocess, sys; from toolchain.interrupts import deaf_children\n"
+        "with deaf_children(): p = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)\n"
+        "p.send_signal(signal.SIGINT)\n"
+        "p.communicate(b'go on')\n"
+        "sys.exit(p.returncode)\n"
+    )
+    assert run(code) == 0
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What those commands of the campaign need that take no model of their own."""
+    folder = tmp_path_factory.mktemp("prepared")
+    (folder / "models").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("command", ["help", "data sample"])
+def test_ctrl_c_while_a_command_starts_is_clean(prepared: Path, command: str) -> None:
+    known = campaign.usual(prepared, command)
+    found = [campaign.trial(prepared, command, number, known) for number in range(1, 8, 2)]
+    assert [each for each in found if each.fault and not each.early] == []
+    assert {each.code for each in found if not each.early} <= {0, 130}
+    assert any(each.took is not None for each in found)
+
+
+def test_ctrl_c_in_the_midst_of_importing_a_library_is_clean(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("toolchain")
+    process = subprocess.Popen(
+        [script, "train", "fashion-cnn", "--dataset", "digits", "--out", tmp_path / "m"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "Importing TensorFlow.\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said, errors) == (130, "", "")
+    assert not (tmp_path / "m").exists()

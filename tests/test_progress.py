@@ -1,0 +1,67 @@
+"""What a person who waits is told, on a terminal and in a log."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toolchain import progress
+from toolchain.history import Epoch
+from toolchain.progress import TrainingProgress, bench_bar
+
+ROOT = Path(__file__).parent.parent
+EPOCH = Epoch(1, 0.5, 0.1, 0.5, 0.1, 3.0)
+
+
+def test_a_log_hears_of_each_long_step_of_a_benchmark(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench_bar() as show:
+        show("answer all images", 0.0, "1:00")
+        show("a window", 0.1, "0:54")  # not ten seconds later
+        monkeypatch.setattr(progress, "SILENCE", 0)
+        show("another window", 0.2, "0:48")
+    said = capsys.readouterr()
+    assert said.err.split("\n")[:2] == [
+        "answer all images (1:00 left)",
+        "another window (0:48 left)",
+    ]
+    assert not said.out
+
+
+def test_a_log_hears_of_long_epochs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TrainingProgress(5, "test").shown() as shown:
+        shown.batches(1, 32, 1875)
+        monkeypatch.setattr(progress, "SILENCE", 0)
+        shown.batches(1, 64, 1875)
+        shown.epoch(EPOCH)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "epoch 1: 64 of 1,875 batches"
+    assert lines[1].startswith("epoch 1 of at most 5: training 50.00%")
+
+
+SHOW = """
+from toolchain import progress
+progress.SILENCE = 0
+with progress.TrainingProgress(5, "test").shown() as shown:
+    shown.batches(1, 32, 1875)
+"""
+
+
+def test_a_terminal_has_a_bar_instead(tmp_path: Path) -> None:
+    (tmp_path / "show.py").write_text(SHOW)
+    command = f"{sys.executable} {tmp_path / 'show.py'}"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"},
+    )
+    assert "32/1875" in done.stdout
+    assert "32 of 1,875" not in done.stdout
