@@ -69,7 +69,10 @@ def latency_table(times: dict[str, list[float]], baseline: str) -> str:
 
 
 def publish(script: str, text: str, packages: Sequence[str], how: str = HOW) -> None:
-    """Print a result, and keep it as `results/NAME.md` with the machine and the versions."""
+    """Print a result, and keep it as `results/NAME.md` with the machine and the versions.
+
+    What lies in a folder below this one has the folder's name before its own.
+    """
     here = machine.describe()
     conditions = (
         f"{here.board or here.processor}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, "
@@ -77,8 +80,8 @@ def publish(script: str, text: str, packages: Sequence[str], how: str = HOW) -> 
         f"{''.join(f'{package} {version(package)}; ' for package in packages)}"
         f"{datetime.now(UTC):%Y-%m-%d}. {how}"
     )
-    name = Path(script).stem
-    page = f"# `benchmarks/{name}.py`\n\n{text}\n{conditions}\n"
+    path = Path(script).resolve().relative_to(RESULTS.resolve().parent)
+    page = f"# `benchmarks/{path.as_posix()}`\n\n{text}\n{conditions}\n"
     print(page)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
+    (RESULTS / f"{'-'.join(path.with_suffix('').parts)}.md").write_text(page, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Campaigns against the toolchain: what is hostile, damaged or unlucky, in numbers."""
