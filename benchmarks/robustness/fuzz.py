@@ -6,8 +6,8 @@
 atheris, Google's libFuzzer for Python, is needed by this script alone. The target is one of
 `parsers.PARSERS`. What the fuzzer learnt stays in `.robustness/fuzz/TARGET/corpus`, where the next
 run goes on. A find does not end the run: each is kept once by what was raised and where, under
-`.robustness/fuzz/TARGET/finds/`, and given again with `--replay FILE`. Checksums inside zip archives
-are not compared, for a forger's are right.
+`.robustness/fuzz/TARGET/finds/`, and given again with `--replay FILE`. Checksums inside zip
+archives are not compared, for a forger's are right.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def publish(run: dict[str, object]) -> None:
     ]
     text = side_by_side.table(head, rows)
     how = (
-        "`.venv/bin/python -m benchmarks.robustness.fuzz TARGET --seconds N`, one process at a "
-        "time. A feature is libFuzzer's: a branch taken, with how often, in `toolchain` and `zipfile`."
+        "`.venv/bin/python -m benchmarks.robustness.fuzz TARGET --seconds N`. A feature is "
+        "libFuzzer's: a branch taken, with how often, in `toolchain` and `zipfile`."
     )
     side_by_side.publish(__file__, text, ("atheris", "numpy"), how)
 
