@@ -20,7 +20,16 @@ from PIL import Image
 
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
-from toolchain.images import MAX_BYTES, MAX_PIXELS, Header, find_images, header, to_pixels
+from toolchain.images import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_SCANS,
+    MAX_SIDE,
+    Header,
+    find_images,
+    header,
+    to_pixels,
+)
 
 GRAY = InputContract(28, 28, 1)
 RGB = InputContract(28, 28, 3)
@@ -176,10 +185,55 @@ def test_a_size_that_pillow_only_warns_of_is_refused(action: Any) -> None:
 
 
 def test_the_pixel_limit_is_exact() -> None:
+    width = 10_000
+    height = MAX_PIXELS // width
     with pytest.raises(ToolchainError, match=r"(?i)truncated"):
-        to_pixels(png((MAX_PIXELS, 1), 1, 0, b"")[:-20], GRAY)
-    with pytest.raises(ToolchainError, match="50000001 × 1 pixels"):
-        to_pixels(png((MAX_PIXELS + 1, 1), 1, 0, b"\0"), GRAY)
+        to_pixels(png((width, height), 1, 0, b"")[:-20], GRAY)
+    with pytest.raises(ToolchainError, match="10000 × 5001 pixels"):
+        to_pixels(png((width, height + 1), 1, 0, b"\0"), GRAY)
+
+
+@pytest.mark.parametrize("shape", [(MAX_SIDE, 1), (1, MAX_SIDE)])
+def test_the_longest_side_is_shown_and_a_longer_one_refused(shape: tuple[int, int]) -> None:
+    line = to_pixels(encoded(Image.new("L", shape, 77)), GRAY)
+    assert (line == 77).sum() == 28
+    with pytest.raises(ToolchainError, match="no side longer than 65536"):
+        to_pixels(encoded(Image.new("L", (shape[0] * 2, shape[1] * 2))), GRAY)
+
+
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan stands there so many times in all."""
+    data = encoded(Image.fromarray(SHADES), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * (count - data.count(b"\xff\xda") + 1) + data[-2:]
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    assert with_scans(MAX_SCANS).count(b"\xff\xda") == MAX_SCANS
+    assert to_pixels(with_scans(MAX_SCANS), GRAY).shape == (28, 28, 1)
+    with pytest.raises(ToolchainError, match="JPEG of more than 100 scans"):
+        to_pixels(with_scans(MAX_SCANS + 1), GRAY)
+
+
+def test_what_looks_like_scans_beside_a_jpegs_own_does_not_count() -> None:
+    plain = encoded(Image.fromarray(SHADES), "JPEG", progressive=True)
+    like = b"\xff\xda" * 1000
+    comment = b"\xff\xfe" + struct.pack(">H", len(like) + 2) + like
+    expected = to_pixels(plain, GRAY)
+    assert np.array_equal(to_pixels(plain + like, GRAY), expected)  # as a phone appends a video
+    assert np.array_equal(to_pixels(plain[:2] + comment + plain[2:], GRAY), expected)
+
+
+def test_a_tiff_with_a_huge_tile_is_refused_before_it_costs_anything() -> None:
+    width, height = 322, 323  # of its only tile; the picture has 16 × 16 pixels
+    sides = {256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 277: 1, width: 16_000, height: 16_000}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sides.items()]
+    entries += [struct.pack("<HHII", tag, 4, 1, 256) for tag in (324, 325)]
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(600)
+    with pytest.raises(ToolchainError, match="one of its tiles"):
+        to_pixels(data, GRAY)
+    allowed = data.replace(struct.pack("<I", 16_000), struct.pack("<I", 16))
+    assert (to_pixels(allowed, InputContract(16, 16, 1)) == 0).all()
 
 
 def test_too_many_bytes_are_refused(tmp_path: Path) -> None:

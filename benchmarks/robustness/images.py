@@ -23,7 +23,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +48,8 @@ FINE = VERDICTS[:3]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one image; `memory` in MiB on top of the loaded model, `seconds` elapsed.
+    """What became of one image; `memory` in MiB on top of the loaded model, `seconds` elapsed for
+    both ways through which it went.
 
     `right`: shown as it should be. `refused`: rightly, by a `ToolchainError`. `unnoticed`: damaged,
     in a format that cannot tell, and shown as another picture. All others are failures: `wrong`
@@ -73,8 +73,9 @@ def judge(trial: Trial, classifier: Classifier) -> Verdict:
     except ToolchainError as refusal:
         right = stored.shows is None or trial.damaged
         return Verdict(trial.name, "refused" if right else "wrong", str(refusal))
+    failure = "unnoticed" if trial.damaged and not trial.noticed else "wrong"
     if stored.shows is None:
-        return Verdict(trial.name, "wrong", "answered", best.label)
+        return Verdict(trial.name, failure, f"answered with {best.label}", best.label)
     far = np.abs(pixels.astype(int) - stored.shows)
     close = far.max() <= stored.tolerance.most and far.mean() <= stored.tolerance.mean
     (plain,) = classifier.classify(encoded(Image.fromarray(stored.shows), "PNG"))
@@ -84,13 +85,12 @@ def judge(trial: Trial, classifier: Classifier) -> Verdict:
         f"off by {far.max()} at most and {far.mean():.2f} in the mean; "
         f"named {best.label}, the plain PNG {plain.label}"
     )
-    unnoticed = trial.damaged and not trial.noticed
-    return Verdict(trial.name, "unnoticed" if unnoticed else "wrong", words, best.label)
+    return Verdict(trial.name, failure, words, best.label)
 
 
-def judge_apart(trial: Trial, classifier: Classifier, baseline: int) -> Verdict:
-    """The same in a forked process with a time limit; `baseline` is what one takes that does
-    nothing, in KiB."""
+def judge_apart(trial: Trial, classifier: Classifier) -> Verdict:
+    """The same in a forked process with a time limit."""
+    _, _, baseline = apart(str)  # what one takes that does nothing
     started = time.perf_counter()
     said, status, peak = apart(lambda: json.dumps(asdict(judge(trial, classifier))))
     memory, seconds = max(0, peak - baseline) // 1024, round(time.perf_counter() - started, 3)
@@ -129,12 +129,8 @@ def apart(work: Callable[[], str]) -> tuple[str, int, int]:
 def trials(seed: int) -> Iterator[tuple[str, Callable[[], Trial]]]:
     """All trials, by name; the large ones are made when they are asked for."""
     for trial in ordinary(seed):
-        yield trial.name, partial(_same, trial)
+        yield trial.name, lambda trial=trial: trial
     yield from hostile().items()
-
-
-def _same(trial: Trial) -> Trial:
-    return trial
 
 
 def campaign(seed: int) -> dict[str, Verdict]:
@@ -144,11 +140,10 @@ def campaign(seed: int) -> dict[str, Verdict]:
     known = {each.trial: each for each in read(log)}
     classifier = Classifier.load(MODEL)
     classifier.classify(drawing(0).gray)
-    _, _, baseline = apart(str)
     with log.open("a", encoding="utf-8") as file:
         for name, make in trials(seed):
             if name not in known:
-                known[name] = judge_apart(make(), classifier, baseline)
+                known[name] = judge_apart(make(), classifier)
                 file.write(json.dumps(asdict(known[name]), ensure_ascii=False) + "\n")
                 file.flush()
     return known
@@ -215,9 +210,9 @@ def all_in_one_folder(seed: int, verdicts: dict[str, Verdict]) -> str:
     refused = sum(label is None for label in expected.values())
     return (
         f"`toolchain classify FOLDER` on the {len(names):,} of them that are files: exit code "
-        f"{run.code}, {len(names) - refused:,} to answer and {refused:,} to refuse as alone, of which "
-        f"{len(other)} otherwise; {len(run.complaints):,} lines of complaint, peak {run.memory} "
-        f"MiB, {run.seconds:.0f} s.\n"
+        f"{run.code}, {len(names) - refused:,} to be answered and {refused:,} to be refused as "
+        f"before, {len(other)} of them otherwise; {len(run.complaints):,} lines of complaint, peak "
+        f"{run.memory} MiB, {run.seconds:.0f} s.\n"
     )
 
 
@@ -278,7 +273,8 @@ def main() -> None:
     )
     how = (
         "`.venv/bin/python -m benchmarks.robustness.images`. Memory is on top of a process that "
-        f"has the model loaded; the limits are {MEMORY} MiB and {SECONDS} s an image."
+        "has the model loaded, seconds are for both ways through which an image went; the limits "
+        f"are {MEMORY} MiB and {SECONDS} s."
     )
     side_by_side.publish(__file__, text, ("pillow", "numpy", "ai-edge-litert"), how)
 
