@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from toolchain.artifact import Fit, InputContract
@@ -629,6 +630,70 @@ def test_cropping_any_size_to_any_size(
     pixels = to_pixels(Image.new("L", picture, 77), InputContract(*sides, channels, Fit.CROP))
     assert pixels.shape == (*sides, channels)
     assert (pixels == 77).all()
+
+
+# any picture
+
+
+frames = st.tuples(*[st.integers(1, 12)] * 2, st.sampled_from([1, 3, 4])).flatmap(
+    lambda shape: arrays.arrays(np.uint8, shape)
+)
+STORED = {  # row 0 of the file is at the picture's …, column 0 at its … (EXIF 2.32, table 6)
+    1: lambda upright: upright,  # top, left
+    2: lambda upright: upright[:, ::-1],  # top, right
+    3: lambda upright: upright[::-1, ::-1],  # bottom, right
+    4: lambda upright: upright[::-1],  # bottom, left
+    5: lambda upright: upright.swapaxes(0, 1),  # left, top
+    6: lambda upright: upright[:, ::-1].swapaxes(0, 1),  # right, top
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),  # right, bottom
+    8: lambda upright: upright[::-1].swapaxes(0, 1),  # left, bottom
+}
+
+
+@given(
+    frames,
+    st.sampled_from(["PNG", "TIFF", "WEBP"]),
+    st.sampled_from(sorted(STORED)),
+    st.sampled_from([GRAY, RGB, InputContract(7, 9, 3), InputContract(5, 5, 1, Fit.CROP)]),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_any_file_shows_what_its_upright_frame_shows(
+    frame: np.ndarray, kind: str, orientation: int, contract: InputContract, invert: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](frame))
+    picture = Image.fromarray(stored[..., 0] if stored.shape[2] == 1 else stored)
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    data = encoded(picture, kind, exif=exif, **options)
+    expected = to_pixels(frame, contract, invert)
+    assert np.array_equal(to_pixels(data, contract, invert), expected)
+
+
+@given(frames)
+@settings(deadline=None)
+def test_a_frame_of_the_right_size_keeps_every_value(frame: np.ndarray) -> None:
+    height, width, channels = frame.shape
+    shown = on_white(frame) if channels == 4 else np.repeat(frame, 4 - channels, 2)[..., :3]
+    contract = InputContract(height, width, 3)
+    assert np.array_equal(to_pixels(frame, contract), shown)
+    assert np.array_equal(to_pixels(frame, contract, invert=True), 255 - shown)
+
+
+@given(
+    arrays.arrays(
+        arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+    )
+)
+@settings(deadline=None)
+def test_any_array_is_a_picture_or_refused(frame: Any) -> None:
+    try:
+        pixels = to_pixels(frame, GRAY)
+    except ToolchainError:
+        return
+    assert frame.dtype == np.uint8
+    assert pixels.shape == (28, 28, 1)
 
 
 # hostile input
