@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 AnyImage: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
 MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 50_000_000  # these take Pillow 250 to 450 MB, 16-bit grayscale 700 MB
+MAX_PIXELS = 50_000_000  # these take Pillow 250 to 700 MB, WEBP 800 MB
 MAX_SIDE = 65_536  # pixels; to scale a longer side takes Pillow gigabytes
 MAX_SCANS = 100  # of a JPEG; writers of progressive ones make about ten
 
