@@ -80,9 +80,12 @@ def conditions(packages: Sequence[str], how: str) -> str:
 
 
 def publish(script: str, text: str, packages: Sequence[str], how: str = HOW) -> None:
-    """Print a result, and keep it as `results/NAME.md` with the machine and the versions."""
-    name = Path(script).stem
-    page = f"# `benchmarks/{name}.py`\n\n{text}\n{conditions(packages, how)}\n"
+    """Print a result, and keep it as `results/NAME.md` with the machine and the versions.
+
+    What lies in a folder below this one has the folder's name before its own.
+    """
+    path = Path(script).resolve().relative_to(RESULTS.resolve().parent)
+    page = f"# `benchmarks/{path.as_posix()}`\n\n{text}\n{conditions(packages, how)}\n"
     print(page)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
+    (RESULTS / f"{'-'.join(path.with_suffix('').parts)}.md").write_text(page, encoding="utf-8")

@@ -75,6 +75,13 @@ def test_scatter_is_the_spread_against_the_median() -> None:
     assert scatter([2.0]) == 0
 
 
+@given(groups, st.integers(1, 9))
+@settings(deadline=None)
+def test_scatter_knows_neither_order_nor_unit(values: list[float], unit: int) -> None:
+    assert scatter([unit * value for value in reversed(values)]) == pytest.approx(scatter(values))
+    assert (scatter(values) == 0) == (len(set(values)) == 1)
+
+
 @given(groups, groups)
 @settings(deadline=None)
 def test_the_chance_is_that_of_the_permutation_test_of_scipy(

@@ -293,9 +293,70 @@ def test_bundles_that_were_put_together_wrongly(made: Path, tmp_path: Path) -> N
         wrong = rewritten(made, tmp_path / "wrong.pyz", changes)
         with pytest.raises(ToolchainError, match=said):
             bundle.read(wrong)
-    parts = {f"{bundle.GOLDEN}truth.npy": bundling._npy(np.zeros(3, np.uint8))}
+
+
+GOLDEN_TRUTH = f"{bundle.GOLDEN}truth.npy"
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        np.zeros(3, np.uint8),
+        np.zeros(0, np.uint8),
+        np.zeros((), np.uint8),
+        np.zeros(100, np.float64),
+        np.zeros(100, "S1"),
+    ],
+)
+def test_golden_vectors_of_another_model(made: Path, tmp_path: Path, truth: np.ndarray) -> None:
+    parts = {GOLDEN_TRUTH: bundling._npy(truth)}
     with pytest.raises(ToolchainError, match="golden vectors are not of"):
         bundle.read(rewritten(made, tmp_path / "wrong.pyz", parts)).golden()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (9**20,), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (100,), }",  # and nothing behind it
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (100,), }",
+        b"{'descr': '|u1', 'shape': (1,",
+        b"\xff{",
+        b"",
+    ],
+)
+def test_golden_vectors_with_a_hostile_header(made: Path, tmp_path: Path, header: bytes) -> None:
+    npy = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with pytest.raises(ToolchainError, match="golden vectors are damaged"):
+        bundle.read(rewritten(made, tmp_path / "wrong.pyz", {GOLDEN_TRUTH: npy})).golden()
+
+
+# where a central directory's entry has its fields: zip's "version needed", flags and method
+@pytest.mark.parametrize(("field", "value"), [(6, 99), (8, 1), (8, 32), (10, 12), (10, 97)])
+def test_an_archive_that_python_cannot_unpack(
+    made: Path, tmp_path: Path, field: int, value: int
+) -> None:
+    archive = bytearray(made.read_bytes())
+    name = f"{bundle.MODEL}manifest.json".encode()
+    entry = archive.rindex(b"PK\x01\x02", 0, archive.rindex(name))
+    archive[entry + field] = value
+    (tmp_path / "wrong.pyz").write_bytes(bundle.sealed(bytes(archive)))
+    with pytest.raises(ToolchainError, match="is no bundle"):
+        bundle.read(tmp_path / "wrong.pyz")
+
+
+@pytest.mark.parametrize("name", ["../m.tflite", "/m.tflite", "..", "tflite"])
+def test_a_model_whose_name_leads_elsewhere_is_refused(
+    made: Path, tmp_path: Path, name: str
+) -> None:
+    held = bundle.read(made)
+    with zipfile.ZipFile(made) as archive:
+        vouching = archive.read(f"{bundle.MODEL}manifest.json").decode()
+    changes = {
+        f"{bundle.MODEL}manifest.json": vouching.replace(held.name, name).encode(),
+    }
+    with pytest.raises(ToolchainError, match="is no model file's name"):
+        bundle.read(rewritten(made, tmp_path / "wrong.pyz", changes))
 
 
 def test_only_proven_files_are_bundled(exported: Path, digits: Dataset, tmp_path: Path) -> None:

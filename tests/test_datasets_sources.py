@@ -1,11 +1,14 @@
 """The search for the files, on a data set of four tiny ones and a web server on this machine."""
 
+import contextlib
 import dataclasses
 import gzip
 import hashlib
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -216,6 +219,40 @@ def dawdle(request: BaseHTTPRequestHandler) -> None:
         time.sleep(0.1)
 
 
+def redirect(to: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    """An answer that sends the asker elsewhere."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(302)
+        request.send_header("Location", to)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    return answer
+
+
+def stop_halfway(request: BaseHTTPRequestHandler) -> None:
+    """The beginning of the file, and then nothing more on an open connection."""
+    send(gzip.compress(CONTENTS[FIRST])[:20], announced=1000)(request)
+    time.sleep(1.0)
+
+
+def hang_up(request: BaseHTTPRequestHandler) -> None:
+    """A reset in the middle of the file, as of a server that is shot."""
+    send(b"\x1f\x8b", announced=50)(request)
+    linger = struct.pack("ii", 1, 0)
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    request.connection.close()
+
+
+def never_end(request: BaseHTTPRequestHandler) -> None:
+    """Bytes of unannounced number, until the other side has enough."""
+    request.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+    with contextlib.suppress(OSError):
+        while True:
+            request.wfile.write(bytes(100_000))
+
+
 def test_a_download_is_shown_and_kept(
     server: tuple[str, Answers], cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,6 +263,25 @@ def test_a_download_is_shown_and_kept(
     assert f"kept in cache {cache}" in shown
     assert state(cache) == CONTENTS
     assert dataclasses.replace(TINY, addresses=("http://127.0.0.1:9/",)).search(None)
+
+
+def test_a_file_that_moved_is_followed(server: tuple[str, Answers], cache: Path) -> None:
+    address, answers = server
+    answers["/moved.gz"] = answers[f"/{FIRST}.gz"]
+    answers[f"/{FIRST}.gz"] = redirect("/moved.gz")
+    assert dataclasses.replace(TINY, addresses=(address,)).search(None)
+    assert state(cache) == CONTENTS
+
+
+def test_a_source_whose_last_file_is_wrong_leaves_none_of_its_right_ones(
+    server: tuple[str, Answers], cache: Path
+) -> None:
+    address, answers = server
+    last = FILES[-1].name
+    answers[f"/{last}.gz"] = send(gzip.compress(b"another file"))
+    with pytest.raises(ToolchainError, match=rf"{last}\.gz is damaged or another file"):
+        dataclasses.replace(TINY, addresses=(address,)).search(None)
+    assert not cache.exists()
 
 
 def test_a_server_that_unzips_on_the_way_is_fine(server: tuple[str, Answers]) -> None:
@@ -245,6 +301,11 @@ bad_answers = {
     "nothing": (stay_silent, "no answer|timed out"),
     "headers without end": (dawdle, "no answer|timed out"),
     "too much": (send(bytes(3_000_000)), "more than"),
+    "a redirect to itself": (redirect(f"/bad/{FIRST}.gz"), "30 redirects"),
+    "a redirect to a file of this machine": (redirect("file:///etc/hostname"), "No connection"),
+    "half a file and then nothing": (stop_halfway, "no answer|timed out"),
+    "half a file and a reset": (hang_up, "reset"),
+    "a file without end": (never_end, "more than"),
     "not HTTP": (lambda request: request.wfile.write(b"SSH-2.0-OpenSSH"), "SSH|BadStatus|aborted"),
 }
 

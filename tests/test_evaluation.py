@@ -131,6 +131,23 @@ def test_a_comparison_counts_what_it_says() -> None:
     assert found.largest_difference == 1.0
 
 
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40))
+@settings(deadline=None)
+def test_any_comparison_counts_what_it_says(images: list[tuple[int, int, int]]) -> None:
+    file, keras, truth = (list(each) for each in zip(*images, strict=True))
+    found = compare(sure(file), sure(keras), np.array(truth))
+    right = sum(f == t for f, _, t in images)
+    assert found.images == len(images)
+    assert found.accuracy == right / len(images)
+    assert found.interval[0] <= found.accuracy <= found.interval[1]
+    assert found.keras_accuracy == sum(k == t for _, k, t in images) / len(images)
+    assert found.agreement == pytest.approx(sum(f == k for f, k, _ in images) / len(images))
+    assert found.largest_difference == any(f != k for f, k, _ in images)
+    assert found.only_file_right == sum(k != t == f for f, k, t in images)
+    assert found.only_keras_right == sum(f != t == k for f, k, t in images)
+    assert found.change == pytest.approx(100 * (found.accuracy - found.keras_accuracy))
+
+
 def test_a_comparison_with_itself_finds_nothing() -> None:
     answers = np.random.default_rng(1).dirichlet([1.0] * 3, 50).astype(np.float32)
     found = compare(answers, answers, np.zeros(50, np.uint8))

@@ -16,11 +16,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
-from toolchain.images import MAX_BYTES, MAX_PIXELS, Header, find_images, header, to_pixels
+from toolchain.images import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_SCANS,
+    MAX_SIDE,
+    Header,
+    find_images,
+    header,
+    to_pixels,
+)
 
 GRAY = InputContract(28, 28, 1)
 RGB = InputContract(28, 28, 3)
@@ -176,10 +186,55 @@ def test_a_size_that_pillow_only_warns_of_is_refused(action: Any) -> None:
 
 
 def test_the_pixel_limit_is_exact() -> None:
+    width = 10_000
+    height = MAX_PIXELS // width
     with pytest.raises(ToolchainError, match=r"(?i)truncated"):
-        to_pixels(png((MAX_PIXELS, 1), 1, 0, b"")[:-20], GRAY)
-    with pytest.raises(ToolchainError, match="50000001 × 1 pixels"):
-        to_pixels(png((MAX_PIXELS + 1, 1), 1, 0, b"\0"), GRAY)
+        to_pixels(png((width, height), 1, 0, b"")[:-20], GRAY)
+    with pytest.raises(ToolchainError, match="10000 × 5001 pixels"):
+        to_pixels(png((width, height + 1), 1, 0, b"\0"), GRAY)
+
+
+@pytest.mark.parametrize("shape", [(MAX_SIDE, 1), (1, MAX_SIDE)])
+def test_the_longest_side_is_shown_and_a_longer_one_refused(shape: tuple[int, int]) -> None:
+    line = to_pixels(encoded(Image.new("L", shape, 77)), GRAY)
+    assert (line == 77).sum() == 28
+    with pytest.raises(ToolchainError, match="no side longer than 65536"):
+        to_pixels(encoded(Image.new("L", (shape[0] * 2, shape[1] * 2))), GRAY)
+
+
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan stands there so many times in all."""
+    data = encoded(Image.fromarray(SHADES), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * (count - data.count(b"\xff\xda") + 1) + data[-2:]
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    assert with_scans(MAX_SCANS).count(b"\xff\xda") == MAX_SCANS
+    assert to_pixels(with_scans(MAX_SCANS), GRAY).shape == (28, 28, 1)
+    with pytest.raises(ToolchainError, match="JPEG of more than 100 scans"):
+        to_pixels(with_scans(MAX_SCANS + 1), GRAY)
+
+
+def test_what_looks_like_scans_beside_a_jpegs_own_does_not_count() -> None:
+    plain = encoded(Image.fromarray(SHADES), "JPEG", progressive=True)
+    like = b"\xff\xda" * 1000
+    comment = b"\xff\xfe" + struct.pack(">H", len(like) + 2) + like
+    expected = to_pixels(plain, GRAY)
+    assert np.array_equal(to_pixels(plain + like, GRAY), expected)  # as a phone appends a video
+    assert np.array_equal(to_pixels(plain[:2] + comment + plain[2:], GRAY), expected)
+
+
+def test_a_tiff_with_a_huge_tile_is_refused_before_it_costs_anything() -> None:
+    width, height = 322, 323  # of its only tile; the picture has 16 × 16 pixels
+    sides = {256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 277: 1, width: 16_000, height: 16_000}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sides.items()]
+    entries += [struct.pack("<HHII", tag, 4, 1, 256) for tag in (324, 325)]
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(600)
+    with pytest.raises(ToolchainError, match="one of its tiles"):
+        to_pixels(data, GRAY)
+    allowed = data.replace(struct.pack("<I", 16_000), struct.pack("<I", 16))
+    assert (to_pixels(allowed, InputContract(16, 16, 1)) == 0).all()
 
 
 def test_too_many_bytes_are_refused(tmp_path: Path) -> None:
@@ -575,6 +630,70 @@ def test_cropping_any_size_to_any_size(
     pixels = to_pixels(Image.new("L", picture, 77), InputContract(*sides, channels, Fit.CROP))
     assert pixels.shape == (*sides, channels)
     assert (pixels == 77).all()
+
+
+# any picture
+
+
+frames = st.tuples(*[st.integers(1, 12)] * 2, st.sampled_from([1, 3, 4])).flatmap(
+    lambda shape: arrays.arrays(np.uint8, shape)
+)
+STORED = {  # row 0 of the file is at the picture's …, column 0 at its … (EXIF 2.32, table 6)
+    1: lambda upright: upright,  # top, left
+    2: lambda upright: upright[:, ::-1],  # top, right
+    3: lambda upright: upright[::-1, ::-1],  # bottom, right
+    4: lambda upright: upright[::-1],  # bottom, left
+    5: lambda upright: upright.swapaxes(0, 1),  # left, top
+    6: lambda upright: upright[:, ::-1].swapaxes(0, 1),  # right, top
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),  # right, bottom
+    8: lambda upright: upright[::-1].swapaxes(0, 1),  # left, bottom
+}
+
+
+@given(
+    frames,
+    st.sampled_from(["PNG", "TIFF", "WEBP"]),
+    st.sampled_from(sorted(STORED)),
+    st.sampled_from([GRAY, RGB, InputContract(7, 9, 3), InputContract(5, 5, 1, Fit.CROP)]),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_any_file_shows_what_its_upright_frame_shows(
+    frame: np.ndarray, kind: str, orientation: int, contract: InputContract, invert: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](frame))
+    picture = Image.fromarray(stored[..., 0] if stored.shape[2] == 1 else stored)
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    data = encoded(picture, kind, exif=exif, **options)
+    expected = to_pixels(frame, contract, invert)
+    assert np.array_equal(to_pixels(data, contract, invert), expected)
+
+
+@given(frames)
+@settings(deadline=None)
+def test_a_frame_of_the_right_size_keeps_every_value(frame: np.ndarray) -> None:
+    height, width, channels = frame.shape
+    shown = on_white(frame) if channels == 4 else np.repeat(frame, 4 - channels, 2)[..., :3]
+    contract = InputContract(height, width, 3)
+    assert np.array_equal(to_pixels(frame, contract), shown)
+    assert np.array_equal(to_pixels(frame, contract, invert=True), 255 - shown)
+
+
+@given(
+    arrays.arrays(
+        arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+    )
+)
+@settings(deadline=None)
+def test_any_array_is_a_picture_or_refused(frame: Any) -> None:
+    try:
+        pixels = to_pixels(frame, GRAY)
+    except ToolchainError:
+        return
+    assert frame.dtype == np.uint8
+    assert pixels.shape == (28, 28, 1)
 
 
 # hostile input

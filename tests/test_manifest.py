@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.test_artifact import OPTIONAL as OPTIONAL_INFO
+from tests.test_artifact import infos, words
 from toolchain import files, manifest
 from toolchain.artifact import Calibration, Comparison, InputContract, ModelInfo, Precision
 from toolchain.errors import ToolchainError
@@ -38,6 +39,22 @@ FLOAT = dataclasses.replace(
 GOOD = Manifest({"m.float32.onnx": FLOAT, "m.int8.tflite": INT8})
 
 
+finite = st.floats(allow_nan=False, allow_infinity=False)
+counts = st.integers(0, 10**9)
+proofs = st.builds(
+    Comparison,
+    images=st.integers(1, 10**9),
+    accuracy=finite,
+    interval=st.tuples(finite, finite),
+    keras_accuracy=finite,
+    agreement=finite,
+    largest_difference=finite,
+    only_keras_right=counts,
+    only_file_right=counts,
+    p_value=finite,
+)
+calibrations = st.builds(Calibration, counts, st.lists(counts, max_size=4).map(tuple), words)
+entries = st.builds(Entry, counts, words, infos, proofs, st.none() | calibrations)
 any_words = st.text(st.characters(), max_size=5)  # with lone surrogates
 
 
@@ -99,6 +116,14 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
     assert manifest.read(tmp_path) == GOOD
     manifest.write(tmp_path, Manifest({}))
     assert manifest.read(tmp_path) == Manifest({})
+
+
+@given(st.dictionaries(words, entries, max_size=2))
+@settings(max_examples=30, deadline=None)  # each is written to the disk
+def test_any_manifest_comes_back_as_it_was(published: dict[str, Entry]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        manifest.write(Path(folder), Manifest(published))
+        assert manifest.read(Path(folder)) == Manifest(published)
 
 
 def test_there_may_be_no_manifest(tmp_path: Path) -> None:

@@ -62,20 +62,25 @@ class Bundle:
         """The golden vectors.
 
         Raises:
-            ToolchainError: they do not belong to this model.
+            ToolchainError: they are damaged or do not belong to this model.
         """
         import numpy as np
 
-        images, truth, probabilities = (
-            np.load(io.BytesIO(self.golden_parts[part]), allow_pickle=False)
-            for part in GOLDEN_PARTS
+        try:
+            images, truth, probabilities = (
+                np.load(io.BytesIO(self.golden_parts[part]), allow_pickle=False)
+                for part in GOLDEN_PARTS
+            )
+        except Exception as error:  # on hostile headers numpy raises almost anything
+            raise ToolchainError(f"The golden vectors are damaged ({error}). {AGAIN}") from error
+        takes, labels, count = self.entry.info.input, self.entry.info.labels, truth.size
+        expected = (
+            ((count, takes.height, takes.width, takes.channels), np.uint8),
+            ((count,), np.uint8),
+            ((count, len(labels)), np.float32),
         )
-        takes, labels = self.entry.info.input, self.entry.info.labels
-        if (
-            images.shape != (len(truth), takes.height, takes.width, takes.channels)
-            or probabilities.shape != (len(truth), len(labels))
-            or not len(truth)
-        ):
+        found = tuple((each.shape, each.dtype) for each in (images, truth, probabilities))
+        if found != expected or not count:
             raise ToolchainError(f"The golden vectors are not of {self.name}. {AGAIN}")
         return Golden(images, truth, probabilities)
 
@@ -111,9 +116,15 @@ def parse(path: Path, whole: bytes) -> Bundle:
             vouching = _member(archive, MODEL + manifest.NAME)
             known = read_versioned(manifest.Manifest, vouching, manifest.SCHEMA)
             ((name, entry),) = known.files.items()
+            if (
+                Path(name).name != name or not Path(name).suffix
+            ):  # it becomes a file's name where the model is measured
+                raise ValueError(f"{name!a} is no model file's name")
             data = _member(archive, MODEL + name)
             parts = {part: _member(archive, f"{GOLDEN}{part}.npy") for part in GOLDEN_PARTS}
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+    except ToolchainError:
+        raise
+    except Exception as error:  # on hostile archives zipfile raises almost anything
         raise ToolchainError(f"{path} is no bundle of this toolchain ({error}). {AGAIN}") from error
     if (len(data), files.sha256(data)) != (entry.size, entry.sha256):
         raise ToolchainError(f"{path}: its model is not the one that was proved. {AGAIN}")

@@ -3,7 +3,9 @@
 Training, calibration and the device all come through here, so they cannot differ. The rules, in
 the order in which they are applied:
 
-1.  At most `MAX_BYTES` encoded and `MAX_PIXELS` decoded; the header is asked before any pixel is.
+1.  At most `MAX_BYTES` encoded, `MAX_PIXELS` decoded and `MAX_SIDE` a side; the header is asked
+    before any pixel is. JPEGs of more than `MAX_SCANS` scans and TIFFs whose tiles alone have more
+    pixels are refused: a small file can have so many that decoding it takes hours or gigabytes.
 2.  Only PNG, JPEG, BMP, GIF, WEBP, TIFF and PPM are opened, told by content and never by suffix.
     A file that is cut short, or a PNG whose checksums do not hold, is refused. (A Pillow image
     is taken as Pillow understood it.)
@@ -28,6 +30,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -45,7 +49,9 @@ if TYPE_CHECKING:
 
 AnyImage: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
 MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 50_000_000  # these take Pillow 250 to 450 MB, 16-bit grayscale 700 MB
+MAX_PIXELS = 50_000_000  # these take Pillow 250 to 700 MB, WEBP 800 MB
+MAX_SIDE = 65_536  # pixels; to scale a longer side takes Pillow gigabytes
+MAX_SCANS = 100  # of a JPEG; writers of progressive ones make about ten
 
 _FORMATS = {  # Pillow's names, and the suffixes such files have
     "PNG": (".png",),
@@ -59,7 +65,8 @@ _FORMATS = {  # Pillow's names, and the suffixes such files have
 _SUFFIXES = tuple(suffix for suffixes in _FORMATS.values() for suffix in suffixes)
 _EXPECTED = (
     f"Expected one whole picture ({', '.join(_FORMATS)}) of at most {MAX_BYTES // 2**20} MiB and "
-    f"{MAX_PIXELS // 10**6} megapixels. Export it again, for example as an 8-bit PNG."
+    f"{MAX_PIXELS // 10**6} megapixels, no side longer than {MAX_SIDE} pixels. "
+    "Export it again, for example as an 8-bit PNG."
 )
 _SIXTEEN_BIT = {"I;16", "I;16B", "I;16L", "I;16N"}
 _PLAIN = dict.fromkeys(("1", "L"), "L") | dict.fromkeys(
@@ -68,6 +75,10 @@ _PLAIN = dict.fromkeys(("1", "L"), "L") | dict.fromkeys(
 _TRANSPARENT = {"P", "PA", "LA", "RGBA", "RGBa"}  # a palette may hold transparent colours
 _PNG_GRAY_STEP = {"1": 255, "L;2": 85, "L;4": 17}
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
+_TIFF_TILE_SIDES = 322, 323
+# what begins a segment or ends the file; a zero or a restart marker after 0xFF belongs to a scan
+_JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 _EXIF_ORIENTATION = 274
 _TURNS = {  # EXIF 2.32, 4.6.4: what brings each stored orientation upright
     2: "FLIP_LEFT_RIGHT",
@@ -234,7 +245,23 @@ def _picture(image: AnyImage) -> Image.Image:
     if picture.format == "PNG":
         picture.verify()  # rule 2: decoding skips the pixel data's checksums
         picture = _opened(image)
+    if picture.format in ("JPEG", "MPO") and _has_too_many_scans(image):
+        raise ValueError(f"it is a JPEG of more than {MAX_SCANS} scans")
     return picture
+
+
+def _has_too_many_scans(jpeg: bytes) -> bool:
+    """Rule 1, of the first picture in `jpeg` (ITU-T T.81, B.1.1)."""
+    if jpeg.count(bytes([0xFF, _JPEG_SCAN])) <= MAX_SCANS:
+        return False  # those of thumbnails and of what follows the picture included
+    scans, place = 0, 2
+    while scans <= MAX_SCANS and (found := _JPEG_MARKER.search(jpeg, place)):
+        marker = jpeg[found.start() + 1]
+        if marker == _JPEG_END:
+            break
+        scans += marker == _JPEG_SCAN
+        place = found.end() + int.from_bytes(jpeg[found.end() : found.end() + 2], "big")
+    return scans > MAX_SCANS
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -254,13 +281,15 @@ def _check(picture: Image.Image) -> None:
     Raises:
         ValueError: what the picture is and may not be.
     """
-    if not 0 < picture.width * picture.height <= MAX_PIXELS:
+    if not 0 < picture.width * picture.height <= MAX_PIXELS or max(picture.size) > MAX_SIDE:
         raise ValueError(f"it has {picture.width} × {picture.height} pixels")
     if getattr(picture, "is_animated", False) and picture.format != "MPO":
         raise ValueError("it holds several pictures (an animation, or pages)")
     if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
         raise ValueError("its grayscale values are 32-bit or signed")
     tags = getattr(picture, "tag_v2", {})
+    if math.prod(tags.get(side, 1) for side in _TIFF_TILE_SIDES) > MAX_PIXELS:
+        raise ValueError(f"one of its tiles has more than {MAX_PIXELS} pixels")
     if set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) != {1}:
         raise ValueError("its values are signed or float")
     kind = (tags.get(_TIFF_BITS), tags.get(_TIFF_PHOTOMETRIC))
@@ -306,11 +335,12 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 
     if picture.mode != "I" and picture.mode not in _SIXTEEN_BIT:
         return picture
-    values = np.asarray(picture).astype(np.uint32)
-    shades = Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 257 = 65535 / 255
+    values = np.asarray(picture)
+    # 257 = 65535 / 255; to add half of it first would need twice the bits, and memory
+    shades = Image.fromarray((values // 257 + (values % 257 > 128)).astype(np.uint8))
     key = picture.info.get("transparency")
     if key is not None:
-        shades.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+        shades.putalpha(Image.fromarray((values != key) * np.uint8(255)))
     return shades
 
 

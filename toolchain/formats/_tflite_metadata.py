@@ -34,12 +34,16 @@ def read_entries(data: bytes) -> dict[str, bytes]:
     try:
         model = _indirect(data, 0)
         buffers = _vector(data, model, MODEL_BUFFERS)
-        entries = {}
+        entries: dict[str, bytes] = {}
+        left = 2 * len(data)
         for table in _vector(data, model, MODEL_METADATA):
             name = _bytes(data, table, METADATA_NAME).decode()
             field = _field(data, table, METADATA_BUFFER)
             index = _uint(data, field) if field else 0
             entries[name] = _bytes(data, buffers[index], BUFFER_DATA)
+            left -= len(name) + len(entries[name])
+            if left < 0:  # a small file could fill the memory with the same bytes again and again
+                raise IndexError("its entries are longer than the file")
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise ToolchainError(
             "This TFLite file is damaged: its tables point outside of it. "

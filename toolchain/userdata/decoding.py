@@ -19,7 +19,7 @@ from toolchain.images import to_pixels
 from toolchain.userdata.source import Source
 
 BATCH = 16  # pictures a thread takes at a time
-MOST_THREADS = 8  # a photo of 50 megapixels takes up to 700 MB while it is decoded
+MOST_THREADS = 8  # a photo of 50 megapixels takes up to 800 MB while it is decoded
 EVERY = 5.0  # seconds between two words on how far it is
 
 Job = TypeVar("Job")
