@@ -68,17 +68,21 @@ def latency_table(times: dict[str, list[float]], baseline: str) -> str:
     )
 
 
-def publish(script: str, text: str, packages: Sequence[str], how: str = HOW) -> None:
-    """Print a result, and keep it as `results/NAME.md` with the machine and the versions."""
+def conditions(packages: Sequence[str], how: str) -> str:
+    """The machine, the versions and the day of a measurement, and how it was made."""
     here = machine.describe()
-    conditions = (
+    return (
         f"{here.board or here.processor}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, "
         f"{here.system}, Python {here.python}; "
         f"{''.join(f'{package} {version(package)}; ' for package in packages)}"
         f"{datetime.now(UTC):%Y-%m-%d}. {how}"
     )
+
+
+def publish(script: str, text: str, packages: Sequence[str], how: str = HOW) -> None:
+    """Print a result, and keep it as `results/NAME.md` with the machine and the versions."""
     name = Path(script).stem
-    page = f"# `benchmarks/{name}.py`\n\n{text}\n{conditions}\n"
+    page = f"# `benchmarks/{name}.py`\n\n{text}\n{conditions(packages, how)}\n"
     print(page)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")

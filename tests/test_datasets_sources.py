@@ -58,7 +58,7 @@ def put(folder: Path, zipped: bool = False) -> Path:
 
 
 def state(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*")}
+    return {path.name: path.read_bytes() for path in folder.glob("*") if path.name != ".lock"}
 
 
 # Local folders

@@ -1,0 +1,1 @@
+"""What the commands do when things go wrong: campaigns of many trials, each script one question."""
