@@ -27,7 +27,7 @@ from benchmarks.robustness.judge import leftovers, missing, model_faults, model_
 from benchmarks.robustness.trials import ROOT, WORK
 from tests.ssh_network import NAME as BUNDLE
 from tests.ssh_network import Device, Network
-from toolchain import bundle, datasets, manifest
+from toolchain import bundle, datasets, files, manifest
 from toolchain.errors import ToolchainError
 
 DATA = "fashion-mnist"  # what is fetched
@@ -62,12 +62,12 @@ class Material:
 
     @classmethod
     def made(cls, folder: Path = WORK / "material") -> Material:
-        """The material, which takes a minute unless it is there already."""
-        found = cls(folder)
-        if not (folder / "ready").exists():
+        """The material, which takes a minute unless this state of the toolchain made it already."""
+        found, ready, code = cls(folder), folder / "ready", _code()
+        if not ready.exists() or ready.read_text() != code:
             shutil.rmtree(folder, ignore_errors=True)
             found._make()
-            (folder / "ready").touch()
+            ready.write_text(code)
         return found
 
     def _make(self) -> None:
@@ -237,6 +237,12 @@ class Deploy:
     def missing(self, place: Path) -> list[str]:
         there = self.device.folder
         return newest(there / BUNDLE, self.material) + leftovers(there)
+
+
+def _code() -> str:
+    """The SHA-256 of the toolchain's own code, of which a bundle holds a part."""
+    modules = sorted((ROOT / "toolchain").rglob("*.py"))
+    return files.sha256(b"".join(path.read_bytes() for path in modules))
 
 
 @contextlib.contextmanager

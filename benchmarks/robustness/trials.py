@@ -25,7 +25,8 @@ class Log:
         self.trials: dict[int, dict[str, Any]] = {}
         text = path.read_text("utf-8") if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]
-        path.write_text(whole, "utf-8")
+        if whole != text:  # the last line was cut off
+            path.write_text(whole, "utf-8")
         for line in whole.splitlines():
             self._remember(json.loads(line))
 
