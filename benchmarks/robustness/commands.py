@@ -44,6 +44,9 @@ class Command(Protocol):
     arguments: tuple[str, ...]
     """What follows `toolchain` on the command line."""
 
+    def target(self, place: Path) -> Path:
+        """The folder it writes to."""
+
     def prepare(self, place: Path, again: bool) -> None:
         """What the command finds: nothing of its own, or what it wrote earlier if `again`."""
 
@@ -120,6 +123,9 @@ class Train:
     arguments = (*TRAIN, "--out", MODEL)
     STATES = ("trained", "exported", "retrained")
 
+    def target(self, place: Path) -> Path:
+        return place / MODEL
+
     def prepare(self, place: Path, again: bool) -> None:
         if again:
             shutil.copytree(self.material.models("exported"), place / MODEL)
@@ -140,6 +146,9 @@ class Export:
     material: Material
     name = "export"
     arguments = (*EXPORT, MODEL)
+
+    def target(self, place: Path) -> Path:
+        return place / MODEL
 
     def prepare(self, place: Path, again: bool) -> None:
         shutil.copytree(self.material.models("retrained" if again else "trained"), place / MODEL)
@@ -166,26 +175,26 @@ class Fetch:
     name = "data fetch"
     arguments = ("data", "fetch", DATA)
 
-    def _cache(self, place: Path) -> Path:
+    def target(self, place: Path) -> Path:
         return place / "cache" / "toolchain" / DATA
 
     def prepare(self, place: Path, again: bool) -> None:
         if again:
-            shutil.copytree(self.material.idx, self._cache(place))
-            with (self._cache(place) / "t10k-images-idx3-ubyte").open("r+b") as file:
+            shutil.copytree(self.material.idx, self.target(place))
+            with (self.target(place) / "t10k-images-idx3-ubyte").open("r+b") as file:
                 file.truncate(DAMAGED)
 
     def faults(self, place: Path) -> list[str]:
         """A file that was damaged before is no fault of the command."""
         return [
             f"{path.name} is not the original"
-            for path in visible(self._cache(place))
+            for path in visible(self.target(place))
             if path.stat().st_size != DAMAGED
             and path.read_bytes() != (self.material.idx / path.name).read_bytes()
         ]
 
     def missing(self, place: Path) -> list[str]:
-        cache = self._cache(place)
+        cache = self.target(place)
         damaged = [path.name for path in visible(cache) if path.stat().st_size == DAMAGED]
         names = tuple(path.name for path in self.material.idx.iterdir())
         return [
@@ -202,6 +211,9 @@ class Bundle:
     material: Material
     name = "bundle"
     arguments = ("bundle", MODEL, "--out", BUNDLE)
+
+    def target(self, place: Path) -> Path:
+        return place
 
     def prepare(self, place: Path, again: bool) -> None:
         shutil.copytree(self.material.models("exported"), place / MODEL)
@@ -223,6 +235,9 @@ class Deploy:
     device: Device
     name = "deploy"
     arguments = ("deploy", BUNDLE, HOST)
+
+    def target(self, place: Path) -> Path:
+        return self.device.home
 
     def prepare(self, place: Path, again: bool) -> None:
         shutil.copy(self.material.bundle("new"), place / BUNDLE)

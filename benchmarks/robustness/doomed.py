@@ -1,20 +1,24 @@
-"""`toolchain …`, killed with its process group just before its N-th step.
+"""`toolchain …`, to which something happens just before its N-th step: it is killed with its
+process group, or the folder GONE is removed.
 
 A step is a change of a file in the current folder, or the start of another program, as Python's
-audit events tell of them (docs.python.org, "Audit events table"). With N = 0 nothing is killed and
+audit events tell of them (docs.python.org, "Audit events table"). With N = 0 nothing happens and
 the number of steps is written to standard error.
 
-    python -m benchmarks.robustness.doomed N ARGUMENT…
+    python -m benchmarks.robustness.doomed N [--gone GONE] -- ARGUMENT…
 """
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import itertools
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate")
@@ -22,8 +26,8 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 STEPS = "steps: "  # before their number
 
 
-def doom(number: int) -> None:
-    """From now on this process dies before its `number`-th step, or counts them if that is 0."""
+def doom(number: int, strike: Callable[[], None]) -> None:
+    """From now on `strike` is called before this process' `number`-th step; 0 counts them."""
     steps = itertools.count(1)
     here = os.path.join(os.getcwd(), "")
     if not number:
@@ -31,7 +35,7 @@ def doom(number: int) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if _is_step(event, arguments, here) and next(steps) == number:
-            os.killpg(0, signal.SIGKILL)
+            strike()
 
     sys.addaudithook(hook)
 
@@ -51,9 +55,16 @@ def _is_step(event: str, arguments: tuple[Any, ...], here: str) -> bool:
 
 
 def main(run: Callable[[], None]) -> None:
-    number = int(sys.argv[1])
-    sys.argv[:] = ["toolchain", *sys.argv[2:]]
-    doom(number)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("number", type=int)
+    parser.add_argument("--gone", type=Path)
+    parser.add_argument("arguments", nargs="*")
+    given = parser.parse_args()
+    if given.gone:
+        doom(given.number, lambda: shutil.rmtree(given.gone))
+    else:
+        doom(given.number, lambda: os.killpg(0, signal.SIGKILL))
+    sys.argv[:] = ["toolchain", *given.arguments]
     run()
 
 

@@ -92,7 +92,7 @@ def extent(command: Command, again: bool, place: Path) -> Extent:
     """
     _prepare(command, again, place)
     started = time.monotonic()
-    done = _start("benchmarks.robustness.doomed", "0", command, place)
+    done = _start(command, place, step=0)
     said = _end(done)
     seconds = time.monotonic() - started
     if done.returncode or command.faults(place) or command.missing(place):
@@ -108,7 +108,7 @@ def attempt(trial: Trial, command: Command, whole: Extent, place: Path) -> Verdi
         share /= 2  # it had ended before
     faults = command.faults(place)
     unfinished = sum(len(leftovers(folder)) for folder in (place, *place.rglob("*/")))
-    process = _start("toolchain", None, command, place)
+    process = _start(command, place)
     said = _end(process)
     return Verdict(
         killed_at=killed_at,
@@ -127,11 +127,11 @@ def _killed(
     _prepare(command, trial.again, place)
     if trial.by == STEP:
         step = 1 + int(share * whole.steps)
-        process = _start("benchmarks.robustness.doomed", str(step), command, place)
+        process = _start(command, place, step)
         _end(process)
         moment: float = step
     else:
-        process = _start("toolchain", None, command, place)
+        process = _start(command, place)
         moment = share * whole.seconds
         time.sleep(moment)
         if process.poll() is None:
@@ -146,11 +146,11 @@ def _prepare(command: Command, again: bool, place: Path) -> None:
     command.prepare(place, again)
 
 
-def _start(
-    module: str, argument: str | None, command: Command, place: Path
-) -> subprocess.Popen[str]:
+def _start(command: Command, place: Path, step: int | None = None) -> subprocess.Popen[str]:
+    """Start the command, or have it killed before a step of its own; 0 counts these."""
+    doomed = ["benchmarks.robustness.doomed", str(step), "--"]
     return subprocess.Popen(
-        [sys.executable, "-m", module, *([argument] if argument else []), *command.arguments],
+        [sys.executable, "-m", *(["toolchain"] if step is None else doomed), *command.arguments],
         cwd=place,
         env=environment(place),
         stdin=subprocess.DEVNULL,
