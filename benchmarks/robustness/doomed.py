@@ -5,7 +5,7 @@ A step is a change of a file in the current folder, or the start of another prog
 audit events tell of them (docs.python.org, "Audit events table"). With N = 0 nothing happens and
 the number of steps is written to standard error.
 
-    python -m benchmarks.robustness.doomed N [--gone GONE] -- ARGUMENT…
+    python -m benchmarks.robustness.doomed --step N [--gone GONE] -- ARGUMENT…
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def _is_step(event: str, arguments: tuple[Any, ...], here: str) -> bool:
 
 def main(run: Callable[[], None]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("number", type=int)
+    parser.add_argument("--step", type=int, required=True)
     parser.add_argument("--gone", type=Path)
     parser.add_argument("arguments", nargs="*")
     given = parser.parse_args()
     if given.gone:
-        doom(given.number, lambda: shutil.rmtree(given.gone))
+        doom(given.step, lambda: shutil.rmtree(given.gone))
     else:
-        doom(given.number, lambda: os.killpg(0, signal.SIGKILL))
+        doom(given.step, lambda: os.killpg(0, signal.SIGKILL))
     sys.argv[:] = ["toolchain", *given.arguments]
     run()
 

@@ -8,6 +8,8 @@ start of another program, drawn from all of these (see doomed.py). Then every fi
 is judged, the command is run again to its end, and what it made is judged.
 
     python -m benchmarks.robustness.kills --trials 200
+
+Several parts of it can run at once: `--part 0/4` to `--part 3/4`.
 """
 
 from __future__ import annotations
@@ -148,7 +150,7 @@ def _prepare(command: Command, again: bool, place: Path) -> None:
 
 def _start(command: Command, place: Path, step: int | None = None) -> subprocess.Popen[str]:
     """Start the command, or have it killed before a step of its own; 0 counts these."""
-    doomed = ["benchmarks.robustness.doomed", str(step), "--"]
+    doomed = ["benchmarks.robustness.doomed", "--step", str(step), "--"]
     return subprocess.Popen(
         [sys.executable, "-m", *(["toolchain"] if step is None else doomed), *command.arguments],
         cwd=place,
@@ -167,22 +169,29 @@ def _end(process: subprocess.Popen[str]) -> str:
     return process.communicate(timeout=SECONDS)[1]
 
 
-def campaign(trials: int, seed: int, log: Log) -> None:
-    """Carry out the trials that are not in the log yet."""
+def campaign(numbers: Sequence[int], seed: int, log: Log) -> None:
+    """Carry out the trials of these numbers that are not in the log yet."""
+    place = WORK / f"place-{os.getpid()}"
     with commands(Material.made()) as offered:
-        known: dict[tuple[str, bool], Extent] = {}
         by_name = {command.name: command for command in offered}
-        for number in range(trials):
+        for number in numbers:
             if number in log:
                 continue
             trial = Trial.drawn(number, list(by_name), seed)
-            command, place = by_name[trial.command], WORK / "place"
-            kind = (trial.command, trial.again)
-            if kind not in known:
-                known[kind] = extent(command, trial.again, place)
-            verdict = attempt(trial, command, known[kind], place)
+            command = by_name[trial.command]
+            verdict = attempt(trial, command, _whole(command, trial.again, place), place)
             log.add({**asdict(trial), **asdict(verdict), "good": verdict.good})
             print(f"{number}: {trial} {verdict}", file=sys.stderr, flush=True)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _whole(command: Command, again: bool, place: Path) -> Extent:
+    """As `extent`, which is measured once and kept."""
+    kept = Log(WORK / "kills-extents.jsonl", "kind")
+    kind = f"{command.name}{' again' if again else ''}"
+    if kind not in kept:
+        kept.add({"kind": kind, **asdict(extent(command, again, place))})
+    return Extent(kept.trials[kind]["seconds"], kept.trials[kind]["steps"])
 
 
 def summary(trials: Sequence[dict[str, Any]]) -> str:
@@ -227,15 +236,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--part", default="0/1", help="I/N: every N-th trial from I on")
     given = parser.parse_args()
     silence()
-    log = Log(WORK / f"kills-{given.seed}.jsonl")
-    campaign(given.trials, given.seed, log)
-    done = [log.trials[number] for number in range(given.trials)]
+    path = WORK / f"kills-{given.seed}.jsonl"
+    first, every = map(int, given.part.split("/"))
+    campaign(range(first, given.trials, every), given.seed, Log(path))
+    done = Log(path)
+    if not all(number in done for number in range(given.trials)):
+        return  # the other parts are under way
     publish(
         "kills",
         f"python -m benchmarks.robustness.kills --trials {given.trials} --seed {given.seed}",
-        summary(done),
+        summary([done.trials[number] for number in range(given.trials)]),
         ("tensorflow-cpu", "keras", "ai-edge-litert"),
         "Each command half the time anew and half the time over what an earlier one left.",
     )
