@@ -21,6 +21,7 @@ from toolchain.datasets._idx import IdxDataset
 from toolchain.datasets._search import Origin
 from toolchain.datasets._sources import DebianPackage, File, Folder
 from toolchain.errors import ToolchainError
+from toolchain.files import TEMPORARY
 
 CONTENTS = {
     "train-images-idx3-ubyte": bytes([0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2, *range(12)]),
@@ -226,6 +227,15 @@ def test_a_download_is_shown_and_kept(
     assert f"kept in cache {cache}" in shown
     assert state(cache) == CONTENTS
     assert dataclasses.replace(TINY, addresses=("http://127.0.0.1:9/",)).search(None)
+
+
+def test_what_a_killed_download_left_in_the_cache_is_removed(
+    server: tuple[str, Answers], cache: Path
+) -> None:
+    cache.mkdir(parents=True)
+    (cache / f"{TEMPORARY}abc").write_bytes(b"half")
+    dataclasses.replace(TINY, addresses=(server[0],)).search(None)
+    assert state(cache) == CONTENTS
 
 
 def test_a_server_that_unzips_on_the_way_is_fine(server: tuple[str, Answers]) -> None:

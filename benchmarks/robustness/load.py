@@ -72,8 +72,8 @@ class Memory:
     @property
     def slope(self) -> float:
         """Bytes a call, by least squares over what comes after the warm-up."""
-        calls = np.linspace(self.calls * WARM_UP, self.calls, len(self.settled))
-        return float(np.polyfit(calls, self.settled, 1)[0])
+        part = self.calls / len(self.resident)
+        return float(np.polyfit(part * np.arange(len(self.settled)), self.settled, 1)[0])
 
 
 class Asked:

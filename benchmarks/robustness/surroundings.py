@@ -1,9 +1,9 @@
 """Commands in odd surroundings: a full disk, no permission, no home, no terminal, odd paths, and so
 on. Each of `data fetch`, `bundle`, `deploy`, `export` and `train` in each of them.
 
-Expected is that the command finishes as ever, or that it is refused: it ends with exit code 1 and
-a sentence that begins with `Error:`. Whatever its end, no file under a final name may be bad. The
-trials mount file systems in a namespace of their own, which needs root, or a system that lets
+Expected is that the command finishes as ever, or that it is refused: it ends with exit code 1 or 2
+and a sentence that begins with `Error:`. Whatever its end, no file under a final name may be bad.
+The trials mount file systems in a namespace of their own, which needs root, or a system that lets
 users do so (unshare(1)).
 
     python -m benchmarks.robustness.surroundings
@@ -327,7 +327,7 @@ def _wrong(expected: str, code: int, said: str, task: Task) -> list[str]:
     found = task.command.faults(task.place) + leftovers(task.target)
     if "Traceback" in said:
         found.append("a traceback")
-    if code not in {FINISHES: (0,), REFUSED: (1,)}.get(expected, (0, 1)):
+    if code not in {FINISHES: (0,), REFUSED: (1, 2)}.get(expected, (0, 1)):
         found.append(f"exit code {code}")
     elif code == 0 or expected == CUT_SHORT:
         found += task.command.missing(task.place)

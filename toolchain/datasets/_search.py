@@ -105,7 +105,8 @@ class Origin:
             waiting = f"waiting for another process in {cache.path}"
             with exclusive(cache.path, lambda: self._say(waiting)):
                 for file, content in zip(self.files, contents, strict=True):
-                    replace(cache.path / file.name, content)
+                    if not _holds(cache.path / file.name, content):
+                        replace(cache.path / file.name, content)
             self._say(f"kept in {cache}")
         except ToolchainError as error:
             self._say(f"used now but not kept: {error}")
@@ -126,6 +127,13 @@ class Origin:
                 "  - make export DATASET=digits, which needs no network",
             ]
         )
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def cache_root() -> Path | None:
