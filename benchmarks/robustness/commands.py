@@ -241,7 +241,8 @@ class Deploy:
 
     def prepare(self, place: Path, again: bool) -> None:
         shutil.copy(self.material.bundle("new"), place / BUNDLE)
-        shutil.rmtree(self.device.folder, ignore_errors=True)
+        shutil.rmtree(self.device.home, ignore_errors=True)
+        self.device.home.mkdir()
         if again:
             self.device.folder.mkdir()
             shutil.copy(self.material.bundle("old"), self.device.folder / BUNDLE)
