@@ -73,7 +73,8 @@ def _read(path: Path) -> None:
         case ".csv":
             assert History.from_csv(path.read_text("utf-8")).epochs
         case ".md":
-            assert path.read_text("utf-8").startswith(f"# {path.parent.name}\n")
+            text = path.read_text("utf-8")
+            assert text.startswith("# ") and text.endswith(" int8.\n")  # noqa: PT018
         case _:
             raise ValueError("nobody expects this file")
 

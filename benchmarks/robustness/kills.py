@@ -169,15 +169,16 @@ def _end(process: subprocess.Popen[str]) -> str:
     return process.communicate(timeout=SECONDS)[1]
 
 
-def campaign(numbers: Sequence[int], seed: int, log: Log) -> None:
-    """Carry out the trials of these numbers that are not in the log yet."""
+def campaign(numbers: Sequence[int], seed: int, log: Log, names: Sequence[str]) -> None:
+    """Carry out the trials of these numbers and commands that are not in the log yet; no names mean
+    all commands."""
     place = WORK / f"place-{os.getpid()}"
     with commands(Material.made()) as offered:
         by_name = {command.name: command for command in offered}
         for number in numbers:
-            if number in log:
-                continue
             trial = Trial.drawn(number, list(by_name), seed)
+            if number in log or (names and trial.command not in names):
+                continue
             command = by_name[trial.command]
             verdict = attempt(trial, command, _whole(command, trial.again, place), place)
             log.add({**asdict(trial), **asdict(verdict), "good": verdict.good})
@@ -237,20 +238,21 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", default="0/1", help="I/N: every N-th trial from I on")
+    parser.add_argument("--command", action="append", default=[], help="only trials of this one")
     given = parser.parse_args()
     silence()
     path = WORK / f"kills-{given.seed}.jsonl"
     first, every = map(int, given.part.split("/"))
-    campaign(range(first, given.trials, every), given.seed, Log(path))
-    done = Log(path)
-    if not all(number in done for number in range(given.trials)):
-        return  # the other parts are under way
+    campaign(range(first, given.trials, every), given.seed, Log(path), given.command)
+    log = Log(path)
+    done = [log.trials[number] for number in range(given.trials) if number in log]
     publish(
         "kills",
         f"python -m benchmarks.robustness.kills --trials {given.trials} --seed {given.seed}",
-        summary([done.trials[number] for number in range(given.trials)]),
+        summary(done),
         ("tensorflow-cpu", "keras", "ai-edge-litert"),
-        "Each command half the time anew and half the time over what an earlier one left.",
+        "Each command half the time anew and half the time over what an earlier one left. "
+        f"{len(done)} of {given.trials} trials are done.",
     )
 
 
