@@ -215,11 +215,19 @@ def clock_backwards(task: Task) -> Iterator[None]:
 
 @contextlib.contextmanager
 def odd_path(task: Task) -> Iterator[None]:
-    """Its place says it all; the home folder and that for temporary files lie there, too."""
-    for name, folder in (("HOME", "home"), ("TMPDIR", "tmp")):
-        (task.place / folder).mkdir()
-        task.environment[name] = str(task.place / folder)
+    """Its place says it all; the home folder lies there, too."""
+    (task.place / "home").mkdir()
+    task.environment["HOME"] = str(task.place / "home")
     yield
+
+
+@contextlib.contextmanager
+def odd_temporary(task: Task) -> Iterator[None]:
+    """Temporary files lie there as well."""
+    with odd_path(task):
+        (task.place / "tmp").mkdir()
+        task.environment["TMPDIR"] = str(task.place / "tmp")
+        yield
 
 
 @contextlib.contextmanager
@@ -278,8 +286,8 @@ SURROUNDINGS = (
     Surrounding("two at once", twice),
     Surrounding("a clock that runs backwards", clock_backwards),
     Surrounding("a path that is not UTF-8", odd_path, folder=os.fsdecode(b"caf\xe9 \xff")),
-    Surrounding("a path of 3,000 characters", odd_path, folder=LONG),
-    Surrounding("spaces and Chinese characters", odd_path, folder="空 格/我的 模型"),
+    Surrounding("a path of 3,000 characters", odd_temporary, folder=LONG),
+    Surrounding("spaces and Chinese characters", odd_temporary, folder="空 格/我的 模型"),
     Surrounding("no HOME", no_home),
     Surrounding("a HOME that cannot be", home_nowhere, others=(("data fetch", REFUSED),)),
     Surrounding("no /dev/shm", no_shared_memory),
