@@ -330,11 +330,12 @@ def test_what_nobody_vouches_for_is_looked_at_but_does_not_answer(
 
 
 @pytest.mark.parametrize("words", ["info {model}", "data"])
-@pytest.mark.parametrize("stream", [">&-", "2>&-", "<&-", "| true"])
+@pytest.mark.parametrize("stream", [">&-", "2>&-", "<&-", "<&- >&- 2>&-", "| true"])
 def test_closed_streams_are_no_traceback(exported: Path, words: str, stream: str) -> None:
     command = f"{sys.executable} -m toolchain {words.format(model=exported)} {stream}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
     assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode == 0
 
 
 def test_a_terminal_without_unicode_gets_escapes(exported: Path, picture: Path) -> None:

@@ -24,6 +24,7 @@ from toolchain.datasets._idx import IdxDataset
 from toolchain.datasets._search import Origin
 from toolchain.datasets._sources import DebianPackage, File, Folder
 from toolchain.errors import ToolchainError
+from toolchain.files import TEMPORARY
 
 CONTENTS = {
     "train-images-idx3-ubyte": bytes([0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2, *range(12)]),
@@ -61,7 +62,7 @@ def put(folder: Path, zipped: bool = False) -> Path:
 
 
 def state(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*")}
+    return {path.name: path.read_bytes() for path in folder.glob("*") if path.name != ".lock"}
 
 
 # Local folders
@@ -282,6 +283,15 @@ def test_a_source_whose_last_file_is_wrong_leaves_none_of_its_right_ones(
     with pytest.raises(ToolchainError, match=rf"{last}\.gz is damaged or another file"):
         dataclasses.replace(TINY, addresses=(address,)).search(None)
     assert not cache.exists()
+
+
+def test_what_a_killed_download_left_in_the_cache_is_removed(
+    server: tuple[str, Answers], cache: Path
+) -> None:
+    cache.mkdir(parents=True)
+    (cache / f"{TEMPORARY}abc").write_bytes(b"half")
+    dataclasses.replace(TINY, addresses=(server[0],)).search(None)
+    assert state(cache) == CONTENTS
 
 
 def test_a_server_that_unzips_on_the_way_is_fine(server: tuple[str, Answers]) -> None:

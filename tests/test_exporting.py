@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.exporting import Outcome, Target
+from toolchain.formats import keras as keras_format
 from toolchain.training import Result
 
 INT8 = (Target("tflite", Precision.INT8),)
@@ -119,6 +121,36 @@ def test_files_of_an_earlier_training_are_set_aside(
     assert not first.artifact.path.exists()
     assert (folder / f"{first.artifact.path.name}.outdated").read_bytes() == old
     assert "int8.tflite" not in (folder / "card.md").read_text()
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
+    exported: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    folder = tmp_path / exported.name
+    shutil.copytree(exported, folder)
+    stale = {path.name for path in folder.iterdir() if path.suffix in (".tflite", ".onnx")}
+    source = folder / f"{folder.name}.keras"
+    model = keras_format.load(source.read_bytes())
+    info = dataclasses.replace(keras_format.read_info(source.read_bytes()), accuracy=0.5)
+    other = keras_format.embed(keras_format.convert(model, Precision.FLOAT32, None), info)
+    source.write_bytes(other)
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> NoReturn:
+        if done:
+            rename(path, target)
+        raise KeyboardInterrupt  # nothing after it is carried out
+
+    arguments = (folder, (), digits, evaluation.Gate(), 50, 0, lambda _: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(exporting.export(*arguments))
+    list(exporting.export(*arguments))
+    assert {path.name for path in folder.glob("*.outdated")} == {f"{x}.outdated" for x in stale}
+    assert set(manifest.read(folder).files) == {source.name}
+    assert not any((folder / name).exists() for name in stale)
 
 
 def with_content(path: Path) -> tuple[Path, bytes]:

@@ -227,7 +227,7 @@ def test_an_interrupted_run_does_not_replace_a_finished_model(tmp_path: Path) ->
 def test_damaged_state_is_said_and_dropped(tmp_path: Path) -> None:
     out = tmp_path / "model"
     interrupted(out, "epoch 1 of", signal.SIGKILL)
-    for weights in (out / ".training").glob("*.weights.h5"):
+    for weights in (out / ".training").glob("*.npz"):
         weights.write_bytes(weights.read_bytes()[:1000])
     code, said = interrupted(out, "epoch 1 of", signal.SIGINT)
     assert code == 130

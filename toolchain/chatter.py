@@ -25,7 +25,9 @@ def make_streams_safe() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number is this descriptor
         if getattr(sys, stream) is None:
-            setattr(sys, stream, open(os.devnull, "r+"))  # noqa: SIM115 - for the whole process
+            # the descriptor itself: another one would be closed with the stream, under its user
+            mode = "w" if descriptor else "r"
+            setattr(sys, stream, open(descriptor, mode, closefd=False))  # noqa: SIM115
     for writer in (sys.stdout, sys.stderr):
         if isinstance(writer, io.TextIOWrapper):
             writer.reconfigure(errors="backslashreplace")

@@ -155,9 +155,10 @@ def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress
     known = manifest.read(folder) or manifest.Manifest({})
     for name, entry in known.files.items():
         if entry.info.source_sha256 != reference.sha256:
-            manifest.forget(folder / name)
+            # in this order: after a kill in between, the next export still knows of it
             with contextlib.suppress(FileNotFoundError):
                 (folder / name).rename(folder / f"{name}.outdated")
+            manifest.forget(folder / name)
             progress(f"{name} was made from an earlier training: now {name}.outdated")
     proof = evaluation.compare(reference.scores, reference.scores, dataset.test_labels)
     manifest.enter(

@@ -81,7 +81,7 @@ def exclusive(folder: Path, waiting: Callable[[], None] | None = None) -> Iterat
     `waiting` that is an error.
 
     Raises:
-        ToolchainError: another process is at work there, or the folder cannot be written.
+        ToolchainError: another process is at work there, or the folder cannot be written or locked.
     """
     import fcntl  # here, because only a workstation locks
 
@@ -101,8 +101,10 @@ def exclusive(folder: Path, waiting: Callable[[], None] | None = None) -> Iterat
                 ) from error
             waiting()
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:  # a network drive that knows no locks
+            raise ToolchainError(f"Cannot lock {folder}: {_reason(error)}.") from error
         for leftover in folder.glob(f"{TEMPORARY}*"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
         yield
     finally:
         os.close(handle)

@@ -3,7 +3,9 @@
 While it trains, a run keeps its state in `FOLDER/.training/`: the plan, the history, and the
 weights after the last and the best epoch. A later run with the same plan goes on from there.
 Keras' BackupAndRestore writes weights and epoch number one after the other, so a kill between
-them trains an epoch twice; here the epoch is in the name of the weights' file.
+them trains an epoch twice; here the epoch is in the name of the weights' file. That is numpy's
+`.npz` rather than Keras' `.h5`: HDF5 writes to the disk itself, and where that is full it was seen
+to crash the process.
 
 When a run ends it writes `NAME.keras`, `training.csv`, `training.png` and `mistakes.png`; and last,
 if it did what was asked of it, `training.json`.
@@ -12,7 +14,7 @@ if it did what was asked of it, `training.json`.
 from __future__ import annotations
 
 import dataclasses
-import os
+import io
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -300,7 +302,7 @@ class _State:
                 return history
         except Exception as error:  # h5py and Keras raise whatever a damaged file brings about
             progress.say(f"The interrupted run in {self._folder} is damaged ({error}).")
-        if list(self._folder.glob("[0-9]*.weights.h5")):
+        if list(self._folder.glob("[0-9]*.npz")):
             progress.say(
                 "An interrupted run that was damaged or had other settings is dropped; "
                 "starting anew."
@@ -314,7 +316,7 @@ class _State:
         plan, table = self._folder / "plan.json", self._folder / "training.csv"
         if not (plan.is_file() and table.is_file() and plan.read_bytes() == self._plan):
             return self._empty
-        saved = [int(path.name.split(".")[0]) for path in self._folder.glob("[0-9]*.weights.h5")]
+        saved = [int(path.name.split(".")[0]) for path in self._folder.glob("[0-9]*.npz")]
         history = History.from_csv(table.read_text("utf-8", "replace"))
         return dataclasses.replace(history, epochs=history.epochs[: max(saved, default=0)])
 
@@ -322,23 +324,41 @@ class _State:
         """Keep the history, and the weights of the last epoch and of the best one."""
         last = history.epochs[-1].number
         files.replace(self._folder / "training.csv", history.to_csv().encode())
-        temporary = self._folder / "new.weights.h5"
-        model.save_weights(temporary)
-        os.replace(temporary, self._weights(last))
+        files.replace(self._weights(last), _weights_of(model))
         kept = {self._weights(last), self._weights(history.best.number)}
-        for path in set(self._folder.glob("*.weights.h5")) - kept:
+        for path in set(self._folder.glob("*.npz")) - kept:
             path.unlink()
 
     def load(self, model: Any, epoch: int) -> None:
         """Give `model` and its optimizer the weights they had after `epoch`."""
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(self._weights(epoch))
+        _give_weights(model, files.read_bytes(self._weights(epoch)))
 
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _weights(self, epoch: int) -> Path:
-        return self._folder / f"{epoch}.weights.h5"
+        return self._folder / f"{epoch}.npz"
+
+
+def _weights_of(model: Any) -> bytes:
+    """The weights of `model` and of its optimizer as `.npz` (numpy.org, "numpy.savez")."""
+    file = io.BytesIO()
+    np.savez(file, *(variable.numpy() for variable in _variables(model)))
+    return file.getvalue()
+
+
+def _give_weights(model: Any, data: bytes) -> None:
+    """Raises:
+    Exception: `data` is damaged, or of another model.
+    """
+    with np.load(io.BytesIO(data), allow_pickle=False) as saved:
+        for variable, value in zip(_variables(model), saved.values(), strict=True):
+            variable.assign(value)
+
+
+def _variables(model: Any) -> list[Any]:
+    return [*model.weights, *model.optimizer.variables]
 
 
 def _keeper(state: _State, plan: Plan, history: History, progress: Progress, held: Held) -> Any:

@@ -14,23 +14,24 @@ WORK = ROOT / ".robustness"
 
 
 class Log:
-    """What became of the trials so far: one JSON object a line, by its `number`.
+    """What became of the trials so far: one JSON object a line, told apart by one of its fields.
 
     A campaign that is started again goes on after the last whole line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, field: str = "number") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self.trials: dict[int, dict[str, Any]] = {}
+        self._path, self._field = path, field
+        self.trials: dict[Any, dict[str, Any]] = {}
         text = path.read_text("utf-8") if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]
-        path.write_text(whole, "utf-8")
+        if whole != text:  # the last line was cut off
+            path.write_text(whole, "utf-8")
         for line in whole.splitlines():
             self._remember(json.loads(line))
 
-    def __contains__(self, number: int) -> bool:
-        return number in self.trials
+    def __contains__(self, trial: object) -> bool:
+        return trial in self.trials
 
     def add(self, trial: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
@@ -38,7 +39,7 @@ class Log:
         self._remember(trial)
 
     def _remember(self, trial: dict[str, Any]) -> None:
-        self.trials[trial["number"]] = trial
+        self.trials[trial[self._field]] = trial
 
 
 def publish(name: str, command: str, text: str, packages: Sequence[str], how: str) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from toolchain import files
 from toolchain.artifact import Fit, InputContract
+from toolchain.errors import ToolchainError
 from toolchain.spelling import unknown
 
 if TYPE_CHECKING:
@@ -99,10 +100,16 @@ def fetch(name: str, data_dir: Path | None = None) -> Status:
     """Make sure that the data set is here, and say where.
 
     Raises:
-        UsageError, ToolchainError: as `load`.
+        UsageError, ToolchainError: as `load`; or it is not here, because it could not be kept.
     """
     load(name, data_dir)
-    return status(name, data_dir)
+    found = status(name, data_dir)
+    if not found.here:
+        raise ToolchainError(
+            f"The data set '{name}' was fetched and is right, but could not be kept; why is said "
+            "above. Free some space, or set XDG_CACHE_HOME to a folder that can be written to."
+        )
+    return found
 
 
 def status(name: str, data_dir: Path | None = None) -> Status:

@@ -10,7 +10,7 @@ from pathlib import Path
 from toolchain.datasets import Status
 from toolchain.datasets._sources import Address, DebianPackage, File, Folder, NotThereError
 from toolchain.errors import ToolchainError, require
-from toolchain.files import replace
+from toolchain.files import exclusive, replace
 
 Source = Folder | Address | DebianPackage
 
@@ -102,8 +102,11 @@ class Origin:
                 raise ToolchainError(
                     "There is no cache folder: no home folder, or no package platformdirs."
                 )
-            for file, content in zip(self.files, contents, strict=True):
-                replace(cache.path / file.name, content)
+            waiting = f"waiting for another process in {cache.path}"
+            with exclusive(cache.path, lambda: self._say(waiting)):
+                for file, content in zip(self.files, contents, strict=True):
+                    if not _holds(cache.path / file.name, content):
+                        replace(cache.path / file.name, content)
             self._say(f"kept in {cache}")
         except ToolchainError as error:
             self._say(f"used now but not kept: {error}")
@@ -124,6 +127,13 @@ class Origin:
                 "  - make export DATASET=digits, which needs no network",
             ]
         )
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def cache_root() -> Path | None:
