@@ -116,3 +116,9 @@ def test_a_study_that_fails_the_gate_exits_with_4(exported: Path) -> None:
 def test_a_study_of_what_is_not_calibrated_is_refused(exported: Path) -> None:
     done = run("export", exported, "--calibration-study", 2, "--precision", "float32", code=2)
     assert "Only int8 is calibrated" in done.stderr
+
+
+def test_usually_500_images_are_drawn_or_all_where_there_are_fewer(digits: Dataset) -> None:
+    assert calibration.usual(digits) == 500
+    few = dataclasses.replace(digits, train_labels=digits.train_labels[:144])
+    assert (calibration.usual(few), calibration.usual(few, times=5)) == (144, 28)

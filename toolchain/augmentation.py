@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolchain.errors import require
-from toolchain.spelling import unknown
+from toolchain.errors import UsageError, require
+from toolchain.spelling import nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,9 @@ def chosen(names: Sequence[str]) -> Variation:
     """
     for name in names:
         if name not in CHOICES:
-            raise unknown("augmentation", name, CHOICES, "Choose of these")
+            offered = "; ".join(f"{each} ({what})" for each, what in CHOICES.items())
+            near = nearest(name, CHOICES)
+            raise UsageError(f"There is no augmentation '{name}'. {near}Choose of {offered}.")
     fields = [field.name for field in dataclasses.fields(Variation)]
     most = {
         field: max((getattr(CHOICES[name], field) for name in names), default=0.0)

@@ -44,6 +44,12 @@ NAME = "fashion-cnn-digits"
 BUNDLE = f"{NAME}.int8.pyz"
 CHATTER = ("Traceback", "Exception ignored", "KeyboardInterrupt", "Fatal Python", "Aborted")
 
+NOTES = """\
+*Before our first line*: Python itself was still starting and ended with its own traceback, in the
+first 0.1 s, when no line of ours had run. The seconds depend on what else the machine does: Ctrl-C
+waits for the import of a library to end, and for a call into one.
+"""
+
 COMMANDS = {
     "help": ["train", "--help"],
     "data": ["data"],
@@ -311,7 +317,7 @@ def main() -> None:
             f".venv/bin/python -m benchmarks.robustness.interrupts FOLDER --trials {wishes.trials}"
         )
         where = f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
-        text = f"# Ctrl-C at any moment\n\n`{call}`; {where}, busy with other work.\n\n{words}\n"
+        text = f"# Ctrl-C at any moment\n\n`{call}`; {where}.\n\n{words}\n\n{NOTES}"
         files.replace(TABLE, text.encode())
 
 
