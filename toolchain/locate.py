@@ -7,11 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolchain import formats
-from toolchain.errors import ToolchainError
+from toolchain.errors import ToolchainError, UsageError
 
 OWN = Path("models")  # what the user trains and exports, below the current folder
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
 DEFAULT_FILES = ("int8.tflite", "mixed.tflite")  # the second is made where int8 fails its proof
+
+
+def demand_name(folder: Path) -> None:
+    """The name of a model's folder is the model's, and every file of it says so.
+
+    Raises:
+        UsageError: the name is no text.
+    """
+    try:
+        folder.resolve().name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"The folder {folder} would give the model its name, and that is not UTF-8. "
+            "Choose another name for it."
+        ) from None
 
 
 def model_path(folder: Path, ending: str) -> Path:
