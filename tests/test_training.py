@@ -249,6 +249,13 @@ def test_a_target_that_is_not_reached_exits_with_3(tmp_path: Path) -> None:
     assert not (out / "training.json").exists()
 
 
+def test_a_model_cannot_have_a_name_that_is_no_text(tmp_path: Path, digits: Dataset) -> None:
+    plan = Plan("fashion-cnn", "digits", epochs=1)
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        training.train(plan, digits, tmp_path / os.fsdecode(b"caf\xe9"), Silent())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

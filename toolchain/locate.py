@@ -14,6 +14,21 @@ RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
 DEFAULT_FILES = ("int8.tflite", "mixed.tflite")  # the second is made where int8 fails its proof
 
 
+def demand_name(folder: Path) -> None:
+    """The name of a model's folder is the model's, and every file of it says so.
+
+    Raises:
+        UsageError: the name is no text.
+    """
+    try:
+        folder.resolve().name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"The folder {folder} would give the model its name, and that is not UTF-8. "
+            "Choose another name for it."
+        ) from None
+
+
 def model_path(folder: Path, ending: str) -> Path:
     """The file of a model folder that ends in `ending`, such as `int8.tflite`."""
     return folder / f"{folder.resolve().name}.{ending}"

@@ -166,10 +166,12 @@ def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Res
     folder holds a finished model already.
 
     Raises:
+        UsageError: the folder's name is no text.
         ToolchainError: TensorFlow is missing, the folder cannot be written, or another process is
             at work there.
         KeyboardInterrupt: interrupted and nothing was published.
     """
+    locate.demand_name(folder)
     with files.exclusive(folder):
         if locate.find(folder, formats.SOURCE):
             progress.say(f"{folder} holds a model already; it is replaced when this run ends.")

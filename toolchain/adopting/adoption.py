@@ -95,9 +95,10 @@ def adopt(
     Raises:
         UsageError: the data has another shape or number of classes; the preparation is not known,
             contradicts the model or is clearly worse than another; or the answers are no better
-            than chance, or for another order of classes.
+            than chance, or for another order of classes; or the folder's name is no text.
         ToolchainError: the folder holds a model that was trained there, or cannot be written.
     """
+    locate.demand_name(folder)
     with about(own.path), files.exclusive(folder):
         _check_fits(own, dataset)
         _check_free(folder)
