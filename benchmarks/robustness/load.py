@@ -243,7 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("ai-edge-litert", "onnxruntime"),
         f"tflite-runtime 2.14.0. One `Classifier` an engine. Threads: medians of {PAIRS} pairs of "
         f"runs, taking turns. Memory: resident, {SAMPLES} samples; the first "
-        f"{WARM_UP:.0%} of the calls are the warm-up.",
+        f"{WARM_UP:.0%} of the calls are the warm-up. "
+        f"The machine's load average was {os.getloadavg()[-1]:.0f}.",
     )
 
 
