@@ -45,8 +45,8 @@ OUTCOMES = ("refused", "same", "different", "exception", "crash", "hang", "memor
 class Tried:
     """A way, who answers in it, and how often it is tried: in one of `every` trials.
 
-    `starts` says that a process of its own starts in it, which takes longer. One that would `work`
-    for minutes on a good file is tried on damaged ones alone.
+    `starts` says that a process or TensorFlow starts in it, which takes longer. One that would
+    `work` for minutes on a good file is tried on damaged ones alone.
     """
 
     name: str
@@ -69,8 +69,8 @@ def tried(suffix: str, picture: Path) -> tuple[Tried, ...]:
             Tried("python BUNDLE --self-test", ways.program, every=10, starts=True),
         )
     common = (
-        Tried(LIBRARY, ways.library),
-        Tried("Classifier.load", ways.load),
+        Tried(LIBRARY, ways.library, starts=suffix == "keras"),
+        Tried("Classifier.load", ways.load, starts=suffix == "keras"),
     )
     if engines.installed("tflite") == ("tflite-runtime",):
         return common  # an environment for a device, without the command line's packages
@@ -224,7 +224,7 @@ def report() -> None:
     packages = ("ai_edge_litert", "onnxruntime", "keras", "tensorflow-cpu", "numpy")
     how = (
         f"Each trial in a forked process with {forked.SECONDS} s, six times as long where a "
-        f"process starts in it, and {forked.MEMORY / 2**30:g} GiB. Seed {SEED}."
+        f"process or TensorFlow starts in it, and {forked.MEMORY / 2**30:g} GiB. Seed {SEED}."
     )
     command = ".venv/bin/python -m benchmarks.robustness.model_files report"
     publish("model-files", command, "\n".join(tables), packages, how)
