@@ -36,7 +36,7 @@ def test_the_documented_models_are_as_documented(name: str, parameters: int, lay
 
 
 def test_unknown_names_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match="fashion-cnn, mnist-cnn, small-cnn; or your own"):
+    with pytest.raises(UsageError, match="choose of: fashion-cnn, mnist-cnn, small-cnn"):
         architectures.get("resnet")
 
 

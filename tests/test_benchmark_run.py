@@ -25,6 +25,7 @@ from toolchain.benchmark.summary import rows
 from toolchain.benchmark.worker import Bench, Configuration
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.formats import onnx as onnx_format
 from toolchain.runtime import Classifier
 
 WINDOWS = 3
@@ -89,7 +90,9 @@ def stubborn(path: Path, folder: Path) -> Path:
     values[0] += 1000
     bias.CopyFrom(numpy_helper.from_array(values, bias.name))
     copy = folder / "stubborn.onnx"
-    copy.write_bytes(model.SerializeToString().replace(seal.MARK, seal.MARK[::-1]))  # unsealed
+    (mark,) = (each for each in model.metadata_props if each.key == onnx_format.SEAL_KEY)
+    mark.value = seal.OPEN.decode()
+    copy.write_bytes(seal.close(model.SerializeToString()))
     return copy
 
 

@@ -117,6 +117,7 @@ def test_a_truncated_file_is_refused(
 def test_missing_files_and_foreign_suffixes(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="Cannot read"):
         Classifier.load(tmp_path / "none.tflite")
+    (tmp_path / "model.pb").touch()
     with pytest.raises(ToolchainError, match="is not a model file"):
         Classifier.load(tmp_path / "model.pb")
 

@@ -282,7 +282,8 @@ def test_targets() -> None:
     for impossible in (
         (("onnx",), (Precision.FLOAT16,)),
         (("keras",), ()),
-        (("tflite", "coreml"), ()),
     ):
         with pytest.raises(UsageError, match="onnx float32, onnx int8, tflite float32"):
             exporting.targets(*impossible)
+    with pytest.raises(UsageError, match="no format 'coreml'.*onnx, tflite"):
+        exporting.targets(("tflite", "coreml"), ())

@@ -64,7 +64,9 @@ def _passphrase(key: Path) -> str:
 
 def verify(
     file: Signable,
-    trust: Annotated[list[Path], typer.Option(metavar="KEY.pub", help="A key that is trusted.")],
+    trust: Annotated[
+        list[Path], typer.Option(metavar="KEY.pub", help="Accept only what this key signed.")
+    ],
     allow_older: AllowOlder = False,
     json: Json = False,
 ) -> None:
