@@ -285,5 +285,5 @@ def test_targets() -> None:
     ):
         with pytest.raises(UsageError, match="onnx float32, onnx int8, tflite float32"):
             exporting.targets(*impossible)
-    with pytest.raises(UsageError, match="no format 'coreml'.*onnx, tflite"):
+    with pytest.raises(UsageError, match=r"no format 'coreml'.*onnx, tflite"):
         exporting.targets(("tflite", "coreml"), ())
