@@ -40,9 +40,7 @@ def fetch(material: Material, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetch
         yield Fetch(material)
 
 
-@pytest.mark.parametrize(
-    ("again", "by", "share"), [(False, STEP, 0.6), (True, STEP, 0.3), (True, CLOCK, 0.7)]
-)
+@pytest.mark.parametrize(("again", "by", "share"), [(False, STEP, 0.6), (True, CLOCK, 0.7)])
 def test_a_killed_fetch_leaves_nothing_bad_and_the_next_one_finishes(
     fetch: Fetch, tmp_path: Path, again: bool, by: str, share: float
 ) -> None:
