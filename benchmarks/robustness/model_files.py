@@ -38,6 +38,7 @@ from toolchain.records import as_json, plain
 SEED = 6
 IMAGES = 20
 LIBRARY = "library alone"
+NAMES_AND_FIGURES = r"""\b[0-9a-f]{64}\b|\b0x\w+|\d[\d,.]*|'[^']*'|"[^"]*"|\S*/\S*"""
 OUTCOMES = ("refused", "same", "different", "exception", "crash", "hang", "memory")
 
 
@@ -263,7 +264,7 @@ def _counts(ends: list[dict]) -> str:
 def _sentences(logs: dict[str, list[dict]]) -> Iterator[tuple[str, str]]:
     """How the refusals begin, figures and names left out, the most frequent first."""
     said = Counter(
-        re.sub(r"\d[\d,.]*|'[^']*'|\"[^\"]*\"|\S*/\S*|\b[0-9a-f]{8,}\b", "…", end["said"])[:110]
+        re.sub(NAMES_AND_FIGURES, "…", end["said"])[:110]
         for trials in logs.values()
         for trial in trials
         for way, end in trial["ends"].items()
