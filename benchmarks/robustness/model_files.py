@@ -15,6 +15,8 @@ is tflite-runtime.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import random
 import re
 import sys
@@ -36,6 +38,7 @@ from toolchain import engines, manifest
 from toolchain.records import as_json, plain
 
 SEED = 6
+PRELOAD_SECONDS = 120
 IMAGES = 20
 LIBRARY = "library alone"
 NAMES_AND_FIGURES = r"""\b[0-9a-f]{64}\b|\b0x\w+|\d[\d,.]*|'[^']*'|"[^"]*"|\S*/\S*"""
@@ -101,6 +104,20 @@ class Campaign:
         self._place = place
         self._right: dict[tuple[str, str], str] = {}
 
+    def preload(self) -> None:
+        """Import what every fork would import anew; a fork tells what that is."""
+        path = self._place / self.goods[0].name
+        path.write_bytes(self.goods[0].data)
+
+        def imported() -> str:
+            for each in self.tries[:2]:
+                each.way(path, self._pixels)
+            return " ".join(sys.modules)
+
+        for name in forked.run(imported, PRELOAD_SECONDS).said.split():
+            with contextlib.suppress(Exception):  # what was not imported by its name
+                importlib.import_module(name)
+
     def attempt(self, number: int) -> dict[str, object]:
         """Damage a file as drawn for trial `number`, and try it in each way."""
         good = self.goods[number % len(self.goods)]
@@ -153,6 +170,7 @@ def run(folder: Path, suffix: str, trials: int, log: Log) -> None:
     """Carry out those of the trials that the log does not hold."""
     with tempfile.TemporaryDirectory() as place:
         campaign = Campaign(folder, suffix, Path(place))
+        campaign.preload()
         for number in range(trials):
             if number % 100 == 0:
                 print(f"{suffix}: {number:,} of {trials:,}", file=sys.stderr)
@@ -289,24 +307,8 @@ def main() -> None:
     if asked.action == "report":
         report()
     else:
-        _preload(asked.suffix)
         log = Log(asked.log or usual_log(asked.suffix))
         run(asked.folder, asked.suffix, asked.trials, log)
-
-
-def _preload(suffix: str) -> None:
-    """What every fork would import anew."""
-    if suffix == "keras":
-        from toolchain.chatter import silence
-
-        silence()
-    if suffix == "onnx":
-        pass
-    if suffix == "tflite":
-        from toolchain import formats
-
-        reader = formats.get("tflite")
-        reader.import_engine(reader.engines()[0])
 
 
 if __name__ == "__main__":
