@@ -126,7 +126,7 @@ def parse(path: Path, whole: bytes) -> Bundle:
         raise
     except Exception as error:  # on hostile archives zipfile raises almost anything
         raise ToolchainError(f"{path} is no bundle of this toolchain ({error}). {AGAIN}") from error
-    if (len(data), files.sha256(data)) != (entry.size, entry.sha256):
+    if not entry.vouches_for(data):
         raise ToolchainError(f"{path}: its model is not the one that was proved. {AGAIN}")
     return Bundle(name, data, entry, parts)
 

@@ -117,11 +117,10 @@ def verify(path: Path, data: bytes) -> bool:
     entry = manifest.files.get(path.name) if manifest else None
     if entry is None:
         return False
-    found = files.sha256(data)
-    if (len(data), found) != (entry.size, entry.sha256):
+    if not entry.vouches_for(data):
         raise ToolchainError(
             f"{path} is not the file that was proved: its manifest expects {entry.size} bytes with "
-            f"SHA-256 {entry.sha256}, found {len(data)} bytes with {found}. "
+            f"SHA-256 {entry.sha256}, found {len(data)} bytes with {files.sha256(data)}. "
             "Export the model again, or fetch a fresh copy of the folder."
         )
     return True

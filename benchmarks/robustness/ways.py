@@ -56,7 +56,7 @@ def command(*words: str) -> Way:
     prints."""
 
     def way(path: Path, pixels: NDArray[np.uint8]) -> str:
-        from toolchain.cli import main
+        from toolchain.__main__ import main
 
         sys.argv = ["toolchain", *(str(path) if word == FILE else word for word in words)]
         with tempfile.TemporaryFile("w+") as answer, tempfile.TemporaryFile("w+") as said:
