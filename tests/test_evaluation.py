@@ -46,8 +46,8 @@ def test_wilson_interval_is_that_of_scipy(count: tuple[int, int]) -> None:
 
 @given(st.integers(1, 10_000))
 def test_wilson_interval_of_none_or_all_stays_between_0_and_1(trials: int) -> None:
-    assert 0 <= wilson_interval(0, trials)[0] < 1e-12
-    assert 1 - 1e-12 < wilson_interval(trials, trials)[1] <= 1
+    assert wilson_interval(0, trials)[0] == 0
+    assert wilson_interval(trials, trials)[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,8 @@ def test_a_comparison_counts_what_it_says() -> None:
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40))
+@example([(0, 0, 0)] * 4)  # all right: the interval ends at 1, whatever rounding says
+@example([(1, 1, 0)] * 4)
 @settings(deadline=None)
 def test_any_comparison_counts_what_it_says(images: list[tuple[int, int, int]]) -> None:
     file, keras, truth = (list(each) for each in zip(*images, strict=True))

@@ -100,7 +100,8 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
     rate, spread = successes / trials, z * z / trials
     center = (rate + spread / 2) / (1 + spread)
     half = z * math.sqrt(rate * (1 - rate) / trials + spread / (4 * trials)) / (1 + spread)
-    return max(0.0, center - half), min(1.0, center + half)
+    # the rate lies within by definition; rounding must not put it outside
+    return max(0.0, min(rate, center - half)), min(1.0, max(rate, center + half))
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
