@@ -10,6 +10,7 @@ import pytest
 from toolchain import datasets, evaluation, exporting, training
 from toolchain.datasets import Dataset
 from toolchain.exporting import Outcome
+from toolchain.recipe import Recipe
 
 
 class Silent:
@@ -31,7 +32,7 @@ def digits() -> Dataset:
 def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
     folder = tmp_path_factory.mktemp("models") / "fashion-cnn-digits"
     keras.utils.clear_session()  # layers are numbered on from what was built before
-    plan = training.Plan("fashion-cnn", "digits", epochs=4, seed=1)
+    plan = training.Plan("fashion-cnn", "digits", Recipe(4), seed=1)
     return training.train(plan, digits, folder, Silent())
 
 

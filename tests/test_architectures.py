@@ -18,6 +18,7 @@ from toolchain.artifact import InputContract, Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import onnx, tflite
+from toolchain.recipe import Recipe
 
 DIGITS = InputContract(28, 28, 1)
 
@@ -89,7 +90,7 @@ def test_width_sets_the_size_of_small_cnn() -> None:
 
 
 def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) -> None:
-    plan = training.Plan("small-cnn", "digits", epochs=6, seed=1)
+    plan = training.Plan("small-cnn", "digits", Recipe(6), seed=1)
     result = training.train(plan, digits, tmp_path / "small", Silent())
     chosen = exporting.targets((), (Precision.INT8,))
     made = {

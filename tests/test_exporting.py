@@ -17,6 +17,7 @@ from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.exporting import Outcome, Target
 from toolchain.formats import keras as keras_format
+from toolchain.recipe import Recipe
 from toolchain.training import Result
 
 INT8 = (Target("tflite", Precision.INT8),)
@@ -100,7 +101,7 @@ def test_files_of_an_earlier_training_are_set_aside(
 ) -> None:
     first = export(folder, digits, evaluation.Gate())
     old = first.artifact.path.read_bytes()
-    plan = training.Plan("fashion-cnn", "digits", epochs=1, seed=9)
+    plan = training.Plan("fashion-cnn", "digits", Recipe(1), seed=9)
     training.train(plan, digits, folder, Silent())
     # the new model is not mistaken for a damaged old one, and the old file is what it was
     assert not manifest.verify(*with_content(folder / f"{folder.name}.keras"))

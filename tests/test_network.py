@@ -60,6 +60,7 @@ def everything_offline() -> None:
     from toolchain import bundling, datasets, evaluation, exporting, training
     from toolchain.artifact import Precision
     from toolchain.benchmark import run
+    from toolchain.recipe import Recipe
 
     everything = datasets.load("digits")
     images, labels = everything.train_images[:200], everything.train_labels[:200]
@@ -71,7 +72,7 @@ def everything_offline() -> None:
         test_labels=everything.test_labels[:100],
     )
     folder = Path("small-cnn-digits").resolve()
-    training.train(training.Plan("small-cnn", "digits", epochs=1), digits, folder, Silent())
+    training.train(training.Plan("small-cnn", "digits", Recipe(1)), digits, folder, Silent())
     targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), evaluation.Gate()
     (made,) = exporting.export(folder, targets, digits, gate, 50, seed=0, progress=lambda _: None)
     assert not made.failures

@@ -20,9 +20,10 @@ from toolchain.datasets import Dataset
 from toolchain.errors import UsageError
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
+from toolchain.recipe import Recipe
 from toolchain.training import Plan
 
-PLAN = Plan("fashion-cnn", "digits", epochs=2, seed=3)
+PLAN = Plan("fashion-cnn", "digits", Recipe(2), seed=3)
 
 
 def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 0.3) -> Epoch:
@@ -32,25 +33,25 @@ def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 
 @pytest.mark.parametrize(
     ("settings", "rows", "expected"),
     [
-        ({"epochs": 3}, [row(1), row(2)], None),
-        ({"epochs": 2}, [row(1), row(2)], "epochs"),
-        ({"epochs": 9, "target_accuracy": 0.998}, [row(1, 0.9979)], None),
-        ({"epochs": 9, "target_accuracy": 0.998}, [row(1, 0.998)], "target"),
+        ({"recipe": Recipe(3)}, [row(1), row(2)], None),
+        ({"recipe": Recipe(2)}, [row(1), row(2)], "epochs"),
+        ({"recipe": Recipe(9), "target_accuracy": 0.998}, [row(1, 0.9979)], None),
+        ({"recipe": Recipe(9), "target_accuracy": 0.998}, [row(1, 0.998)], "target"),
         # the images in training decide, whatever the others say
-        ({"epochs": 9, "target_accuracy": 0.95}, [row(1, 0.94, 0.99)], None),
+        ({"recipe": Recipe(9), "target_accuracy": 0.95}, [row(1, 0.94, 0.99)], None),
         (
-            {"epochs": 9, "target_accuracy": 0.95, "monitor": "validation"},
+            {"recipe": Recipe(9), "target_accuracy": 0.95, "monitor": "validation"},
             [row(1, 0.99, 0.94)],
             None,
         ),
         (
-            {"epochs": 9, "target_accuracy": 0.95, "monitor": "validation"},
+            {"recipe": Recipe(9), "target_accuracy": 0.95, "monitor": "validation"},
             [row(1, 0.9, 0.96)],
             "target",
         ),
-        ({"epochs": 9, "patience": 2}, [row(1, loss=0.2), row(2, loss=0.3)], None),
+        ({"recipe": Recipe(9), "patience": 2}, [row(1, loss=0.2), row(2, loss=0.3)], None),
         (
-            {"epochs": 9, "patience": 2},
+            {"recipe": Recipe(9), "patience": 2},
             [row(1, loss=0.2), row(2, loss=0.3), row(3, loss=0.25)],
             "patience",
         ),
@@ -63,19 +64,18 @@ def test_when_a_run_stops(settings: dict, rows: list[Epoch], expected: str | Non
 
 def test_test_images_never_choose() -> None:
     assert PLAN.watched == "test"  # for looking only
-    assert Plan("fashion-cnn", "digits", 5, patience=3).watched == "validation"
-    assert Plan("fashion-cnn", "digits", 5, monitor="validation").watched == "validation"
+    assert Plan("fashion-cnn", "digits", Recipe(5), patience=3).watched == "validation"
+    assert Plan("fashion-cnn", "digits", Recipe(5), monitor="validation").watched == "validation"
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"epochs": 0},
-        {"epochs": 5, "target_accuracy": 99.8},
-        {"epochs": 5, "target_accuracy": float("nan")},
-        {"epochs": 5, "monitor": "test"},
-        {"epochs": 5, "patience": 0},
-        {"epochs": 5, "seed": -1},
+        {"recipe": Recipe(5), "target_accuracy": 99.8},
+        {"recipe": Recipe(5), "target_accuracy": float("nan")},
+        {"recipe": Recipe(5), "monitor": "test"},
+        {"recipe": Recipe(5), "patience": 0},
+        {"recipe": Recipe(5), "seed": -1},
     ],
 )
 def test_impossible_plans_are_usage_errors(settings: dict) -> None:
@@ -112,7 +112,7 @@ def test_the_model_knows_what_it_is(trained: training.Result, digits: Dataset) -
 
 
 def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", epochs=40, patience=1, seed=3)
+    plan = Plan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
     result = training.train(plan, digits, tmp_path / "model", Silent())
     assert result.stopped == "patience"
     assert result.epoch == result.history.best.number == len(result.history.epochs) - 1
@@ -127,15 +127,15 @@ def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Da
 
 
 def test_who_holds_images_out_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", epochs=40, patience=1, seed=3)
+    plan = Plan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
     ended = len(training.train(plan, digits, tmp_path / "model", Silent()).history.epochs)
     for hold_out, expected in ((True, ended - 1), (False, ended)):
-        plan = Plan("fashion-cnn", "digits", epochs=ended, hold_out=hold_out, seed=3)
+        plan = Plan("fashion-cnn", "digits", Recipe(ended, hold_out=hold_out), seed=3)
         assert training.train(plan, digits, tmp_path / "model", Silent()).epoch == expected
 
 
 def test_a_reached_target_is_what_the_file_holds(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", epochs=40, patience=30, target_accuracy=0.95, seed=3)
+    plan = Plan("fashion-cnn", "digits", Recipe(40), patience=30, target_accuracy=0.95, seed=3)
     result = training.train(plan, digits, tmp_path / "model", Silent())
     assert result.stopped == "target"
     assert result.epoch == len(result.history.epochs)
@@ -250,7 +250,7 @@ def test_a_target_that_is_not_reached_exits_with_3(tmp_path: Path) -> None:
 
 
 def test_a_model_cannot_have_a_name_that_is_no_text(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", epochs=1)
+    plan = Plan("fashion-cnn", "digits", Recipe(1))
     with pytest.raises(UsageError, match="is not UTF-8"):
         training.train(plan, digits, tmp_path / os.fsdecode(b"caf\xe9"), Silent())
     assert list(tmp_path.iterdir()) == []

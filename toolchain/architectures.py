@@ -13,12 +13,14 @@ from typing import Any
 from toolchain import own_architecture
 from toolchain.artifact import InputContract
 from toolchain.errors import UsageError, require
+from toolchain.recipe import Recipe
 from toolchain.spelling import unknown
 
 LARGEST_WIDTH = 256
 MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start
 LARGEST_FULL_RESOLUTION = 128  # pixels a side; small-cnn's first layer halves larger images
 SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
+OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothing is known
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,14 @@ class Architecture:
 
     `dataset` is the one it is documented with, None where it belongs to none. `target_accuracy`
     (0–1): training stops after the first epoch that reaches it on the training images; without
-    one it runs for `epochs`. `width` is the number of channels it begins with; None where that
-    cannot be chosen.
+    one it goes on as long as the recipe says. `width` is the number of channels it begins with;
+    None where that cannot be chosen.
     """
 
     name: str
     function: Callable[..., Any]
     dataset: str | None
-    epochs: int
+    recipe: Recipe
     target_accuracy: float | None = None
     width: int | None = None
 
@@ -64,12 +66,12 @@ _known: dict[str, Architecture] = {}
 def _known_as(
     name: str,
     dataset: str | None,
-    epochs: int,
+    recipe: Recipe,
     target_accuracy: float | None = None,
     width: int | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        _known[name] = Architecture(name, function, dataset, epochs, target_accuracy, width)
+        _known[name] = Architecture(name, function, dataset, recipe, target_accuracy, width)
         return function
 
     return register
@@ -106,10 +108,10 @@ def own(reference: str) -> Architecture:
         UsageError: there is no such module or function.
         ToolchainError: the module cannot be imported.
     """
-    return Architecture(reference, own_architecture.function(reference), None, epochs=30)
+    return Architecture(reference, own_architecture.function(reference), None, OWN_DATA)
 
 
-@_known_as("fashion-cnn", dataset="fashion-mnist", epochs=5)
+@_known_as("fashion-cnn", "fashion-mnist", Recipe(epochs=5))
 def fashion_cnn(contract: InputContract, classes: int) -> Any:
     """Two convolutions with pooling; 243,786 parameters on 28×28×1 and ten classes."""
     layers = require("keras", "export").layers
@@ -125,7 +127,7 @@ def fashion_cnn(contract: InputContract, classes: int) -> Any:
     )
 
 
-@_known_as("mnist-cnn", dataset="mnist", epochs=20, target_accuracy=0.998)
+@_known_as("mnist-cnn", "mnist", Recipe(epochs=20), target_accuracy=0.998)
 def mnist_cnn(contract: InputContract, classes: int) -> Any:
     """One convolution and one pooling layer, no more; 1,386,506 parameters on 28×28×1."""
     layers = require("keras", "export").layers
@@ -144,7 +146,7 @@ def _classifier(contract: InputContract, *layers: Any) -> Any:
     return keras.Sequential([_image(contract), keras.layers.Rescaling(1 / 255), *layers])
 
 
-@_known_as("small-cnn", dataset=None, epochs=30, width=8)
+@_known_as("small-cnn", None, OWN_DATA, width=8)
 def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     """A residual network for images of any size; 150,718 parameters on 96×96×3 and six classes.
 

@@ -51,10 +51,12 @@ class Variation:
             (self.bend, "bent"),
             (self.shine, f"brightness and contrast changed by up to {self.shine:.0%}"),
         )
-        return ", ".join(words for amount, words in said if amount)
+        return ", ".join(words for amount, words in said if amount) or "nothing"
 
 
 CHOICES = {
+    # where a network's own recipe varies something
+    "none": Variation(),
     # for things that bear no writing
     "flip": Variation(mirror=0.5),
     # for small networks, which anything more confuses

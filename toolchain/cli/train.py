@@ -23,6 +23,7 @@ from toolchain.cli.options import (
     named,
 )
 from toolchain.errors import TargetNotReachedError, UsageError, require_installed
+from toolchain.recipe import SCHEDULES
 
 if TYPE_CHECKING:
     from toolchain.datasets import Dataset
@@ -74,7 +75,32 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="At most so many; as documented unless given."),
+        typer.Option(min=1, metavar="N", help="At most so many; the model's own unless given."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, metavar="N", help="Images a step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="RATE", help="How far a step goes, such as 0.001.")
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        named(SCHEDULES, "--schedule", "Whether steps stay as long as that."),
+    ] = None,
+    ema: Annotated[
+        bool | None,
+        typer.Option("--ema/--no-ema", help="Keep the average of the weights over an epoch."),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Certainty to spread over all classes, such as 0.1."),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="MODEL.keras",
+            help="Learn this model's answers too.",
+        ),
     ] = None,
     target_accuracy: Annotated[
         float | None,
@@ -115,19 +141,28 @@ def train(
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
         target_accuracy = known.target_accuracy
+    asked = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "ema": ema,
+        "label_smoothing": label_smoothing,
+        "augment": tuple(augment) if augment else None,
+        "hold_out": data is not None or None,
+    }
     plan = training.Plan(
         architecture=architecture or model,
         dataset="",
-        epochs=epochs or known.epochs,
+        recipe=known.recipe.with_(asked),
         target_accuracy=target_accuracy,
         monitor=monitor,
         patience=patience,
         seed=seed,
         deterministic=deterministic,
-        hold_out=data is not None or known.dataset is None,
         width=width,
-        augment=tuple(augment or ()),
         class_weight=class_weight,
+        teacher=training.teacher_file(teacher) if teacher else None,
     )
     require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
@@ -141,7 +176,7 @@ def train(
         found = _checked_pictures(data, size, color, crop, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
-    with TrainingProgress(plan.epochs, plan.watched).shown() as progress:
+    with TrainingProgress(plan.recipe.epochs, plan.watched).shown() as progress:
         result = training.train(plan, found, folder, progress)
     if json:
         typer.echo(training.summary(result), nl=False)
@@ -149,7 +184,7 @@ def train(
             say(report.target_line(result))
     else:
         report.training(result)
-    _training_verdict(result, known.epochs)
+    _training_verdict(result, known.recipe.epochs)
 
 
 def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:

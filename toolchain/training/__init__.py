@@ -1,0 +1,16 @@
+"""Data set and architecture in, trained model and its history out.
+
+While it trains, a run keeps its state in `FOLDER/.training/`: the plan, the history, and the
+weights after the last and the best epoch. A later run with the same plan goes on from there.
+
+When a run ends it writes `NAME.keras`, `training.csv`, `training.png` and `mistakes.png`; and last,
+if it did what was asked of it, `training.json`.
+"""
+
+from toolchain.training.parts import split
+from toolchain.training.plan import Plan
+from toolchain.training.publishing import Result, summary
+from toolchain.training.run import train
+from toolchain.training.teaching import teacher_file
+
+__all__ = ["Plan", "Result", "split", "summary", "teacher_file", "train"]

@@ -1,0 +1,88 @@
+"""What is asked of a training run, and when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.errors import UsageError
+from toolchain.history import History
+from toolchain.recipe import Recipe
+from toolchain.spelling import unknown
+
+BALANCED = "balanced"
+MONITORS = ("training", "validation")
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """A `.keras` file that teaches; `sha256` is that of its bytes."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of a run.
+
+    `target_accuracy` (0–1) stops it after the first epoch that reaches it, measured on the
+    `monitor` images: `training` or `validation`. `patience` stops it after that many epochs
+    without a lower validation loss.
+
+    A run with patience, one that monitors validation images, and one whose recipe says so, holds a
+    part of the training images out for that. Unless it reached its target, it keeps the weights of
+    the epoch with the lowest validation loss.
+
+    `width` is the architecture's, its own unless given. `class_weight` may be `balanced`: a rare
+    class' images count for more, so that all classes count alike. A `teacher`'s answers are learnt
+    beside the labels.
+    """
+
+    architecture: str
+    dataset: str
+    recipe: Recipe
+    target_accuracy: float | None = None
+    monitor: str = "training"
+    patience: int | None = None
+    seed: int = 0
+    deterministic: bool = False
+    width: int | None = None
+    class_weight: str | None = None
+    teacher: TeacherFile | None = None
+
+    def __post_init__(self) -> None:
+        if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
+            raise UsageError(
+                f"The target accuracy lies between 0 and 1 (0.998 for 99.8 %), "
+                f"not {self.target_accuracy:g}."
+            )
+        if self.monitor not in MONITORS:
+            raise unknown("kind of images to monitor called", self.monitor, MONITORS)
+        if self.patience is not None and self.patience < 1:
+            raise UsageError(f"Patience is at least 1 epoch, not {self.patience}.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
+        if self.class_weight not in (None, BALANCED):
+            raise unknown("class weight", str(self.class_weight), [BALANCED], "There is only")
+        if self.class_weight and self.teacher:
+            raise UsageError(
+                "A teacher's answers cannot be weighted by class (Keras' Distiller does not). "
+                "Leave out --class-weight or --teacher."
+            )
+
+    @property
+    def watched(self) -> str:
+        """The images looked at after each epoch. Test images are never let to choose anything."""
+        chooses = self.patience is not None or self.monitor == "validation"
+        return "validation" if chooses or self.recipe.hold_out else "test"
+
+    def stop(self, history: History) -> str | None:
+        """Why the run ends after the last epoch of `history`; None where it goes on."""
+        last = history.epochs[-1]
+        monitored = last.accuracy if self.monitor == "training" else last.watched_accuracy
+        if self.target_accuracy is not None and monitored >= self.target_accuracy:
+            return "target"
+        if self.patience is not None and last.number - history.best.number >= self.patience:
+            return "patience"
+        return "epochs" if last.number >= self.recipe.epochs else None

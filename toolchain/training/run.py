@@ -1,0 +1,171 @@
+"""One run: epoch after epoch, kept as it goes, published at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from toolchain import architectures, augmentation, files, formats, locate, manifest
+from toolchain.batches import Part, batches
+from toolchain.errors import require
+from toolchain.formats import keras as keras_format
+from toolchain.history import Epoch, History
+from toolchain.interrupts import Held
+from toolchain.training import optimization, teaching
+from toolchain.training.parts import class_weights, split
+from toolchain.training.plan import Plan
+from toolchain.training.publishing import Result, publish
+from toolchain.training.state import State
+
+if TYPE_CHECKING:
+    from toolchain.datasets import Dataset
+
+GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
+STATE = ".training"
+
+
+class Progress(Protocol):
+    """Who is told how far a run is."""
+
+    def say(self, message: str) -> None:
+        """Something to know about the run."""
+
+    def batches(self, epoch: int, done: int, total: int) -> None:
+        """So many batches of the epoch are done."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is done."""
+
+
+def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
+    """Train `plan.architecture` on `dataset` and write the model into `folder`.
+
+    Ctrl-C ends the run after its last whole epoch. That is kept, and published too unless the
+    folder holds a finished model already.
+
+    Raises:
+        UsageError: the folder's name is no text.
+        ToolchainError: TensorFlow is missing, the folder cannot be written, or another process is
+            at work there.
+        KeyboardInterrupt: interrupted and nothing was published.
+    """
+    locate.demand_name(folder)
+    with files.exclusive(folder):
+        if locate.find(folder, formats.SOURCE):
+            progress.say(f"{folder} holds a model already; it is replaced when this run ends.")
+        return _train(plan, dataset, folder, progress)
+
+
+def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
+    keras = require("keras", "export")
+    tf = require("tensorflow", "export")
+    keras.utils.set_random_seed(plan.seed)
+    if plan.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    architecture = architectures.get(plan.architecture)
+    model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
+    trained, watched = split(plan, dataset)
+    optimization.compile_model(model, plan.recipe, len(trained.rows))
+    learner = teaching.taught(model, plan, dataset)
+    state = State(folder / STATE, plan)
+    history = state.resume(model, progress.say)
+    stopped = plan.stop(history) if history.epochs else None
+    try:
+        if stopped is None:
+            progress.say(
+                f"Training on {len(trained.rows):,} images; epochs: at most {plan.recipe.epochs}."
+            )
+            with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
+                keeper = _keeper(model, state, plan, history, progress, held)
+                _fit(learner, plan, trained, watched, keeper)
+            history = state.history()
+            stopped = plan.stop(history)
+    except KeyboardInterrupt:
+        # it may have come while an epoch was being kept: what counts is what is on disk
+        history = state.history()
+        if unpublished := _why_unpublished(history, folder):
+            progress.say(unpublished)
+            raise
+    stopped = stopped or "interrupted"
+    epoch = _kept(plan, history, stopped)
+    state.load(model, epoch)
+    model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
+    result = publish(model, plan, dataset, folder, history, stopped, epoch)
+    if stopped == "interrupted":
+        progress.say(GOES_ON)
+    else:
+        state.remove()
+    if manifest.vouched(folder):
+        progress.say("The exported files there are of an earlier training: export again.")
+    return result
+
+
+def _kept(plan: Plan, history: History, stopped: str) -> int:
+    """The epoch whose weights are kept: the best of those that may choose, else the last."""
+    best = plan.watched == "validation" and stopped != "target"
+    return history.best.number if best else history.epochs[-1].number
+
+
+def _why_unpublished(history: History, folder: Path) -> str:
+    """What to say of an interrupted run that is not to be published; empty where it is."""
+    if not history.epochs:
+        return "Interrupted before an epoch was done: nothing was kept."
+    if (folder / manifest.TRAINED).exists():
+        return f"{GOES_ON} Until it ends, the finished model stays in place."
+    return ""
+
+
+def _fit(learner: Any, plan: Plan, trained: Part, watched: Part, keeper: Any) -> None:
+    recipe, done = plan.recipe, len(keeper.history.epochs)
+    vary = augmentation.augment(augmentation.chosen(recipe.augment))
+    learner.fit(
+        batches(trained, recipe.batch, seed=plan.seed + done, augment=vary),
+        shuffle=False,  # that is done
+        initial_epoch=done,
+        epochs=recipe.epochs,
+        validation_data=batches(watched, keras_format.batch_size(watched.images.shape[1:])),
+        class_weight=class_weights(trained.labels[trained.rows]) if plan.class_weight else None,
+        callbacks=[*optimization.callbacks(recipe), keeper],
+        verbose=0,
+    )
+
+
+def _keeper(
+    model: Any, state: State, plan: Plan, history: History, progress: Progress, held: Held
+) -> Any:
+    """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
+    keras = require("keras", "export")
+
+    class Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.history = history
+            self._started = 0.0
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._started = monotonic()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            held.release()
+            progress.batches(len(self.history.epochs) + 1, batch + 1, self.params["steps"])
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            held.release()
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            done = Epoch(
+                number=epoch + 1,
+                accuracy=logs["accuracy"],
+                loss=logs["loss"],
+                watched_accuracy=logs["val_accuracy"],
+                watched_loss=logs["val_loss"],
+                seconds=monotonic() - self._started,
+            )
+            self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
+            state.save(model, self.history)
+            progress.epoch(done)
+            self.model.stop_training = plan.stop(self.history) is not None
+
+    return Keeper()

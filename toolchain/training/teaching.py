@@ -1,0 +1,82 @@
+"""A trained model that teaches another one: knowledge distillation.
+
+The student learns the teacher's probabilities beside the labels, both softened by a temperature
+(G. Hinton, O. Vinyals, J. Dean, "Distilling the knowledge in a neural network", 2015). The teacher
+answers the very pixels that the student sees, varied as they are (L. Beyer et al., "Knowledge
+distillation: a good teacher is patient and consistent", CVPR 2022).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolchain import evaluation, files
+from toolchain.errors import ToolchainError, require
+from toolchain.formats import keras as keras_format
+from toolchain.training.optimization import STEPS_PER_CALL, loss
+from toolchain.training.plan import Plan, TeacherFile
+
+if TYPE_CHECKING:
+    from toolchain.datasets import Dataset
+
+TEMPERATURE = 2.0
+LABELS_SHARE = 0.1  # of the loss; the rest is the teacher's
+LEAST = 1e-7  # probability, whose logarithm is finite
+
+
+def teacher_file(path: Path) -> TeacherFile:
+    """The model at `path` as a teacher.
+
+    Raises:
+        ToolchainError: it cannot be read.
+    """
+    return TeacherFile(path, files.sha256(files.read_bytes(path)))
+
+
+def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
+    """What to fit: the compiled `student` itself or, where the plan has a teacher, a model that
+    teaches it with the student's own optimizer.
+
+    Raises:
+        ToolchainError: the teacher's file cannot be read, or does not say what it is.
+        UsageError: it was trained on other classes or images of another shape.
+    """
+    if plan.teacher is None:
+        return student
+    keras = require("keras", "export")
+
+    class Answers(keras.distillation.LogitsDistillation):  # type: ignore[misc, name-defined]
+        """Keras' takes logits; our models give probabilities, whose logarithms are as good."""
+
+        def compute_loss(self, teacher_outputs: Any, student_outputs: Any) -> Any:
+            return super().compute_loss(_logits(teacher_outputs), _logits(student_outputs))
+
+    def _logits(probabilities: Any) -> Any:
+        return keras.ops.log(keras.ops.maximum(probabilities, LEAST))
+
+    distiller = keras.distillation.Distiller(
+        _load(plan.teacher.path, dataset),
+        student,
+        Answers(TEMPERATURE),
+        student_loss_weight=LABELS_SHARE,
+    )
+    distiller.compile(
+        optimizer=student.optimizer,
+        loss=loss(plan.recipe),
+        metrics=["accuracy"],
+        steps_per_execution=STEPS_PER_CALL,
+    )
+    return distiller
+
+
+def _load(path: Path, dataset: Dataset) -> Any:
+    data = files.read_bytes(path)
+    info = keras_format.read_info(data)
+    if info is None:
+        raise ToolchainError(
+            f"{path} does not say what it is. Expected as a teacher a .keras file that "
+            "`toolchain train` wrote, trained on the same classes."
+        )
+    evaluation.check_fits(info, dataset)
+    return keras_format.load(data)
