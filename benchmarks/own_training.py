@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import shapes
-from toolchain import architectures, datasets, training, userdata
+from toolchain import architectures, datasets, userdata
 from toolchain.artifact import InputContract
 from toolchain.batches import Part, batches
 from toolchain.progress import say
+from toolchain.training import optimization
 
 LIMIT = 4 * 2**30  # bytes
 PHOTOS, DRAWN, SIDE = 100_000, 1000, 96
@@ -42,18 +43,19 @@ def speed(folder: Path, rounds: int) -> None:
     arrays, mapped = datasets.load("fashion-mnist"), userdata.load(folder, contract)
     images, labels = arrays.train_images, arrays.train_labels
     part = Part(mapped.train_images, mapped.train_labels, np.arange(len(mapped.train_labels)))
-    models = []
+    architecture = architectures.get("fashion-cnn")
+    models, batch = [], architecture.recipe.batch
     for _ in range(2):
-        model = architectures.get("fashion-cnn").build(contract, 10)
-        training.compile_model(model)
+        model = architecture.build(contract, 10)
+        optimization.compile_model(model, architecture.recipe, len(labels))
         models.append(model)
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds):
         for which in (0, 1):
             given = (
-                {"x": images, "y": labels, "batch_size": training.BATCH}
+                {"x": images, "y": labels, "batch_size": batch}
                 if which == 0
-                else {"x": batches(part, training.BATCH, seed=number), "shuffle": False}
+                else {"x": batches(part, batch, seed=number), "shuffle": False}
             )
             started = monotonic()
             models[which].fit(**given, epochs=1, verbose=0)

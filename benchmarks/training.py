@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import side_by_side
 
-from toolchain import architectures, datasets, training
+from toolchain import architectures, datasets
 from toolchain.artifact import InputContract
 from toolchain.chatter import silence
+from toolchain.training import optimization
 
 # the training accuracies that the documented programs reach: after 5 epochs, and when they stop
 DOCUMENTED = {"fashion-cnn": 0.925, "mnist-cnn": 0.998}
@@ -57,9 +58,11 @@ def tutorial(name: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], 
 
 def ours(name: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], Any]:
     """The model as `toolchain train` builds and compiles it."""
-    model = architectures.get(name).build(InputContract(28, 28, 1), 10)
-    training.compile_model(model)
-    return lambda: model.fit(images, labels, batch_size=training.BATCH, epochs=1, verbose=0)
+    architecture = architectures.get(name)
+    model = architecture.build(InputContract(28, 28, 1), 10)
+    optimization.compile_model(model, architecture.recipe, len(images))
+    batch = architecture.recipe.batch
+    return lambda: model.fit(images, labels, batch_size=batch, epochs=1, verbose=0)
 
 
 def turn(run: Callable[[], Any]) -> tuple[float, float, float]:

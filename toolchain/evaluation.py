@@ -52,6 +52,11 @@ def scores(session: Session, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return session.run(images)
 
 
+def accuracy(scores: NDArray[np.float32], labels: NDArray[np.integer]) -> float:
+    """The share (0–1) of images whose top class in `scores` `[N, classes]` is their label."""
+    return int((scores.argmax(1) == labels).sum()) / len(labels)
+
+
 def check_fits(info: ModelInfo, dataset: Dataset) -> None:
     """A model is only judged on what it was made for.
 

@@ -217,7 +217,7 @@ def _publish(
         model = keras_format.frozen(model)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     scores = evaluation.scores(keras_format.open_session(data, threads=1), dataset.test_images)
-    accuracy = float((scores.argmax(1) == dataset.test_labels).mean())
+    accuracy = evaluation.accuracy(scores, dataset.test_labels)
     info = ModelInfo(
         name=folder.resolve().name,
         architecture=own.path.resolve().stem,

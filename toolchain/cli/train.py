@@ -123,6 +123,12 @@ def train(
         ),
     ] = None,
     seed: Seed = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Train N, seed by seed, and keep the best on validation."
+        ),
+    ] = 1,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Same weights again on this machine; slower.")
     ] = False,
@@ -149,7 +155,7 @@ def train(
         "ema": ema,
         "label_smoothing": label_smoothing,
         "augment": tuple(augment) if augment else None,
-        "hold_out": data is not None or None,
+        "hold_out": (data is not None or seeds > 1) or None,
     }
     plan = training.Plan(
         architecture=architecture or model,
@@ -177,7 +183,10 @@ def train(
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with TrainingProgress(plan.recipe.epochs, plan.watched).shown() as progress:
-        result = training.train(plan, found, folder, progress)
+        if seeds > 1:
+            result = training.train_seeds(plan, seeds, found, folder, progress)
+        else:
+            result = training.train(plan, found, folder, progress)
     if json:
         typer.echo(training.summary(result), nl=False)
         if result.stopped == "target":

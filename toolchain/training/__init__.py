@@ -11,6 +11,7 @@ from toolchain.training.parts import split
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import Result, summary
 from toolchain.training.run import train
+from toolchain.training.seeds import train_seeds
 from toolchain.training.teaching import teacher_file
 
-__all__ = ["Plan", "Result", "split", "summary", "teacher_file", "train"]
+__all__ = ["Plan", "Result", "split", "summary", "teacher_file", "train", "train_seeds"]

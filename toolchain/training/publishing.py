@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain import evaluation, files, formats, locate, manifest, mistakes
+from toolchain import files, manifest, mistakes
 from toolchain.artifact import ModelInfo, Precision
 from toolchain.formats import keras as keras_format
-from toolchain.history import History
+from toolchain.history import Epoch, History
 from toolchain.records import as_json
 from toolchain.training.parts import split
 from toolchain.training.plan import Plan
@@ -17,7 +17,22 @@ from toolchain.userdata import split as userdata_split
 from toolchain.versions import versions
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from toolchain.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One of several runs; accuracies 0–1 after the `epoch` that is kept."""
+
+    seed: int
+    epoch: int
+    training_accuracy: float
+    validation_accuracy: float
+    test_accuracy: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,8 @@ class Result:
     """How a run ended.
 
     `stopped` is `epochs`, `target`, `patience` or `interrupted`; `epoch` the one whose weights
-    the file holds; `test_accuracy` (0–1) is that of the file on all test images.
+    the file holds; `test_accuracy` (0–1) is that of the file on all test images. `seeds` are the
+    runs of which this one was the best, itself among them; empty where it was the only one.
     """
 
     path: Path
@@ -34,6 +50,7 @@ class Result:
     stopped: str
     epoch: int
     test_accuracy: float
+    seeds: tuple[Trial, ...] = ()
 
     @property
     def reached(self) -> bool:
@@ -42,19 +59,36 @@ class Result:
             return False
         return self.plan.target_accuracy is None or self.stopped == "target"
 
+    @property
+    def at(self) -> Epoch:
+        """The epoch that is kept."""
+        return self.history.epochs[self.epoch - 1]
 
-def publish(
-    model: Any,
-    plan: Plan,
-    dataset: Dataset,
-    folder: Path,
-    history: History,
-    stopped: str,
-    epoch: int,
-) -> Result:
-    """Write `model`, with the weights after `epoch`, and the course of its run into `folder`."""
-    scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
-    accuracy = int((scores.argmax(1) == dataset.test_labels).sum()) / len(scores)
+    @property
+    def seconds(self) -> float:
+        """The time that all epochs took."""
+        return sum(epoch.seconds for epoch in self.history.epochs)
+
+    @property
+    def trial(self) -> Trial:
+        """This run as one of several."""
+        at = self.at
+        return Trial(
+            self.plan.seed,
+            self.epoch,
+            at.accuracy,
+            at.watched_accuracy,
+            self.test_accuracy,
+            self.seconds,
+        )
+
+
+def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Dataset) -> None:
+    """Write `model`, which ended with `result`, and the course of its run into its folder.
+
+    `scores` float32 `[N, classes]` are its answers to all test images.
+    """
+    plan, folder = result.plan, result.path.parent
     info = ModelInfo(
         name=folder.resolve().name,
         architecture=plan.architecture,
@@ -62,26 +96,23 @@ def publish(
         labels=dataset.labels,
         input=dataset.contract,
         precision=Precision.FLOAT32,
-        accuracy=accuracy,
+        accuracy=result.test_accuracy,
         test_images=len(dataset.test_labels),
         versions=versions(keras_format.PACKAGES),
     )
-    path = locate.model_path(folder, formats.SOURCE)
-    result = Result(path, plan, history, stopped, epoch, accuracy)
     title = f"{plan.architecture} · {plan.dataset}"
     for record in (manifest.TRAINED, manifest.ADOPTED):
         (folder / record).unlink(missing_ok=True)
-    manifest.forget(path)
+    manifest.forget(result.path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
-    files.replace(path, keras_format.embed(data, info))
-    files.replace(folder / "training.csv", history.to_csv().encode())
-    files.replace(folder / "training.png", history.to_png(title))
+    files.replace(result.path, keras_format.embed(data, info))
+    files.replace(folder / "training.csv", result.history.to_csv().encode())
+    files.replace(folder / "training.png", result.history.to_png(title))
     files.replace(folder / "mistakes.png", mistakes.picture(title, scores, dataset))
     if dataset.train_files:
         userdata_split.write(folder / userdata_split.NAME, dataset, _parts(plan, dataset))
     if result.reached:
         files.replace(folder / manifest.TRAINED, summary(result).encode())
-    return result
 
 
 def _parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
@@ -95,16 +126,14 @@ def _parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
 
 def summary(result: Result) -> str:
     """The run as JSON."""
-    at = result.history.epochs[result.epoch - 1]
-    return as_json(
-        {
-            "plan": result.plan,
-            "stopped": result.stopped,
-            "epoch": result.epoch,
-            "training_accuracy": at.accuracy,
-            f"{result.history.watched}_accuracy": at.watched_accuracy,
-            "test_accuracy": result.test_accuracy,
-            "overfits_since": result.history.overfits_since,
-            "seconds": sum(epoch.seconds for epoch in result.history.epochs),
-        }
-    )
+    record = {
+        "plan": result.plan,
+        "stopped": result.stopped,
+        "epoch": result.epoch,
+        "training_accuracy": result.at.accuracy,
+        f"{result.history.watched}_accuracy": result.at.watched_accuracy,
+        "test_accuracy": result.test_accuracy,
+        "overfits_since": result.history.overfits_since,
+        "seconds": result.seconds,
+    }
+    return as_json(record | ({"seeds": result.seeds} if result.seeds else {}))

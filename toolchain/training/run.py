@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from toolchain import architectures, augmentation, files, formats, locate, manifest
+from toolchain import architectures, augmentation, evaluation, files, formats, locate, manifest
 from toolchain.batches import Part, batches
 from toolchain.errors import require
 from toolchain.formats import keras as keras_format
@@ -92,7 +92,11 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     epoch = _kept(plan, history, stopped)
     state.load(model, epoch)
     model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
-    result = publish(model, plan, dataset, folder, history, stopped, epoch)
+    scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
+    accuracy = evaluation.accuracy(scores, dataset.test_labels)
+    path = locate.model_path(folder, formats.SOURCE)
+    result = Result(path, plan, history, stopped, epoch, accuracy)
+    publish(model, result, scores, dataset)
     if stopped == "interrupted":
         progress.say(GOES_ON)
     else:

@@ -58,7 +58,8 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
     distiller = keras.distillation.Distiller(
         _load(plan.teacher.path, dataset),
         student,
-        Answers(TEMPERATURE),
+        # by its name, in Keras 3.15, it would be given logits, and be 0 whatever they are
+        Answers(TEMPERATURE, keras.losses.KLDivergence()),
         student_loss_weight=LABELS_SHARE,
     )
     distiller.compile(

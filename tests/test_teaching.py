@@ -1,0 +1,101 @@
+"""A teacher's answers are learnt beside the labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Silent
+from toolchain import architectures, training
+from toolchain.datasets import Dataset
+from toolchain.errors import ToolchainError, UsageError
+from toolchain.formats import keras as keras_format
+from toolchain.recipe import Recipe
+from toolchain.training import Plan, optimization, teaching
+
+RECIPE = Recipe(3, hold_out=True)
+
+
+def test_a_student_learns_what_only_its_teacher_knows(
+    tmp_path: Path, digits: Dataset, trained: training.Result
+) -> None:
+    """The labels it gets are drawn at random; what it answers rightly the teacher taught it."""
+    labels = np.random.default_rng(0).permutation(digits.train_labels)
+    wrong = dataclasses.replace(digits, train_labels=labels)
+    plan = Plan(
+        "fashion-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path), seed=1
+    )
+    alone = training.train(dataclasses.replace(plan, teacher=None), wrong, tmp_path / "a", Silent())
+    taught = training.train(plan, wrong, tmp_path / "b", Silent())
+    assert alone.test_accuracy < 0.5
+    assert taught.test_accuracy > 0.8
+
+
+def test_the_teacher_is_no_part_of_the_student(
+    tmp_path: Path, digits: Dataset, trained: training.Result
+) -> None:
+    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
+    before = trained.path.read_bytes()
+    result = training.train(plan, digits, tmp_path / "model", Silent())
+    model = keras_format.load(result.path.read_bytes())
+    fresh = architectures.get("small-cnn").build(digits.contract, len(digits.labels))
+    assert [w.shape for w in model.weights] == [w.shape for w in fresh.weights]
+    assert trained.path.read_bytes() == before
+    assert f'"sha256": "{plan.teacher.sha256}"' in (tmp_path / "model/training.json").read_text()
+
+
+def test_what_is_learnt_is_the_softened_answers(digits: Dataset, trained: training.Result) -> None:
+    """The loss against the formula of the paper."""
+    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
+    student = architectures.get("small-cnn").build(digits.contract, len(digits.labels))
+    optimization.compile_model(student, RECIPE, 100)
+    learner = teaching.taught(student, plan, digits)
+    pixels, truth = digits.train_images[:50], digits.train_labels[:50].astype(np.int64)
+    ours = np.asarray(student(pixels, training=False), np.float64)
+    theirs = keras_format.open_session(trained.path.read_bytes(), 1).run(pixels).astype(np.float64)
+
+    def softened(probabilities: np.ndarray) -> np.ndarray:
+        powers = np.maximum(probabilities, teaching.LEAST) ** (1 / teaching.TEMPERATURE)
+        return powers / powers.sum(1, keepdims=True)
+
+    p, q = softened(theirs), softened(ours)
+    divergence = teaching.TEMPERATURE**2 * (p * np.log(p / q)).sum(1).mean()
+    labels = -np.log(ours[np.arange(50), truth]).mean()
+    expected = teaching.LABELS_SHARE * labels + (1 - teaching.LABELS_SHARE) * divergence
+    found = learner.compute_loss(x=pixels, y=truth, y_pred=student(pixels, training=False))
+    assert float(found) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_teacher_of_other_classes_is_refused(
+    tmp_path: Path, digits: Dataset, trained: training.Result
+) -> None:
+    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
+    others = dataclasses.replace(digits, labels=tuple("abcdefghij"))
+    with pytest.raises(UsageError, match="other classes"):
+        training.train(plan, others, tmp_path / "model", Silent())
+
+
+def test_a_teacher_that_does_not_say_what_it_is_is_refused(tmp_path: Path, digits: Dataset) -> None:
+    path = tmp_path / "stranger.keras"
+    path.write_bytes(
+        keras_format.convert(
+            architectures.get("fashion-cnn").build(digits.contract, 10), None, None
+        )
+    )
+    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(path))
+    with pytest.raises(ToolchainError, match="does not say what it is"):
+        training.train(plan, digits, tmp_path / "model", Silent())
+
+
+def test_a_teacher_and_class_weights_do_not_go_together(trained: training.Result) -> None:
+    with pytest.raises(UsageError, match="--class-weight or --teacher"):
+        Plan(
+            "small-cnn",
+            "digits",
+            RECIPE,
+            class_weight="balanced",
+            teacher=training.teacher_file(trained.path),
+        )

@@ -1,0 +1,101 @@
+"""Several seeds: the validation images choose, all are reported, none is trained twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Silent
+from toolchain import training
+from toolchain.datasets import Dataset
+from toolchain.errors import UsageError
+from toolchain.formats import keras as keras_format
+from toolchain.recipe import Recipe
+from toolchain.training import Plan
+
+PLAN = Plan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
+
+
+class Said(Silent):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.words.append(message)
+
+
+class LosesPatience(Said):
+    """Presses Ctrl-C in the second seed."""
+
+    def epoch(self, epoch: object) -> None:
+        if "Seed 5, 2 of 2." in self.words:
+            raise KeyboardInterrupt
+
+
+def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        training.train_seeds(PLAN, 2, digits, folder, LosesPatience())
+    assert not list(folder.glob("*.keras"))
+    first = (folder / "seed-4" / "seed-4.keras").read_bytes()
+
+    heard = Said()
+    result = training.train_seeds(PLAN, 2, digits, folder, heard)
+    assert f"{folder / 'seed-4'} holds it already." in heard.words
+    assert any("Going on after epoch 1" in words for words in heard.words)
+    assert (folder / "seed-4" / "seed-4.keras").read_bytes() == first
+
+    assert [each.seed for each in result.seeds] == [4, 5]
+    best = max(result.seeds, key=lambda each: each.validation_accuracy)
+    assert result.plan.seed == best.seed
+    assert result.test_accuracy == best.test_accuracy
+    info = keras_format.read_info(result.path.read_bytes())
+    assert (result.path, info.name) == (folder / "model.keras", "model")
+    assert info.accuracy == best.test_accuracy
+    theirs = keras_format.load((folder / f"seed-{best.seed}/seed-{best.seed}.keras").read_bytes())
+    ours = keras_format.load(result.path.read_bytes())
+    assert all(
+        (a == b).all() for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True)
+    )
+    written = json.loads((folder / "training.json").read_text())
+    assert [each["seed"] for each in written["seeds"]] == [4, 5]
+
+    # what ended otherwise than it says is trained again
+    record = folder / "seed-4" / "training.json"
+    os.truncate(record, 10)
+    again = Said()
+    training.train_seeds(PLAN, 1, digits, folder, again)
+    assert not any("holds it already" in words for words in again.words)
+
+
+def test_test_images_choose_no_seed(tmp_path: Path, digits: Dataset) -> None:
+    with pytest.raises(UsageError, match="validation"):
+        training.train_seeds(
+            Plan("small-cnn", "digits", Recipe(1)), 2, digits, tmp_path / "model", Silent()
+        )
+
+
+def test_the_command_prints_every_seed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "toolchain", "train", "fashion-cnn", "--dataset", "digits"),
+            *("--epochs", "1", "--seeds", "2", "--out", str(tmp_path / "model")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fashion-cnn, 2 seeds" in done.stdout
+    assert "mean" in done.stdout
+    assert "standard deviation" in done.stdout
+    trials = json.loads((tmp_path / "model" / "training.json").read_text())["seeds"]
+    for each in trials:
+        assert f"{each['test_accuracy']:.2%}" in done.stdout
