@@ -9,31 +9,32 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Container
 from typing import Any
 
 from toolchain import seal
 from toolchain.artifact import ModelInfo
 from toolchain.errors import require
 from toolchain.formats._tflite_metadata import IDENTIFIER, INFO_ENTRY
+from toolchain.formats._tflite_slimming import sharing_builder, slim
 
 GOOGLE_ENTRY = "TFLITE_METADATA"
 SEAL_ENTRY = "TOOLCHAIN_SEAL"
+FLAGS_ENTRY = "CONVERSION_METADATA"  # the converter's; our description has its version
 LABELS_FILE = "labels.txt"
 
 
 def write_entries(data: bytes, info: ModelInfo) -> bytes:
-    """The same model with readable tensor names, Google's metadata, our JSON and the labels."""
+    """The same model, slim, its ends named, with Google's metadata, our JSON and the labels."""
     schema = require("ai_edge_litert.schema_py_generated", "export")
-    flatbuffers = require("flatbuffers", "export")
     model = schema.ModelT.InitFromPackedBuf(data, 0)
-    _name_ends(model)
     entries = {
         GOOGLE_ENTRY: google_metadata(info),
         INFO_ENTRY: info.to_json().encode(),
         SEAL_ENTRY: seal.OPEN,
     }
-    _forget(model, entries)
+    # what an earlier description left: a second seal would break both
+    slim(model, {name.encode() for name in (FLAGS_ENTRY, *entries)})
+    _name_ends(model)
     for name, content in entries.items():
         entry = schema.MetadataT()
         entry.name, entry.buffer = name, len(model.buffers)
@@ -42,17 +43,9 @@ def write_entries(data: bytes, info: ModelInfo) -> bytes:
         model.buffers.append(buffer)
         model.metadata.append(entry)
     model.buffers = [_AlignedBuffer(buffer, schema) for buffer in model.buffers]
-    builder = flatbuffers.Builder(len(data) + 4096)
+    builder = sharing_builder(len(data) + 4096)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return seal.close(_append_labels(bytes(builder.Output()), info.labels))
-
-
-def _forget(model: Any, names: Container[str]) -> None:
-    """Drop what an earlier description left: a second seal would break both."""
-    for entry in model.metadata or ():
-        if entry.name.decode() in names:
-            model.buffers[entry.buffer].data = None
-    model.metadata = [each for each in model.metadata or () if each.name.decode() not in names]
 
 
 def _name_ends(model: Any) -> None:
