@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Silent
-from toolchain import training
+from toolchain import evaluation, exporting, training
+from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import UsageError
+from toolchain.exporting import Outcome
 from toolchain.formats import keras as keras_format
 from toolchain.recipe import Recipe
 from toolchain.training import Plan
@@ -37,6 +39,14 @@ class LosesPatience(Said):
     def epoch(self, epoch: object) -> None:
         if "Seed 5, 2 of 2." in self.words:
             raise KeyboardInterrupt
+
+
+def export(folder: Path, digits: Dataset) -> Outcome:
+    """The model's file in int8."""
+    target = exporting.targets(("tflite",), (Precision.INT8,))
+    gate = evaluation.Gate(largest_drop=100, least_agreement=0)
+    (made,) = exporting.export(folder, target, digits, gate, 50, 0, lambda words: None)
+    return made
 
 
 def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> None:
@@ -66,6 +76,21 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     )
     written = json.loads((folder / "training.json").read_text())
     assert [each["seed"] for each in written["seeds"]] == [4, 5]
+
+    # its card tells of all of them, and of what was exported from each
+    (folder / "notes.md").write_text("Something that did not help.")
+    export(folder, digits)
+    card = (folder / "card.md").read_text()
+    assert "epochs 2, batch 32, learning-rate 0.001, schedule constant, hold-out yes" in card
+    assert "| seed | training | validation | test |\n" in card
+    assert card.count("kept |") == 1
+    assert "Something that did not help." in card
+    made = [export(folder / f"seed-{seed}", digits) for seed in (4, 5)]
+    export(folder, digits)
+    card = (folder / "card.md").read_text()
+    mean = sum(outcome.comparison.accuracy for outcome in made) / 2
+    (row,) = (line for line in card.splitlines() if line.startswith("| mean "))
+    assert row.endswith(f"| {mean:.2%} |")
 
     # what ended otherwise than it says is trained again
     record = folder / "seed-4" / "training.json"

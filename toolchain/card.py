@@ -1,6 +1,8 @@
-"""`card.md`: what a model folder holds, for a person to read; all of it from the manifest."""
+"""`card.md`: what a model folder holds and how it came about, for a person to read."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from toolchain.manifest import Entry, Manifest
 
@@ -12,8 +14,8 @@ print(classifier.classify("photo.png")[0])
 ```"""
 
 
-def card(name: str, manifest: Manifest) -> str:
-    """The card of the model folder called `name`, as Markdown."""
+def card(name: str, manifest: Manifest, course: Sequence[str]) -> str:
+    """The card of the model folder called `name`, as Markdown; `course` says how it came about."""
     by_size = sorted(manifest.files.items(), key=lambda item: item[1].size)
     made = [(file, entry) for file, entry in by_size if entry.info.source_sha256]
     source_name, source = next(item for item in by_size if not item[1].info.source_sha256)
@@ -49,6 +51,7 @@ def card(name: str, manifest: Manifest) -> str:
                 if entry.info.float_layers
             ),
             *([CALL.format(file=made[0][0]), ""] if made else []),
+            *course,
             f"Made with {', '.join(f'{package} {number}' for package, number in versions)}.",
             "`manifest.json` has the SHA-256 of each file and the calibration images of int8.",
             "",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolchain import calibration as calibrations
-from toolchain import evaluation, files, formats, manifest, rescue
+from toolchain import course, evaluation, files, formats, manifest, rescue
 from toolchain import reference as references
 from toolchain.artifact import Artifact, Calibration, Comparison, ModelInfo, Precision
 from toolchain.card import card
@@ -145,7 +145,8 @@ def export(
                 yield from _export_one(target, ground, progress)
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
-            files.replace(folder / "card.md", card(reference.info.name, published).encode())
+            words = card(reference.info.name, published, course.section(folder))
+            files.replace(folder / "card.md", words.encode())
 
 
 def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress: Progress) -> None:

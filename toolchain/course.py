@@ -1,0 +1,114 @@
+"""How a model came about, told in Markdown for its card from what lies in its folder.
+
+`training.json` has the recipe, the time and the seeds; each seed's own folder, if it is still
+there, the accuracy of what was exported from it; `notes.md` is written by people.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from toolchain import files, manifest
+from toolchain.errors import ToolchainError
+
+NOTES = "notes.md"
+INT8 = "int8.tflite"
+
+
+def section(folder: Path) -> list[str]:
+    """The lines for the card of the model in `folder`; none where nothing is known.
+
+    Raises:
+        ToolchainError: `training.json` is damaged.
+    """
+    record, notes = folder / manifest.TRAINED, folder / NOTES
+    lines = _training(record, folder) if record.is_file() else []
+    if notes.is_file():
+        lines += ["## Notes", "", files.read_bytes(notes).decode("utf-8", "replace").strip(), ""]
+    return lines
+
+
+def _training(record: Path, folder: Path) -> list[str]:
+    try:
+        run = json.loads(files.read_bytes(record))
+        seeds = run.get("seeds", [])
+        how = _recipe(run["plan"])
+        lines = [
+            "## Training",
+            "",
+            f"`toolchain train {run['plan']['architecture']}`: {how}. "
+            f"{run['epoch']} epochs are in the file, and training took {_minutes(run['seconds'])}.",
+            "",
+        ]
+        return lines + (_seeds(seeds, run["plan"]["seed"], folder) if len(seeds) > 1 else [])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ToolchainError(
+            f"{record} is damaged ({error!r}). Train the model again, or remove that file."
+        ) from error
+
+
+def _recipe(plan: dict[str, Any]) -> str:
+    """All that was chosen, in the words of the options."""
+    chosen = {**plan, **plan.get("recipe", {})}
+    for name in ("architecture", "dataset", "recipe", "seed", "teacher"):
+        chosen.pop(name, None)
+    said = [f"{name.replace('_', '-')} {_word(value)}" for name, value in chosen.items() if value]
+    if plan.get("teacher"):
+        said.append(f"teacher {Path(plan['teacher']['path']).name}")
+    return ", ".join(said)
+
+
+def _word(value: Any) -> str:
+    if value is True:
+        return "yes"
+    return " and ".join(value) if isinstance(value, list) else f"{value}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def _seeds(seeds: Sequence[dict[str, Any]], kept: int, folder: Path) -> list[str]:
+    """A row a seed, and their mean and spread."""
+    names = ["training", "validation", "test"]
+    rows = [[float(each[f"{name}_accuracy"]) for name in names] for each in seeds]
+    exported = [_exported(folder / f"seed-{each['seed']}") for each in seeds]
+    if None not in exported:
+        names.append(f"test, {INT8}")
+        rows = [[*row, share] for row, share in zip(rows, exported, strict=True) if share]
+    columns = list(zip(*rows, strict=True))
+    cells = [
+        *(
+            [f"{each['seed']}{', kept' if each['seed'] == kept else ''}", *map(_percent, row)]
+            for each, row in zip(seeds, rows, strict=True)
+        ),
+        ["mean", *(_percent(statistics.fmean(column)) for column in columns)],
+        [
+            "standard deviation",
+            *(f"{100 * statistics.stdev(column):.2f} points" for column in columns),
+        ],
+    ]
+    return [
+        f"Of {len(seeds)} seeds the one that did best on the validation images, a tenth of the "
+        "training images, is kept. The test images chose nothing.",
+        "",
+        f"| seed | {' | '.join(names)} |",
+        f"|---|{'---:|' * len(names)}",
+        *(f"| {' | '.join(row)} |" for row in cells),
+        "",
+    ]
+
+
+def _exported(folder: Path) -> float | None:
+    """The accuracy of the file in int8 that was made from a seed's model."""
+    known = manifest.read(folder)
+    found = [e for name, e in known.files.items() if name.endswith(INT8)] if known else []
+    return found[0].proof.accuracy if found else None
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}"
