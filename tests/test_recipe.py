@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import Silent
 from toolchain import architectures, training
@@ -119,6 +120,8 @@ def test_all_of_it_together_survives_an_interruption(tmp_path: Path, digits: Dat
     result = training.train(plan, digits, tmp_path / "model", Silent())
     assert [epoch.number for epoch in result.history.epochs] == [1, 2, 3]
     assert result.history.epochs[0] == stopped.history.epochs[0]
+    with Image.open(tmp_path / "model" / "augmentation.png") as picture:
+        assert picture.width > 500
     best = result.history.epochs[result.epoch - 1]
     # what the file answers is what was looked at: the averages
     model = keras_format.load(result.path.read_bytes())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain import files, manifest, mistakes
+from toolchain import augmentation, files, manifest, mistakes
 from toolchain.artifact import ModelInfo, Precision
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
@@ -109,10 +109,20 @@ def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Da
     files.replace(folder / "training.csv", result.history.to_csv().encode())
     files.replace(folder / "training.png", result.history.to_png(title))
     files.replace(folder / "mistakes.png", mistakes.picture(title, scores, dataset))
+    _show_variation(plan, dataset, folder / "augmentation.png")
     if dataset.train_files:
         userdata_split.write(folder / userdata_split.NAME, dataset, _parts(plan, dataset))
     if result.reached:
         files.replace(folder / manifest.TRAINED, summary(result).encode())
+
+
+def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:
+    """What was done to the images, if anything, shown on some of them."""
+    variation = augmentation.chosen(plan.recipe.augment)
+    if variation == augmentation.Variation():
+        path.unlink(missing_ok=True)
+    else:
+        files.replace(path, augmentation.examples(variation, dataset.train_images))
 
 
 def _parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
