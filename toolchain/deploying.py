@@ -155,7 +155,7 @@ def deploy(
     held = bundle.parse(path, data)
     with ssh.connections(tuple(dict.fromkeys(hosts))) as lines:
         if plan.bench:
-            plan.out.mkdir(parents=True, exist_ok=True)  # rather now than after measuring
+            files.make_folder(plan.out)  # rather now than after measuring
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             visits = [_Visit(each, plan, held, data, signature, path.name) for each in lines]

@@ -329,7 +329,7 @@ class _State:
         files.replace(self._weights(last), _weights_of(model))
         kept = {self._weights(last), self._weights(history.best.number)}
         for path in set(self._folder.glob("*.npz")) - kept:
-            path.unlink()
+            files.remove(path)
 
     def load(self, model: Any, epoch: int) -> None:
         """Give `model` and its optimizer the weights they had after `epoch`."""
@@ -429,7 +429,7 @@ def _publish(
     result = Result(path, plan, history, stopped, epoch, accuracy)
     title = f"{plan.architecture} · {plan.dataset}"
     for record in (manifest.TRAINED, manifest.ADOPTED):
-        (folder / record).unlink(missing_ok=True)
+        files.remove(folder / record)
     manifest.forget(path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(path, keras_format.embed(data, info))
