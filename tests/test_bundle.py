@@ -291,6 +291,23 @@ def test_damage_anywhere_is_noticed(made: Path, tmp_path: Path) -> None:
             bundle.read(tmp_path / "bad.pyz")
 
 
+def test_a_damaged_bundle_imports_nothing_of_itself(made: Path, tmp_path: Path) -> None:
+    whole, bad = made.read_bytes(), tmp_path / "bad.pyz"
+    with zipfile.ZipFile(made) as archive:
+        places = [
+            member.header_offset + 30 + len(member.filename) + member.compress_size // 2
+            for member in archive.infolist()
+            if member.filename != "__main__.py"
+        ]
+    for place in (*places[:: len(places) // 5], places[-1], len(whole) - 1):
+        data = bytearray(whole)
+        data[place] ^= 1
+        bad.write_bytes(data)
+        done = run(bad, "--doctor", bare=True, code=1)
+        assert done.stderr == f"Error: {bad} {bundle.DAMAGED}\n"
+        assert done.stdout == ""
+
+
 def test_bundles_that_were_put_together_wrongly(made: Path, tmp_path: Path) -> None:
     held = bundle.read(made)
     for changes, said in (

@@ -139,7 +139,7 @@ def _check(wishes: argparse.Namespace) -> None:
 def _run(path: Path, wishes: argparse.Namespace) -> None:
     if wishes.doctor:
         found = doctor.examine()
-        said = doctor.lines(found, _formats(path), signed=wishes.trust is not None)
+        said = doctor.lines(found, [bundle.read(path).suffix], signed=wishes.trust is not None)
         print(as_json(found) if wishes.json else "\n".join(said))
         return
     if wishes.verify is not None:
@@ -173,14 +173,6 @@ def _held(path: Path, wishes: argparse.Namespace) -> bundle.Bundle:
     if wishes.trust:
         print(f"Trusted: {check(path, whole, _trust(wishes))}.", file=sys.stderr)
     return bundle.parse(path, whole)
-
-
-def _formats(path: Path) -> list[str]:
-    """That of the bundle; all where it is damaged, for the doctor comes to any."""
-    try:
-        return [bundle.read(path).suffix]
-    except ToolchainError:
-        return list(dict.fromkeys(each.format for each in engines.ENGINES))
 
 
 def _need_runtime(held: bundle.Bundle) -> None:
