@@ -365,17 +365,25 @@ def test_nothing_is_installed_unless_asked(made: Path, pi: Device) -> None:
     assert pi.files() == []
 
 
-def test_an_engine_is_installed_beside_it(made: Path, newer: Path, pi: Device) -> None:
+def test_an_engine_is_installed_beside_it(
+    made: Path, newer: Path, pi: Device, tmp_path: Path
+) -> None:
     """The one real installation here: it takes the package index and some 20 seconds."""
+    key, public = signing.make_key(tmp_path / "release", None)
+    old, new = signed(made, key, 3, tmp_path / "old"), signed(newer, key, 4, tmp_path / "new")
     pi.program("python3", f'exec {BASE} "$@"')
     (pi.folder / "env" / "bin").mkdir(parents=True)  # an earlier one was cut off
     (pi.folder / "env" / "bin" / "python").symlink_to(pi.home / "gone")
-    (outcome,) = deploy(made, pi, plan=Plan(install=True))
+    (outcome,) = deploy(old, pi, plan=Plan(install=True))
     assert outcome.passed, outcome.problem
     assert outcome.command == f"toolchain/env/bin/python toolchain/{NAME}"
     assert outcome.doctor is not None
     assert outcome.doctor.packages["pillow"]
-    (again,) = deploy(newer, pi)
+    # it is signed, so the device can be told to trust its key
+    command = [*shlex.split(outcome.command), "--info", "--trust", str(public)]
+    done = subprocess.run(command, cwd=pi.home, capture_output=True, text=True)
+    assert f"Trusted: {NAME} of model fashion-cnn-digits, number 3" in done.stderr
+    (again,) = deploy(new, pi)
     assert again.passed
     assert again.command == outcome.command
 
@@ -408,6 +416,21 @@ def test_a_32_bit_board_needs_the_numpy_of_its_system(made: Path, pi: Device) ->
     (outcome,) = deploy(made, pi, plan=Plan(install=True))
     assert outcome.failed == "install"
     assert outcome.problem.endswith("sudo apt install python3-numpy python3-pil python3-venv")
+
+
+def test_a_32_bit_board_needs_what_checks_signatures_from_its_system(
+    made: Path, pi: Device, tmp_path: Path
+) -> None:
+    key, _ = signing.make_key(tmp_path / "release", None)
+    here = doctor.examine()
+    packages = here.packages | {"cryptography": ""}
+    report = dataclasses.replace(here, packages=packages, programs="armv7l")
+    told = json.dumps(plain(report))
+    pi.program("python3", f'if [ $1 = -c ]; then exec {BASE} "$@"; fi; echo {shlex.quote(told)}')
+    bundled = signed(made, key, 3, tmp_path / "signed")
+    (outcome,) = deploy(bundled, pi, plan=Plan(install=True))
+    assert outcome.failed == "install"
+    assert outcome.problem.endswith("python3-venv python3-cryptography")
 
 
 def test_without_venv_it_says_what_to_install(made: Path, pi: Device) -> None:

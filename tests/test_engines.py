@@ -58,6 +58,16 @@ def test_the_line_calls_the_python_that_runs() -> None:
     )
 
 
+def test_what_checks_signatures_comes_from_where_the_engine_comes_from() -> None:
+    for place in (PI_64, PI_32):
+        assert engines.signatures_advice(place).endswith(": sudo apt install python3-cryptography")
+    assert engines.signatures_advice(IN_VENV).endswith("/bin/python' -m pip install cryptography")
+    engine = ENGINES[0]
+    assert "cryptography" in engines.requirements(engine, "aarch64", signed=True)
+    assert "cryptography" not in engines.requirements(engine, "aarch64")
+    assert engines.requirements(engine, "armv7l", signed=True) == [engine.requirements[0]]
+
+
 def test_32_bit_boards_take_numpy_from_the_system() -> None:
     line = engines.advice("tflite", PI_32)
     assert "sudo apt install python3-numpy python3-pil python3-venv && " in line

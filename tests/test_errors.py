@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -66,6 +68,22 @@ def test_a_module_that_is_already_there_is_not_looked_for(monkeypatch: pytest.Mo
 def test_a_part_that_an_installed_package_lacks_is_not_called_a_missing_package() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"json\.no_such"):
         require("json.no_such", "export")
+
+
+@pytest.mark.parametrize("module", ["keras", "tensorflow"])
+def test_tensorflow_needs_temporary_files_whose_names_are_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", None)  # looked for anew
+    monkeypatch.setenv("TMPDIR", str(odd))
+    with pytest.raises(ToolchainError, match=r"is not UTF-8, .* Set TMPDIR"):
+        require(module, "export")
+    assert require("json", "export") is json  # others take any name
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert require(module, "export")
 
 
 @pytest.mark.parametrize(

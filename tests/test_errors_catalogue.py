@@ -21,7 +21,7 @@ def test_the_catalogue_is_up_to_date(found: str) -> None:
 def test_it_holds_what_is_said_with_its_exit_code(found: str) -> None:
     assert "| 2 | There is no data set '*word*'. Did you mean …? Choose one of: …. |" in found
     assert "| 4 | The model does not answer here as it did on the workstation." in found
-    assert "Cannot write *path*: …. What was there is untouched. | `replace` |" in found
+    assert "Cannot write *path*: …. What was there is untouched. | `_writing` |" in found
 
 
 def test_hardly_an_error_is_without_words_of_its_own(found: str) -> None:

@@ -136,7 +136,7 @@ def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
     info = dataclasses.replace(keras_format.read_info(source.read_bytes()), accuracy=0.5)
     other = keras_format.embed(keras_format.convert(model, Precision.FLOAT32, None), info)
     source.write_bytes(other)
-    rename = Path.rename
+    rename = files.rename
 
     def killed(path: Path, target: Path) -> NoReturn:
         if done:
@@ -145,13 +145,29 @@ def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
 
     arguments = (folder, (), digits, evaluation.Gate(), 50, 0, lambda _: None)
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", killed)
+        patched.setattr(files, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
             list(exporting.export(*arguments))
     list(exporting.export(*arguments))
     assert {path.name for path in folder.glob("*.outdated")} == {f"{x}.outdated" for x in stale}
     assert set(manifest.read(folder).files) == {source.name}
     assert not any((folder / name).exists() for name in stale)
+
+
+def test_a_file_that_cannot_be_set_aside_is_named(
+    exported: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / exported.name
+    shutil.copytree(exported, folder)
+    known = manifest.read(folder).files
+    stale = next(name for name in known if name.endswith(".tflite"))
+    info = dataclasses.replace(known[stale].info, source_sha256="0" * 64)  # of an earlier training
+    manifest.enter(folder / stale, dataclasses.replace(known[stale], info=info))
+    (folder / f"{stale}.outdated").mkdir()  # a refusal that meets root, too
+    words = rf"Cannot write .*{stale}\.outdated: Is a directory\. What was there is untouched\."
+    with pytest.raises(ToolchainError, match=words):
+        list(exporting.export(folder, (), digits, evaluation.Gate(), 50, 0, lambda _: None))
+    assert manifest.verify(*with_content(folder / stale))
 
 
 def with_content(path: Path) -> tuple[Path, bytes]:

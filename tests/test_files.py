@@ -207,6 +207,40 @@ def test_a_name_with_a_nul_is_refused(tmp_path: Path, name: str) -> None:
     assert content(tmp_path) == {}
 
 
+# renaming and removing
+
+
+def test_what_is_renamed_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).write_text(name)
+    files.rename(tmp_path / "new", tmp_path / "old")
+    assert content(tmp_path) == {"old": b"new"}
+
+
+def test_what_is_removed_may_be_gone_already(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    for _ in range(2):
+        files.remove(tmp_path / "file")
+    assert content(tmp_path) == {}
+
+
+def test_what_the_system_refuses_is_told_as_an_error_of_ours(tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_bytes(b"old")
+    folder.mkdir()
+    refused = (
+        (f"Cannot write {folder}: Is a directory. What", lambda: files.rename(file, folder)),
+        (f"Cannot write {file}: No such", lambda: files.rename(tmp_path / "none", file)),
+        (f"Cannot write {file / 'x'}: Not a", lambda: files.make_folder(file / "x")),
+        (f"Cannot remove {folder}: ", lambda: files.remove(folder)),
+    )
+    for words, call in refused:
+        with pytest.raises(ToolchainError, match=words):
+            call()
+    assert file.read_bytes() == b"old"
+    assert folder.is_dir()
+
+
 # one at a time
 
 

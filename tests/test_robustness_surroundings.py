@@ -41,6 +41,7 @@ def bundle(exported: Path, digits: Dataset, tmp_path_factory: pytest.TempPathFac
                 os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may do anything"
             ),
         ),
+        "a path and a TMPDIR that are not UTF-8",
         "LC_ALL=C, with Chinese characters",
     ],
 )

@@ -53,6 +53,20 @@ def test_a_keras_file_is_told_by_its_checksums(exported: Path, tmp_path: Path) -
         vouching.verify(alone, bytes(data))
 
 
+@pytest.mark.parametrize(("before", "behind"), [(b"", b"x"), (b"", bytes(1000)), (b"x", b"")])
+def test_a_keras_file_is_nothing_but_its_archive(
+    exported: Path, tmp_path: Path, before: bytes, behind: bytes
+) -> None:
+    good = (exported / f"{exported.name}.keras").read_bytes()
+    path = tmp_path / "longer.keras"
+    with pytest.raises(ToolchainError, match="bytes before or behind its zip"):
+        vouching.verify(path, before + good + behind)
+    with_comment = io.BytesIO(good)
+    with zipfile.ZipFile(with_comment, "a") as archive:
+        archive.comment = b"zip's own place for words"
+    assert vouching.verify(path, with_comment.getvalue())
+
+
 def test_a_zip_bomb_is_no_keras_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(keras, "UNPACKED_LIMIT", 2**20)
     file = io.BytesIO()

@@ -86,6 +86,7 @@ class Bundle:
 
 
 AGAIN = "Copy the bundle again, or make a new one with `toolchain bundle`."
+DAMAGED = f"is damaged: it is not the bundle that was made. {AGAIN}"
 
 
 def sealed(archive: bytes) -> bytes:
@@ -110,7 +111,7 @@ def parse(path: Path, whole: bytes) -> Bundle:
         ToolchainError: as `read`.
     """
     if files.sha256(whole[:-DIGITS]).encode() != whole[-DIGITS:]:
-        raise ToolchainError(f"{path} is damaged: it is not the bundle that was made. {AGAIN}")
+        raise ToolchainError(f"{path} {DAMAGED}")
     try:
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             vouching = _member(archive, MODEL + manifest.NAME)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain import bundle, evaluation, files, locate, manifest
+from toolchain import bundle, evaluation, files, interrupts, locate, manifest
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.records import as_json, plain
 from toolchain.runtime.classifier import Classifier
@@ -33,12 +33,27 @@ MODULES = (
     *("benchmark/results", "benchmark/run", "benchmark/statistics", "benchmark/summary"),
     *("benchmark/words", "benchmark/worker"),
 )
-# for every Python there is, so that an old one says what it lacks
-MAIN = """\
+# For every Python there is, so that an old one says what it lacks; and before anything else comes
+# from the archive, the standard library alone looks whether that is whole.
+MAIN = f"""\
 import sys
 
 if sys.version_info < (3, 11):
     sys.exit("This needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
+
+if __name__ == "__main__":
+    try:
+        import hashlib
+        import os
+
+        path = os.path.dirname(__file__)
+        with open(path, "rb") as file:
+            whole = file.read()
+        digits = hashlib.sha256(whole[:-{bundle.DIGITS}]).hexdigest().encode()
+        if digits != whole[-{bundle.DIGITS}:]:
+            sys.exit("Error: " + path + {" " + bundle.DAMAGED!r})
+    except KeyboardInterrupt:
+        sys.exit({interrupts.CODE})
 
 from toolchain.interrupts import at_once
 

@@ -63,9 +63,10 @@ HASH = (
 class Plan:
     """What is wanted of each host. `folder` counts from the home there.
 
-    `install`: an engine where none is; `bench`: measure there, with windows of 10 s if `official`,
-    and write the result into the folder `out` here. `keys`: one of these has to have signed the
-    bundle; `allow_older`: it may replace one with a higher number.
+    `install`: an engine where none is, and for a signed bundle what checks signatures; `bench`:
+    measure there, with windows of 10 s if `official`, and write the result into the folder `out`
+    here. `keys`: one of these has to have signed the bundle; `allow_older`: it may replace one with
+    a higher number.
     """
 
     folder: str = FOLDER
@@ -155,7 +156,7 @@ def deploy(
     held = bundle.parse(path, data)
     with ssh.connections(tuple(dict.fromkeys(hosts))) as lines:
         if plan.bench:
-            plan.out.mkdir(parents=True, exist_ok=True)  # rather now than after measuring
+            files.make_folder(plan.out)  # rather now than after measuring
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             visits = [_Visit(each, plan, held, data, signature, path.name) for each in lines]
@@ -334,18 +335,21 @@ def _lacks(held: bundle.Bundle, report: Report) -> str:
 
 
 def _install(visit: _Visit, outcome: Outcome) -> Outcome:
-    """An engine into the environment `env` beside the bundle, unless there is one already."""
-    report = outcome.doctor
+    """An engine into the environment `env` beside the bundle, unless there is one already; and
+    what checks signatures, where the bundle is signed: it may be told there to trust a key."""
+    report, signed = outcome.doctor, bool(visit.signature)
     assert report is not None
-    if _can_answer(visit.held, report):
-        return outcome
+    # the doctor of an older bundle does not say
+    unchecked = signed and report.packages.get(engines.SIGNATURES) == ""
     unfit = {each.name for each in report.engines if each.unfit}
     fitting = (e for e in engines.ENGINES if e.format == visit.held.suffix and e.name not in unfit)
     engine = next(fitting, None)
+    if _can_answer(visit.held, report) and not (unchecked and engine):
+        return outcome
     if engine is None:
         raise ToolchainError(_lacks(visit.held, report))
-    _make_environment(visit, report)
-    packages = engines.requirements(engine, report.programs)
+    _make_environment(visit, report, unchecked)
+    packages = engines.requirements(engine, report.programs, signed)
     _demand_pip(visit.run(PYTHON, "-m", "pip", "install", "--no-input", "--upgrade", *packages))
     outcome = _doctor(visit, outcome)
     assert outcome.doctor is not None
@@ -354,12 +358,13 @@ def _install(visit: _Visit, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _make_environment(visit: _Visit, report: Report) -> None:
+def _make_environment(visit: _Visit, report: Report, unchecked: bool) -> None:
     system_only = engines.system_only(report.programs)
-    if system_only and not report.packages.get("numpy"):
+    lacking = ["numpy"] * (not report.packages.get("numpy")) + [engines.SIGNATURES] * unchecked
+    if system_only and lacking:
         raise ToolchainError(
-            f"pip has no numpy for {report.programs} machines; the system has. "
-            f"Install it there with: sudo apt install {engines.SYSTEM} python3-venv"
+            f"pip cannot install {' and '.join(lacking)} on {report.programs} machines; the system "
+            f"can. Install it there with: sudo apt install {engines.from_system(unchecked)}"
         )
     answer = visit.run(ENVIRONMENT, *(["--system-site-packages"] if system_only else []))
     if answer.code and re.search("ensurepip|No module named venv", answer.out + answer.err):
@@ -374,7 +379,7 @@ def _demand_pip(answer: Answer) -> None:
     errors = [line for line in answer.err.splitlines() if line.startswith("ERROR: ")]
     if errors:  # what follows them is advice of pip's
         answer = dataclasses.replace(answer, err=errors[-1].removeprefix("ERROR: "))
-    _demand(answer, "pip could not install the engine")
+    _demand(answer, "pip could not install what is missing")
 
 
 def _self_test(visit: _Visit, outcome: Outcome) -> Outcome:

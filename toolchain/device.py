@@ -68,7 +68,7 @@ def _parser(path: Path) -> argparse.ArgumentParser:
         type=Path,
         action="append",
         metavar="KEY.pub",
-        help="accept only what this key signed",
+        help="accept only what this key signed; --doctor: say what that needs",
     )
     parser.add_argument(
         "--allow-older", action="store_true", help="accept a lower number than was seen before"
@@ -126,7 +126,6 @@ def _check(wishes: argparse.Namespace) -> None:
         "engine": answers | {"self_test", "bench"},
         "threads": answers | {"bench"},
         "official": {"bench"},
-        "trust": {"classify", *others} - {"doctor"},
     }
     defaults = _parser(Path()).parse_args([])
     for name, where in meant.items():
@@ -140,7 +139,8 @@ def _check(wishes: argparse.Namespace) -> None:
 def _run(path: Path, wishes: argparse.Namespace) -> None:
     if wishes.doctor:
         found = doctor.examine()
-        print(as_json(found) if wishes.json else "\n".join(doctor.lines(found, _formats(path))))
+        said = doctor.lines(found, [bundle.read(path).suffix], signed=wishes.trust is not None)
+        print(as_json(found) if wishes.json else "\n".join(said))
         return
     if wishes.verify is not None:
         checked = verify(wishes.verify, _trust(wishes))
@@ -173,14 +173,6 @@ def _held(path: Path, wishes: argparse.Namespace) -> bundle.Bundle:
     if wishes.trust:
         print(f"Trusted: {check(path, whole, _trust(wishes))}.", file=sys.stderr)
     return bundle.parse(path, whole)
-
-
-def _formats(path: Path) -> list[str]:
-    """That of the bundle; all where it is damaged, for the doctor comes to any."""
-    try:
-        return [bundle.read(path).suffix]
-    except ToolchainError:
-        return list(dict.fromkeys(each.format for each in engines.ENGINES))
 
 
 def _need_runtime(held: bundle.Bundle) -> None:

@@ -15,6 +15,7 @@ from toolchain.engines import ENGINES, Engine, Here
 from toolchain.machine import Machine, State
 
 PACKAGES = ("numpy", "pillow")  # without which no engine answers pictures
+SIGNATURES = "signatures"  # the key of their advice
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ class EngineHere:
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor found. `packages` are the versions of numpy and Pillow, empty where missing.
+    """What the doctor found. `packages` are the versions of numpy, Pillow and what checks
+    signatures, empty where missing.
 
     `advice` is the sentence with the line to type, per format that pictures cannot be answered
-    with: it has no engine, or one of the packages is missing.
+    with: it has no engine, or one of the packages is missing; and for signatures likewise.
     """
 
     machine: Machine
@@ -48,9 +50,13 @@ def examine(here: Here | None = None) -> Report:
     """Look at this machine, or at what is said of another Python on it."""
     place = here or engines.here()
     found = tuple(_engine(each, place) for each in ENGINES)
-    packages = {name: _version(name) for name in PACKAGES}
-    ready = {each.format for each in found if each.version} if all(packages.values()) else set()
+    packages = {name: _version(name) for name in (*PACKAGES, engines.SIGNATURES)}
+    able = all(packages[name] for name in PACKAGES)
+    ready = {each.format for each in found if each.version} if able else set()
     missing = {each.format for each in ENGINES} - ready
+    advice = {each: engines.advice(each, place) for each in sorted(missing, reverse=True)}
+    if not packages[engines.SIGNATURES]:
+        advice[SIGNATURES] = engines.signatures_advice(place)
     return Report(
         machine=machine.describe(),
         state=machine.state(),
@@ -58,7 +64,7 @@ def examine(here: Here | None = None) -> Report:
         programs=place.machine,
         engines=found,
         packages=packages,
-        advice={each: engines.advice(each, place) for each in sorted(missing, reverse=True)},
+        advice=advice,
     )
 
 
@@ -75,9 +81,12 @@ def _version(package: str) -> str:
         return ""
 
 
-def lines(report: Report, formats: Sequence[str]) -> list[str]:
-    """The report for people who have files of such formats."""
+def lines(report: Report, formats: Sequence[str], signed: bool) -> list[str]:
+    """The report for people who have files of such formats, and whether these are `signed`."""
     here, state = report.machine, report.state
+    needs = {each: f".{each} files" for each in formats}
+    if signed:
+        needs[SIGNATURES] = SIGNATURES
     return [
         f"board: {here.board or 'unknown'}",
         f"processor: {here.processor or 'unknown'}, {here.cores} cores, "
@@ -86,10 +95,15 @@ def lines(report: Report, formats: Sequence[str]) -> list[str]:
         f"system: {here.system}, programs {report.programs}, {here.libc or 'C library unknown'}",
         f"python: {here.python}",
         f"state: {', '.join(_state(state)) or 'the system does not tell'}",
-        *(f"{name}: {version or 'missing'}" for name, version in report.packages.items()),
+        *(_package_line(name, version) for name, version in report.packages.items()),
         *(_engine_line(each) for each in report.engines),
-        *(f"for .{each} files: {report.advice[each]}" for each in formats if each in report.advice),
+        *(f"for {needs[each]}: {report.advice[each]}" for each in needs if each in report.advice),
     ]
+
+
+def _package_line(name: str, version: str) -> str:
+    only = " (only signatures need it)" if name == engines.SIGNATURES else ""
+    return f"{name}: {version or f'missing{only}'}"
 
 
 def _engine_line(engine: EngineHere) -> str:

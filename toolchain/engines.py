@@ -21,7 +21,8 @@ from toolchain.errors import ToolchainError
 from toolchain.spelling import unknown
 
 HOME = "~/toolchain/env"  # where the environment goes that an install line makes
-SYSTEM = "python3-numpy python3-pil"  # Debian's packages of what an engine needs
+SIGNATURES = "cryptography"  # the package that checks them, for who trusts a key
+SYSTEM_SIGNATURES = "python3-cryptography"  # Debian's
 
 
 @dataclass(frozen=True)
@@ -178,16 +179,23 @@ def advice(file_format: str, place: Here) -> str:
     )
 
 
-def requirements(engine: Engine, machine: str) -> list[str]:
-    """What pip is given to install an engine, and Pillow for picture files, on such a machine."""
+def requirements(engine: Engine, machine: str, signed: bool = False) -> list[str]:
+    """What pip is given to install an engine, and Pillow for picture files, on such a machine; and,
+    for `signed` files, what checks signatures."""
     if system_only(machine):
         return [engine.requirements[0]]
-    return [*engine.requirements, "pillow"]
+    return [*engine.requirements, "pillow", *([SIGNATURES] if signed else [])]
 
 
 def system_only(machine: str) -> bool:
-    """Whether numpy and Pillow come from the system alone, as SYSTEM: there are no wheels."""
+    """Whether numpy, Pillow and cffi, which cryptography needs, come from the system alone, by
+    `from_system`: there are no wheels."""
     return machine == "armv7l"
+
+
+def from_system(signed: bool = False) -> str:
+    """Debian's packages of what an engine needs, and for `signed` files what checks signatures."""
+    return "python3-numpy python3-pil python3-venv" + f" {SYSTEM_SIGNATURES}" * signed
 
 
 def install_line(engine: Engine, place: Here) -> str:
@@ -199,12 +207,21 @@ def install_line(engine: Engine, place: Here) -> str:
     """
     if place.shared or system_only(place.machine):
         return (
-            f"sudo apt install {SYSTEM} python3-venv && "
+            f"sudo apt install {from_system()} && "
             f"python3 -m venv --system-site-packages {HOME} && "
             f"{HOME}/bin/python -m pip install --no-deps {shlex.quote(engine.requirements[0])}"
         )
     packages = map(shlex.quote, requirements(engine, place.machine))
     return f"{shlex.quote(place.executable)} -m pip install {' '.join(packages)}"
+
+
+def signatures_advice(place: Here) -> str:
+    """A sentence with the line that installs what checks signatures."""
+    if place.shared or system_only(place.machine):
+        line = f"sudo apt install {SYSTEM_SIGNATURES}"
+    else:
+        line = f"{shlex.quote(place.executable)} -m pip install {SIGNATURES}"
+    return f"Install {SIGNATURES} with: {line}"
 
 
 def too_old(needed: str, engine: str) -> bool:

@@ -22,10 +22,13 @@ import importlib
 import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
 from toolchain import interrupts
+
+TENSORFLOW = ("keras", "tensorflow")  # the one comes with the other
 
 
 class ToolchainError(Exception):
@@ -93,7 +96,7 @@ def require(module: str, extra: str) -> ModuleType:
     """Import a heavy or optional `module`, or say which `extra` of the toolchain installs it.
 
     Raises:
-        ToolchainError: the package that holds `module` is not installed.
+        ToolchainError: as `require_installed`.
     """
     require_installed(module, extra)
     with interrupts.Held():  # what is raised in an import gets lost between C++ and Python
@@ -104,7 +107,7 @@ def require_installed(module: str, extra: str) -> None:
     """Like `require`, without importing anything.
 
     Raises:
-        ToolchainError: the package that holds `module` is not installed.
+        ToolchainError: the package that holds `module` is not installed, or would not work here.
     """
     package = module.split(".")[0]
     if sys.modules.get(package) is None and importlib.util.find_spec(package) is None:
@@ -112,3 +115,21 @@ def require_installed(module: str, extra: str) -> None:
             f"This needs the Python package '{package}', which is not installed here. "
             f"Install it, in the toolchain's clone, with: pip install '.[{extra}]'."
         )
+    if package in TENSORFLOW:
+        _demand_temporary_name()
+
+
+def _demand_temporary_name() -> None:
+    """
+    Raises:
+        ToolchainError: TensorFlow, which writes files of its own there, would stumble over the name
+            of the folder for temporary files, and not say over what.
+    """
+    folder = tempfile.gettempdir()
+    try:
+        folder.encode()
+    except UnicodeEncodeError:
+        raise ToolchainError(
+            f"The folder for temporary files is {folder}, and that name is not UTF-8, which "
+            "TensorFlow expects. Set TMPDIR to another folder, such as /tmp."
+        ) from None

@@ -5,7 +5,6 @@ No file gets its final name before it has answered, as deployed, like Keras on e
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator
@@ -157,8 +156,8 @@ def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress
     for name, entry in known.files.items():
         if entry.info.source_sha256 != reference.sha256:
             # in this order: after a kill in between, the next export still knows of it
-            with contextlib.suppress(FileNotFoundError):
-                (folder / name).rename(folder / f"{name}.outdated")
+            if (folder / name).exists():
+                files.rename(folder / name, folder / f"{name}.outdated")
             manifest.forget(folder / name)
             progress(f"{name} was made from an earlier training: now {name}.outdated")
     proof = evaluation.compare(reference.scores, reference.scores, dataset.test_labels)
@@ -248,8 +247,8 @@ def _prove(
         files.replace(rejected, final)
     else:
         _publish(path, final, info, comparison, used)
-        rejected.unlink(missing_ok=True)
-        picture.unlink(missing_ok=True)
+        files.remove(rejected)
+        files.remove(picture)
     seconds = time.monotonic() - started
     return Outcome(Artifact(path, info), len(final), comparison, failures, seconds)
 

@@ -53,7 +53,7 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         ToolchainError: the folder cannot be written or the disk is full; `path` is as it was.
     """
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
         try:
@@ -67,6 +67,47 @@ def replace(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give `path` the name `target`, whatever had it before.
+
+    Raises:
+        ToolchainError: the system refuses; both are as they were.
+    """
+    with _writing(target):
+        path.replace(target)
+
+
+def remove(path: Path) -> None:
+    """Remove the file `path`, if it is there.
+
+    Raises:
+        ToolchainError: the system refuses.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise ToolchainError(
+            f"Cannot remove {path}: {_reason(error)}. It is still there."
+        ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder`, and those that it is to lie in, unless it is there.
+
+    Raises:
+        ToolchainError: the system refuses.
+    """
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Where the system refuses, that is told as one error of ours about `path`."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise ToolchainError(
             f"Cannot write {path}: {_reason(error)}. What was there is untouched."
@@ -85,11 +126,9 @@ def exclusive(folder: Path, waiting: Callable[[], None] | None = None) -> Iterat
     """
     import fcntl  # here, because only a workstation locks
 
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise ToolchainError(f"Cannot write {folder}: {_reason(error)}.") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,7 +143,7 @@ def exclusive(folder: Path, waiting: Callable[[], None] | None = None) -> Iterat
         except OSError as error:  # a network drive that knows no locks
             raise ToolchainError(f"Cannot lock {folder}: {_reason(error)}.") from error
         for leftover in folder.glob(f"{TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
+            remove(leftover)
         yield
     finally:
         os.close(handle)

@@ -92,7 +92,7 @@ def forget(path: Path) -> None:
     try:
         known = read(path.parent)
     except ToolchainError:
-        (path.parent / NAME).unlink()
+        files.remove(path.parent / NAME)
         return
     if known is not None and path.name in known.files:
         rest = {name: entry for name, entry in known.files.items() if name != path.name}

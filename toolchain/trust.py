@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import files, manifest
+from toolchain import engines, files, manifest
 from toolchain.errors import ToolchainError
 from toolchain.records import as_json, from_json, plain, read_versioned
 
@@ -136,11 +136,10 @@ def need_cryptography() -> None:
     Raises:
         ToolchainError: the package is not installed.
     """
-    if importlib.util.find_spec("cryptography") is None:
+    if importlib.util.find_spec(engines.SIGNATURES) is None:
         raise ToolchainError(
             "Signatures need the Python package 'cryptography', which is not installed here. "
-            "Install it with: pip install cryptography (on Debian and Raspberry Pi OS: "
-            "sudo apt install python3-cryptography)"
+            f"{engines.signatures_advice(engines.here())}"
         )
 
 

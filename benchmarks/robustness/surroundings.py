@@ -277,6 +277,7 @@ def plain_c(task: Task) -> Iterator[None]:
 
 
 LONG = "/".join(["long" * 60] * 12)
+NO_TEXT = os.fsdecode(b"caf\xe9 \xff")
 SURROUNDINGS = (
     Surrounding("a full disk", full_disk, REFUSED),
     Surrounding("a disk with 0.1 MB left", almost_full_disk, REFUSED),
@@ -285,7 +286,13 @@ SURROUNDINGS = (
     Surrounding("the folder vanishes", vanishing, EITHER),
     Surrounding("two at once", twice),
     Surrounding("a clock that runs backwards", clock_backwards),
-    Surrounding("a path that is not UTF-8", odd_path, folder=os.fsdecode(b"caf\xe9 \xff")),
+    Surrounding("a path that is not UTF-8", odd_path, folder=NO_TEXT),
+    Surrounding(
+        "a path and a TMPDIR that are not UTF-8",
+        odd_temporary,
+        others=(("export", REFUSED), ("train", REFUSED)),  # TensorFlow writes files there
+        folder=NO_TEXT,
+    ),
     Surrounding("a path of 3,000 characters", odd_temporary, folder=LONG),
     Surrounding("spaces and Chinese characters", odd_temporary, folder="空 格/我的 模型"),
     Surrounding("no HOME", no_home),

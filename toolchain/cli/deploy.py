@@ -24,7 +24,7 @@ def deploy(
         str, typer.Option("--to", metavar="FOLDER", help="The folder there, in the user's home.")
     ] = "toolchain",
     install: Annotated[
-        bool, typer.Option("--install", help="Where no engine is, install one into FOLDER/env.")
+        bool, typer.Option("--install", help="Install what is missing there into FOLDER/env.")
     ] = False,
     bench: Annotated[bool, typer.Option("--bench", help="Measure it there afterwards.")] = False,
     official: Official = False,

@@ -224,7 +224,6 @@ def _checked_pictures(
     if not json:
         report.own_data(checked)
     found = locate_data.pictures(data, contract, None)
-    folder.mkdir(parents=True, exist_ok=True)
     files.replace(folder / "data.html", page.page(checked, data).encode())
     say(f"{folder / 'data.html'} shows them.")
     return found

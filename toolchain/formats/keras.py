@@ -35,6 +35,9 @@ ENGINES = ("tf.function", "call", "predict")  # ways to call a model, the fastes
 INFO_MEMBER = "toolchain.json"
 UNPACKED_LIMIT = 2**30  # bytes, of all members together
 ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, zlib.error, lzma.LZMAError)
+# of the zip format (PKWARE, APPNOTE.TXT, 4.3): how a member begins; the record at the end, which
+# only its comment follows
+FIRST, END, END_SIZE = b"PK\3\4", b"PK\5\6", 22
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
 BATCH = 250  # images a step, at most: larger steps gain nothing and need memory
 BATCH_PIXELS = 2**21  # values a step, at most: large images need memory sooner
@@ -58,8 +61,15 @@ def embed(data: bytes, info: ModelInfo) -> bytes:
 
 
 def is_whole(data: bytes) -> bool:
-    """The archive has a checksum of each member, in which Keras keeps everything."""
+    """The archive has a checksum of each member, in which Keras keeps everything; what is no part
+    of the archive has none, so there may be nothing before it or behind it."""
     with _archive(data) as archive:
+        end = len(data) - END_SIZE - len(archive.comment)
+        if not (data.startswith(FIRST) and data.startswith(END, end)):
+            raise ToolchainError(
+                "This .keras file is damaged: it has bytes before or behind its zip archive. "
+                "Fetch a fresh copy, or train or save the model again."
+            )
         if sum(member.file_size for member in archive.infolist()) > UNPACKED_LIMIT:
             raise ToolchainError(
                 f"This .keras file claims to hold more than {UNPACKED_LIMIT} bytes, which no model "

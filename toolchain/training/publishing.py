@@ -102,7 +102,7 @@ def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Da
     )
     title = f"{plan.architecture} · {plan.dataset}"
     for record in (manifest.TRAINED, manifest.ADOPTED):
-        (folder / record).unlink(missing_ok=True)
+        files.remove(folder / record)
     manifest.forget(result.path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(result.path, keras_format.embed(data, info))
@@ -120,7 +120,7 @@ def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:
     """What was done to the images, if anything, shown on some of them."""
     variation = augmentation.chosen(plan.recipe.augment)
     if variation == augmentation.Variation():
-        path.unlink(missing_ok=True)
+        files.remove(path)
     else:
         files.replace(path, augmentation.examples(variation, dataset.train_images))
 

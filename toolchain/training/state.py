@@ -69,7 +69,7 @@ class State:
         files.replace(self._weights(last), _weights_of(model))
         kept = {self._weights(last), self._weights(history.best.number)}
         for path in set(self._folder.glob("*.npz")) - kept:
-            path.unlink()
+            files.remove(path)
 
     def load(self, model: Any, epoch: int) -> None:
         """Give `model` and its optimizer the weights they had after `epoch`."""

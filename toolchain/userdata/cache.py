@@ -137,7 +137,7 @@ class Store:
             sha256 = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
             self._add(tuple(found), sha256, fresh)
         else:
-            fresh.unlink()
+            files.remove(fresh)
         return unreadable
 
     def _add(self, keys: tuple[Key, ...], sha256: NDArray[np.uint8], fresh: Path) -> None:
@@ -155,7 +155,7 @@ class Store:
             for at in range(0, len(these), BLOCK)
         )
         merged = self._write(blocks)
-        fresh.unlink()
+        files.remove(fresh)
         self._keep(
             tuple(self._kept.keys[row] for row in rows) + keys,
             np.concatenate([self._kept.sha256[rows], sha256]),
@@ -192,7 +192,7 @@ class Store:
     def _keep(self, keys: tuple[Key, ...], sha256: NDArray[np.uint8], written: Path) -> None:
         """From now on the cache holds these rows."""
         name = f"pixels-{written.name.removeprefix(files.TEMPORARY)}.npy"
-        os.replace(written, self._folder / name)
+        files.rename(written, self._folder / name)
         names, sizes, states = zip(*keys, strict=True)
         index = _Index(self._made_by(), name, names, sizes, states, sha256.tobytes().hex())
         # escapes instead of UTF-8: a file's name may be no text
@@ -204,7 +204,7 @@ class Store:
         """Remove the pixels of earlier states, which a killed process may have left as well."""
         for file in self._folder.glob("pixels-*.npy"):
             if file.name != self._kept.name:
-                file.unlink()
+                files.remove(file)
 
     def _read(self) -> _Kept:
         """What the cache holds; nothing where it was made by other rules, or is damaged."""
