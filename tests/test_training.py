@@ -111,14 +111,22 @@ def test_the_model_knows_what_it_is(trained: training.Result, digits: Dataset) -
     assert info.accuracy == trained.test_accuracy == pytest.approx(right)
 
 
-def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", epochs=40, patience=1, seed=3)
-    result = training.train(plan, digits, tmp_path / "model", Silent())
-    assert result.stopped == "patience"
-    assert result.epoch == result.history.best.number == len(result.history.epochs) - 1
-    header = (tmp_path / "model" / "training.csv").read_text().splitlines()[0]
+PATIENT = Plan("fashion-cnn", "digits", epochs=40, patience=1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
+    return training.train(PATIENT, digits, tmp_path_factory.mktemp("patient") / "model", Silent())
+
+
+def test_patience_holds_images_out_and_keeps_the_best(
+    patient: training.Result, digits: Dataset
+) -> None:
+    assert patient.stopped == "patience"
+    assert patient.epoch == patient.history.best.number == len(patient.history.epochs) - 1
+    header = (patient.path.parent / "training.csv").read_text().splitlines()[0]
     assert "validation_accuracy" in header
-    trained, watched = training.split(plan, digits)
+    trained, watched = training.split(PATIENT, digits)
     rows = np.sort(np.concatenate([trained.rows, watched.rows]))
     assert np.array_equal(rows, np.arange(len(digits.train_labels)))
     held_out = digits.train_labels[watched.rows]
@@ -126,9 +134,10 @@ def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Da
     assert np.allclose(shares, 0.1, atol=0.01)
 
 
-def test_who_holds_images_out_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", epochs=40, patience=1, seed=3)
-    ended = len(training.train(plan, digits, tmp_path / "model", Silent()).history.epochs)
+def test_who_holds_images_out_keeps_the_best(
+    patient: training.Result, tmp_path: Path, digits: Dataset
+) -> None:
+    ended = len(patient.history.epochs)
     for hold_out, expected in ((True, ended - 1), (False, ended)):
         plan = Plan("fashion-cnn", "digits", epochs=ended, hold_out=hold_out, seed=3)
         assert training.train(plan, digits, tmp_path / "model", Silent()).epoch == expected
