@@ -213,7 +213,7 @@ def test_one_bad_image_costs_one_line(exported: Path, picture: Path) -> None:
 def test_classify_as_json_of_several_models(exported: Path, picture: Path) -> None:
     for suffix in ("int8.tflite", "int8.onnx", "keras"):
         path = exported / f"{exported.name}.{suffix}"
-        (answer,) = json.loads(forked.run("classify", path, picture, "--json").stdout)
+        (answer,) = json.loads(run("classify", path, picture, "--json").stdout)
         assert answer["image"] == str(picture)
         assert len(answer["predictions"]) == 1
 
