@@ -19,7 +19,8 @@ from keras.applications.imagenet_utils import preprocess_input
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests.test_cli import run
+from tests import test_cli
+from tests.forked import run
 from toolchain import evaluation, exporting, formats, manifest
 from toolchain.adopting import own_model
 from toolchain.adopting.adoption import Adoption, adopt
@@ -644,7 +645,7 @@ def test_a_subclassed_model_needs_its_module_once(
     call = ("export", "net.keras", "--dataset", "digits", "--scale", "0..1")
     assert "--import MODULE" in run(*call, code=1, cwd=tmp_path).stderr
     assert "without .py" in run(*call, "--import", "my_layers.py", code=2, cwd=tmp_path).stderr
-    done = run(*call, "--import", "my_layers", cwd=tmp_path)
+    done = test_cli.run(*call, "--import", "my_layers", cwd=tmp_path)
     assert done.stdout.count("proved") == 6
     (tmp_path / "my_layers.py").unlink()
     for name in manifest.read(tmp_path / "models" / "net").files:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_cli import run
+from tests.forked import run
 from toolchain import calibration, evaluation, files, manifest
 from toolchain.datasets import Dataset
 from toolchain.errors import UsageError

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import forked
 from tests.unbalanced import unbalance
 from toolchain import __version__, seal, training
 from toolchain.benchmark import results
@@ -116,7 +117,7 @@ def test_export_prints_a_table_and_nothing_of_the_libraries(exported: Path, tmp_
 
 def test_export_as_json(exported: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(exported, tmp_path / exported.name))
-    done = run("export", folder, "--precision", "int8", "--format", "onnx", "--json")
+    done = forked.run("export", folder, "--precision", "int8", "--format", "onnx", "--json")
     (record,) = json.loads(done.stdout)
     assert record["comparison"]["agreement"] >= 0.99
     assert record["failures"] == []
@@ -124,7 +125,7 @@ def test_export_as_json(exported: Path, tmp_path: Path) -> None:
 
 def test_a_failed_proof_exits_with_4(trained: training.Result, tmp_path: Path) -> None:
     folder = unbalance(trained.path, tmp_path / "unbalanced")
-    done = run("export", folder, "--precision", "int8", "--format", "tflite", code=4)
+    done = forked.run("export", folder, "--precision", "int8", "--format", "tflite", code=4)
     assert "REJECTED" in done.stdout
     assert ".rejected" in done.stderr
     assert (folder / "unbalanced.int8.tflite.rejected").exists()
@@ -137,7 +138,7 @@ def test_info(exported: Path, suffix: str) -> None:
     printed = run("info", path).stdout
     for words in ("243,786", "5,056,000", "digits", "uint8 [batch, 28, 28, 1]"):
         assert words in printed
-    record = json.loads(run("info", path, "--json").stdout)
+    record = json.loads(forked.run("info", path, "--json").stdout)
     assert record["info"]["labels"] == list("0123456789")
     assert record["size"] == path.stat().st_size
 

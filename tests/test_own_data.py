@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests import shapes
+from tests import forked, shapes
 from toolchain.formats import keras as keras_format
 
 ROOT = Path(__file__).parent.parent
@@ -19,22 +19,14 @@ ROOT = Path(__file__).parent.parent
 
 def run(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     """`toolchain` as a person calls it in `folder`, with a cache of its own there."""
-    done = subprocess.run(
-        [sys.executable, "-m", "toolchain", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "HOME": str(folder),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-            "PYTHONPATH": str(ROOT),
-        },
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
+    return forked.run(*arguments, code=code, cwd=folder, env=env)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests import forked
 from tests.test_bundle import OLD
 from tests.test_cli import run
 from tests.unbalanced import unbalance
@@ -157,7 +158,7 @@ def test_the_benchmark_knows_the_mixed_file(made: list[Outcome], folder: Path) -
 def test_the_person_is_told(trained: Result, tmp_path: Path) -> None:
     own = unbalance(trained.path, tmp_path / "told")
     chosen = ("--precision", "int8", "--format", "tflite")
-    done = run("export", own, *chosen, "--calibration-samples", 100, code=4)
+    done = forked.run("export", own, *chosen, "--calibration-samples", 100, code=4)
     table = done.stdout
     assert table.index("REJECTED") < table.index("proved") < table.index("noise, worst operator")
     assert "int8 harms most: conv2d" in done.stderr
@@ -167,7 +168,7 @@ def test_the_person_is_told(trained: Result, tmp_path: Path) -> None:
     picture.verify()
     assert min(picture.size) > 300
     again = json.loads(
-        run("export", own, *chosen, "--calibration-samples", 100, "--json", code=4).stdout
+        forked.run("export", own, *chosen, "--calibration-samples", 100, "--json", code=4).stdout
     )
     assert (own / "told.mixed.tflite").read_bytes() == mixed
     assert [bool(each["failures"]) for each in again] == [True, False]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import forked
 from tests.conftest import Silent
 from toolchain import training
 from toolchain.datasets import Dataset
@@ -23,6 +24,7 @@ from toolchain.history import Epoch, History
 from toolchain.recipe import Recipe
 from toolchain.training import Plan
 
+TRAIN = ("train", "fashion-cnn", "--dataset", "digits")
 PLAN = Plan("fashion-cnn", "digits", Recipe(2), seed=3)
 
 
@@ -111,14 +113,22 @@ def test_the_model_knows_what_it_is(trained: training.Result, digits: Dataset) -
     assert info.accuracy == trained.test_accuracy == pytest.approx(right)
 
 
-def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
-    result = training.train(plan, digits, tmp_path / "model", Silent())
-    assert result.stopped == "patience"
-    assert result.epoch == result.history.best.number == len(result.history.epochs) - 1
-    header = (tmp_path / "model" / "training.csv").read_text().splitlines()[0]
+PATIENT = Plan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
+    return training.train(PATIENT, digits, tmp_path_factory.mktemp("patient") / "model", Silent())
+
+
+def test_patience_holds_images_out_and_keeps_the_best(
+    patient: training.Result, digits: Dataset
+) -> None:
+    assert patient.stopped == "patience"
+    assert patient.epoch == patient.history.best.number == len(patient.history.epochs) - 1
+    header = (patient.path.parent / "training.csv").read_text().splitlines()[0]
     assert "validation_accuracy" in header
-    trained, watched = training.split(plan, digits)
+    trained, watched = training.split(PATIENT, digits)
     rows = np.sort(np.concatenate([trained.rows, watched.rows]))
     assert np.array_equal(rows, np.arange(len(digits.train_labels)))
     held_out = digits.train_labels[watched.rows]
@@ -126,9 +136,10 @@ def test_patience_holds_images_out_and_keeps_the_best(tmp_path: Path, digits: Da
     assert np.allclose(shares, 0.1, atol=0.01)
 
 
-def test_who_holds_images_out_keeps_the_best(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
-    ended = len(training.train(plan, digits, tmp_path / "model", Silent()).history.epochs)
+def test_who_holds_images_out_keeps_the_best(
+    patient: training.Result, tmp_path: Path, digits: Dataset
+) -> None:
+    ended = len(patient.history.epochs)
     for hold_out, expected in ((True, ended - 1), (False, ended)):
         plan = Plan("fashion-cnn", "digits", Recipe(ended, hold_out=hold_out), seed=3)
         assert training.train(plan, digits, tmp_path / "model", Silent()).epoch == expected
@@ -152,14 +163,12 @@ def test_deterministic_runs_give_the_same_weights(tmp_path: Path) -> None:
 
 
 def command(out: Path, *options: str) -> list[str]:
-    start = [sys.executable, "-m", "toolchain", "train", "fashion-cnn", "--dataset", "digits"]
-    return [*start, "--out", str(out), *options]
+    return [sys.executable, "-m", "toolchain", *TRAIN, "--out", str(out), *options]
 
 
-def train(out: Path, *options: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+def train(out: Path, *options: str) -> None:
     done = subprocess.run(command(out, *options), capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stderr
-    return done
+    assert done.returncode == 0, done.stderr
 
 
 def interrupted(out: Path, after: str, how: signal.Signals) -> tuple[int, str]:
@@ -208,14 +217,14 @@ def test_a_killed_run_goes_on_and_another_plan_starts_anew(tmp_path: Path) -> No
     assert code == 130
     numbers = [e.number for e in History.from_csv((out / "training.csv").read_text()).epochs]
     assert numbers == list(range(1, len(numbers) + 1))
-    done = train(out, "--epochs", "1")
+    done = forked.run(*TRAIN, "--out", out, "--epochs", "1")
     assert "starting anew" in done.stderr
     assert len(History.from_csv((out / "training.csv").read_text()).epochs) == 1
 
 
 def test_an_interrupted_run_does_not_replace_a_finished_model(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    train(out, "--epochs", "1")
+    forked.run(*TRAIN, "--out", out, "--epochs", "1")
     finished = (out / "model.keras").read_bytes()
     code, said = interrupted(out, "epoch 1 of", signal.SIGINT)
     assert code == 130
@@ -235,14 +244,16 @@ def test_damaged_state_is_said_and_dropped(tmp_path: Path) -> None:
 
 
 def test_the_documented_words_when_the_target_is_reached(tmp_path: Path) -> None:
-    done = train(tmp_path / "model", "--target-accuracy", "0.5", "--epochs", "20")
+    done = forked.run(
+        *TRAIN, "--out", tmp_path / "model", "--target-accuracy", "0.5", "--epochs", "20"
+    )
     assert done.stdout.splitlines()[0] == "达到50%准确率,所以取消训练!"
     assert len(History.from_csv((tmp_path / "model/training.csv").read_text()).epochs) < 20
 
 
 def test_a_target_that_is_not_reached_exits_with_3(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    done = train(out, "--target-accuracy", "1", "--epochs", "1", code=3)
+    done = forked.run(*TRAIN, "--out", out, "--target-accuracy", "1", "--epochs", "1", code=3)
     assert "the layers need a redesign" in done.stderr
     assert (out / "model.keras").exists()
     assert (out / "training.csv").exists()
@@ -259,7 +270,7 @@ def test_a_model_cannot_have_a_name_that_is_no_text(tmp_path: Path, digits: Data
 def test_a_folder_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    done = train(blocked / "model", "--epochs", "1", code=1)
+    done = forked.run(*TRAIN, "--out", blocked / "model", "--epochs", "1", code=1)
     assert "Cannot write" in done.stderr
     assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == ["file"]

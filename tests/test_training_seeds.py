@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.conftest import Silent
 from toolchain import evaluation, exporting, training
 from toolchain.artifact import Precision
@@ -108,19 +107,13 @@ def test_test_images_choose_no_seed(tmp_path: Path, digits: Dataset) -> None:
 
 
 def test_the_command_prints_every_seed(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "toolchain", "train", "fashion-cnn", "--dataset", "digits"),
-            *("--epochs", "1", "--seeds", "2", "--out", str(tmp_path / "model")),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
+    model = tmp_path / "model"
+    done = forked.run(
+        *("train", "fashion-cnn", "--dataset", "digits", "--epochs", "1", "--seeds", "2"),
+        *("--out", model),
     )
-    assert done.returncode == 0, done.stderr
     assert "fashion-cnn, 2 seeds" in done.stdout
     assert "mean" in done.stdout
     assert "standard deviation" in done.stdout
-    trials = json.loads((tmp_path / "model" / "training.json").read_text())["seeds"]
-    for each in trials:
+    for each in json.loads((model / "training.json").read_text())["seeds"]:
         assert f"{each['test_accuracy']:.2%}" in done.stdout

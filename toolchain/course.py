@@ -35,6 +35,8 @@ def section(folder: Path) -> list[str]:
 def _training(record: Path, folder: Path) -> list[str]:
     try:
         run = json.loads(files.read_bytes(record))
+        if "plan" not in run:
+            return []
         seeds = run.get("seeds", [])
         how = _recipe(run["plan"])
         lines = [

@@ -132,6 +132,7 @@ def export(
         ToolchainError: the source is missing, a converter failed, or the folder is not writable.
     """
     with files.exclusive(folder):
+        told = course.section(folder)
         calibration = calibrations.draw(dataset, calibration_samples, seed)
         reference = references.load(folder, dataset, progress)
         if not any((folder / each).exists() for each in (manifest.TRAINED, manifest.ADOPTED)):
@@ -144,7 +145,7 @@ def export(
                 yield from _export_one(target, ground, progress)
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
-            words = card(reference.info.name, published, course.section(folder))
+            words = card(reference.info.name, published, told)
             files.replace(folder / "card.md", words.encode())
 
 
