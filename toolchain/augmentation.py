@@ -55,8 +55,6 @@ class Variation:
 
 
 CHOICES = {
-    # where a network's own recipe varies something
-    "none": Variation(),
     # for things that bear no writing
     "flip": Variation(mirror=0.5),
     # for small networks, which anything more confuses
@@ -65,6 +63,8 @@ CHOICES = {
     "standard": Variation(shift=0.08, turn=10, zoom=0.1, shine=0.2),
     # for handwriting and drawings
     "elastic": Variation(shift=0.06, turn=8, zoom=0.1, bend=0.025),
+    # where a network's own recipe varies something
+    "none": Variation(),
 }
 
 
