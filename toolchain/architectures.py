@@ -156,27 +156,53 @@ def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     channel is averaged over the places, with weights that start equal. docs/models.md has the
     measurements that decided.
     """
-    keras = require("keras", "export")
-    layers = keras.layers
-
-    def convolution(x: Any, channels: int, strides: tuple[int, ...] = (1, 1)) -> Any:
-        x = layers.Conv2D(channels, 3, strides, padding="same", use_bias=False)(x)
-        return layers.BatchNormalization(momentum=MOMENTUM)(x)
-
-    image = _image(contract)
-    x = layers.Rescaling(1 / 255)(image)
+    image, x = _scaled(contract)
     large = max(contract.height, contract.width) > LARGEST_FULL_RESOLUTION
-    x = layers.ReLU()(convolution(x, width, _halving(x) if large else (1, 1)))
+    x = _convolution(x, width, strides=_halving(x) if large else 1)
     stages = max(1, math.ceil(math.log2(max(x.shape[1:3]) / SMALLEST_SIDE)))
     for stage in range(1, stages + 1):
-        channels = width * min(2**stage, 8)
-        x = layers.ReLU()(convolution(x, channels, _halving(x)))
-        x = layers.ReLU()(layers.Add()([x, convolution(x, channels)]))
-    average = keras.initializers.Constant(1 / math.prod(x.shape[1:3]))
-    x = layers.DepthwiseConv2D(x.shape[1:3], depthwise_initializer=average)(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(classes, activation="softmax")(x)
-    return keras.Model(image, x)
+        x = _residual(_convolution(x, width * min(2**stage, 8), strides=_halving(x)))
+    return _answer(image, _weighted_average(x), classes)
+
+
+def _scaled(contract: InputContract) -> tuple[Any, Any]:
+    """The pixels, and the pixels from 0 to 1."""
+    image = _image(contract)
+    return image, require("keras", "export").layers.Rescaling(1 / 255)(image)
+
+
+def _convolution(
+    x: Any,
+    channels: int,
+    size: int = 3,
+    strides: int | tuple[int, ...] = 1,
+    padding: str = "same",
+    activation: bool = True,
+) -> Any:
+    """A convolution with batch normalisation instead of a bias, and what is above zero of it."""
+    layers = require("keras", "export").layers
+    x = layers.Conv2D(channels, size, strides, padding=padding, use_bias=False)(x)
+    x = layers.BatchNormalization(momentum=MOMENTUM)(x)
+    return layers.ReLU()(x) if activation else x
+
+
+def _residual(x: Any) -> Any:
+    """`x` and a convolution of it, added up."""
+    layers = require("keras", "export").layers
+    return layers.ReLU()(layers.Add()([x, _convolution(x, x.shape[-1], activation=False)]))
+
+
+def _weighted_average(x: Any) -> Any:
+    """Each channel averaged over the places, with weights that start equal."""
+    keras = require("keras", "export")
+    equal = keras.initializers.Constant(1 / math.prod(x.shape[1:3]))
+    return keras.layers.DepthwiseConv2D(x.shape[1:3], depthwise_initializer=equal)(x)
+
+
+def _answer(image: Any, x: Any, classes: int) -> Any:
+    keras = require("keras", "export")
+    x = keras.layers.Flatten()(x)
+    return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
 
 
 def _halving(x: Any) -> tuple[int, ...]:
