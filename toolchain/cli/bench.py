@@ -68,6 +68,12 @@ def bench(
     save: Annotated[
         bool, typer.Option("--save", help="Write the result below benchmarks/results/.")
     ] = False,
+    pareto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Draw accuracy against size and against latency there."
+        ),
+    ] = None,
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An earlier result to compare with.")
     ] = None,
@@ -76,9 +82,10 @@ def bench(
     """Accuracy, latency, cold start and memory, file against file; and which one to ship."""
     if not verbose:
         silence()
-    from toolchain import locate_data, machine, report
+    from toolchain import files, locate_data, machine, report
     from toolchain.benchmark import baseline as earlier
     from toolchain.benchmark import choice, results, run
+    from toolchain.benchmark import pareto as drawing
     from toolchain.progress import bench_bar, say
 
     budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)
@@ -99,6 +106,9 @@ def bench(
         else:
             results.write(path, result)
             say(f"Wrote {path}.")
+    if pareto:
+        files.replace(pareto, drawing.to_png([drawing.of_result(result)]))
+        say(f"Wrote {pareto}.")
     chosen = choice.choose(result, budget)
     changes = earlier.compare(before, result) if before else []
     if str(json) != "-":
