@@ -75,20 +75,27 @@ def to_png(rows: Sequence[Sequence[Panel]]) -> bytes:
     columns = max(map(len, rows))
     figure = plots.figure(SIDE * columns, 0.8 * SIDE * len(rows))
     grid: Any = figure.subplots(len(rows), columns, squeeze=False)
+    marks: dict[str, Any] = {}
     for axes_row, panels in zip(grid, rows, strict=True):
         for axes in axes_row[len(panels) :]:
             axes.axis("off")
         for axes, panel in zip(axes_row, panels, strict=False):
-            _draw(axes, panel)
+            marks |= _draw(axes, panel)
+    if len(marks) > 1:
+        figure.legend(
+            marks.values(), marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8
+        )
     return plots.png(figure)
 
 
-def _draw(axes: Any, panel: Panel) -> None:
+def _draw(axes: Any, panel: Panel) -> dict[str, Any]:
+    """Draw a panel; what stands for each kind of point in it."""
+    marks = {}
     for kind, style in STYLES.items():
         shown = [each for each in panel.points if each.kind is kind]
         if shown:
             costs, shares = zip(*((each.cost, 100 * each.accuracy) for each in shown), strict=True)
-            axes.scatter(costs, shares, s=28, label=kind, zorder=3, **style)
+            marks[kind.value] = axes.scatter(costs, shares, s=28, zorder=3, **style)
     edge = front(panel.points)
     axes.step(
         [each.cost for each in edge],
@@ -98,18 +105,32 @@ def _draw(axes: Any, panel: Panel) -> None:
         linewidth=1,
         alpha=0.5,
     )
-    for each in panel.points:
+    for number, each in enumerate(sorted(panel.points, key=lambda point: point.cost)):
         axes.annotate(
             each.name,
             (each.cost, 100 * each.accuracy),
-            xytext=(5, -4),
+            xytext=(5, (4, -10)[number % 2]),  # neighbours' names do not lie on each other
             textcoords="offset points",
             fontsize=7,
         )
-    axes.set_xscale("log")
+    _scale(axes, panel)
     axes.set(title=panel.title, xlabel=panel.cost, ylabel="accuracy on the test images, %")
     axes.title.set_fontsize(10)
-    axes.margins(x=0.25, y=0.12)
     axes.grid(alpha=0.25, which="both")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=7, loc="lower right")
+    return marks
+
+
+def _scale(axes: Any, panel: Panel) -> None:
+    """Costs by their ratio, with room for the names, which are right of the points."""
+    from matplotlib import ticker
+
+    costs = [each.cost for each in panel.points] or [1.0]
+    shares = [100 * each.accuracy for each in panel.points] or [100.0]
+    low, high = min(costs) / 1.5, max(costs) * 1.5
+    axes.set_xscale("log")
+    axes.set_xlim(low, high * (high / low) ** 0.35)
+    axes.set_ylim(min(shares) - 0.5, max(shares) + 0.5)
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 60 * low else (1,)))
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
