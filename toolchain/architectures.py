@@ -13,7 +13,7 @@ from typing import Any
 from toolchain import own_architecture
 from toolchain.artifact import InputContract
 from toolchain.errors import UsageError, require
-from toolchain.recipe import Recipe
+from toolchain.recipe import COSINE, Recipe
 from toolchain.spelling import unknown
 
 LARGEST_WIDTH = 256
@@ -21,6 +21,15 @@ MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those 
 LARGEST_FULL_RESOLUTION = 128  # pixels a side; small-cnn's first layer halves larger images
 SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
 OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothing is known
+FASHION = Recipe(
+    epochs=60,
+    batch=128,
+    learning_rate=0.003,
+    schedule=COSINE,
+    ema=True,
+    augment=("flip",),
+    hold_out=True,
+)
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,19 @@ def mnist_cnn(contract: InputContract, classes: int) -> Any:
 def _classifier(contract: InputContract, *layers: Any) -> Any:
     keras = require("keras", "export")
     return keras.Sequential([_image(contract), keras.layers.Rescaling(1 / 255), *layers])
+
+
+@_known_as("fashion-fast", "fashion-mnist", FASHION)
+def fashion_fast(contract: InputContract, classes: int) -> Any:
+    """A label in a quarter of the time that fashion-cnn takes; 24,778 parameters on 28×28×1.
+
+    The first convolution halves the sides at once, and channels are few: what costs time in a
+    network so small is each operator, and each pixel of the first layers.
+    """
+    image, x = _scaled(contract)
+    x = _residual(_convolution(x, 16, size=4, strides=2))
+    x = _convolution(_convolution(x, 32, strides=2), 32, padding="valid")
+    return _answer(image, x, classes)
 
 
 @_known_as("small-cnn", None, OWN_DATA, width=8)
