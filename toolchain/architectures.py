@@ -24,10 +24,11 @@ OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothi
 FASHION = Recipe(
     epochs=60,
     batch=128,
-    learning_rate=0.003,
+    learning_rate=0.004,
     schedule=COSINE,
     ema=True,
-    augment=("flip",),
+    label_smoothing=0.05,
+    augment=("flip", "light"),
     hold_out=True,
 )
 
