@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import Silent
 from toolchain import architectures, evaluation, exporting, training
-from toolchain.artifact import InputContract, Precision
+from toolchain.artifact import InputContract, ModelInfo, Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import onnx, tflite
@@ -36,8 +36,23 @@ def test_the_documented_models_are_as_documented(name: str, parameters: int, lay
     assert [type(layer).__name__ for layer in model.layers] == ["Rescaling", *layers.split()]
 
 
+def test_fashion_fast_is_small_and_computes_little(digits: Dataset) -> None:
+    model = architectures.get("fashion-fast").build(DIGITS, 10)
+    converted = tflite.convert(model, Precision.INT8, digits.train_images[:20])
+    info = ModelInfo("m", "fashion-fast", "digits", digits.labels, DIGITS, Precision.INT8)
+    data = tflite.embed(converted, info)
+    summary = tflite.summarize(data)
+    assert len(data) <= 32 * 1024
+    assert summary.macs == 965_952
+    assert [operator.name for operator in summary.operators if operator.macs] == [
+        *["CONV_2D"] * 4,
+        "FULLY_CONNECTED",
+    ]
+    assert summary.left_out == ("CAST",)
+
+
 def test_unknown_names_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match="choose of: fashion-cnn, mnist-cnn, small-cnn"):
+    with pytest.raises(UsageError, match="choose of: fashion-cnn, mnist-cnn, fashion-fast, small-cnn"):
         architectures.get("resnet")
 
 

@@ -12,10 +12,12 @@ from toolchain.runtime import Classifier
 FILES = sorted(path for path in locate.RELEASED.glob("*/*.int8.*"))
 
 
-def test_both_models_are_released_in_both_formats() -> None:
+def test_all_models_are_released_in_both_formats() -> None:
     assert [path.name for path in FILES] == [
         "fashion-cnn.int8.onnx",
         "fashion-cnn.int8.tflite",
+        "fashion-fast.int8.onnx",
+        "fashion-fast.int8.tflite",
         "mnist-cnn.int8.onnx",
         "mnist-cnn.int8.tflite",
     ]
