@@ -52,7 +52,9 @@ def test_fashion_fast_is_small_and_computes_little(digits: Dataset) -> None:
 
 
 def test_unknown_names_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match="choose of: fashion-cnn, mnist-cnn, fashion-fast, small-cnn"):
+    with pytest.raises(
+        UsageError, match="choose of: fashion-cnn, mnist-cnn, fashion-fast, small-cnn"
+    ):
         architectures.get("resnet")
 
 

@@ -1,0 +1,128 @@
+"""What a benchmark found."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain.report.tables import console, print_table
+
+if TYPE_CHECKING:
+    from toolchain.benchmark.baseline import Change
+    from toolchain.benchmark.choice import Choice
+    from toolchain.benchmark.results import Result
+    from toolchain.benchmark.summary import Row
+
+
+def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:
+    """The files side by side, which one to ship, and how all was measured."""
+    from toolchain.benchmark import words
+    from toolchain.benchmark.summary import rows
+
+    found = rows(result)
+    print_table(
+        f"{result.dataset}, one image at a time ({result.conditions.mode})",
+        (
+            "file",
+            ">accuracy",
+            "[95 % interval]",
+            ">p50 µs",
+            ">p90 µs",
+            "[>p99 µs]",
+            "[>p90 at most]",
+            "[>Python's µs]",
+            "[>images/s]",
+            "[>× Keras]",
+            ">KB",
+        ),
+        [_speed_cells(row) for row in found],
+    )
+    print_table(
+        "From nothing to the first answer, in ms, and what it needs",
+        (
+            "file",
+            ">all",
+            "[>Python]",
+            "[>imports]",
+            "[>load]",
+            "[>first]",
+            ">memory MB",
+            ">disk MB",
+        ),
+        [_cold_cells(row) for row in found if row.measurement.cold_starts],
+    )
+    out = console()
+    lines = (_decision_lines(chosen), _thread_lines(found), map(_change_line, changes))
+    told = (f"{flag}: {why}" for flag, why in words.doubts(result))
+    how = (f"{what}: {text}" for what, text in words.conditions(result))
+    for line in itertools.chain(*lines, how, told):
+        out.print(line, soft_wrap=True)
+
+
+def _speed_cells(row: Row) -> tuple[str, ...]:
+    accuracy = "" if row.accuracy is None else f"{row.accuracy:.2%}"
+    interval = "{:.2%} – {:.2%}".format(*row.interval) if row.interval else ""
+    at = row.latency
+    if at is None or row.problem:
+        return (row.name, accuracy, interval, "–", "–", *[""] * 5, f"{row.file.size / 1e3:,.0f}")
+    times = (at.p50, at.p90, at.p99, at.bound90, at.python)
+    return (
+        row.name,
+        accuracy,
+        interval,
+        *("–" if time is None else f"{time * 1e6:,.1f}" for time in times),
+        f"{at.per_second:,.0f}",
+        f"{row.faster:.1f}" if row.faster else "",
+        f"{row.file.size / 1e3:,.0f}",
+    )
+
+
+def _cold_cells(row: Row) -> tuple[str, ...]:
+    cold, disk = row.cold, row.installed
+    if cold is None:
+        return ()
+    steps = (cold.python, cold.imports, cold.load, cold.first)
+    return (
+        Path(row.file.file).name,
+        *(f"{1e3 * time:,.0f}" for time in (sum(steps), *steps)),
+        f"{(row.memory or 0) / 1e6:,.1f}",
+        "?" if disk is None else f"{disk / 1e6:,.0f}",
+    )
+
+
+def _decision_lines(chosen: Choice) -> Iterator[str]:
+    if chosen.row is None:
+        yield "Ship none: nothing fits."
+    else:
+        yield (
+            f"Ship {chosen.row.name}: "
+            "the fastest of those that fit and are as accurate as the best."
+        )
+    for row, reason in chosen.reasons:
+        yield f"  not {row.name}: {reason}"
+
+
+def _thread_lines(found: Sequence[Row]) -> Iterator[str]:
+    """With how many threads each file is fastest, where several numbers were tried."""
+    if len({row.measurement.threads for row in found}) < 2:
+        return
+    timed = [(row.latency.p50, row) for row in found if row.latency and not row.problem]
+    fastest: dict[str, tuple[float, Row]] = {}
+    for time, row in timed:
+        file = row.file.file
+        fastest[file] = min(fastest.get(file, (time, row)), (time, row), key=lambda pair: pair[0])
+    for _, row in fastest.values():
+        yield f"{Path(row.file.file).name} is fastest with {row.measurement.threads} thread(s)."
+
+
+def _change_line(change: Change) -> str:
+    chance = "" if change.p is None else f", p = {change.p:.2g}"
+    if change.drift != 1:
+        chance += f"; the unchanged files became {change.drift:.3f} times as slow"
+    return (
+        f"{'WORSE ' if change.regression else ''}{change.name} {change.what}: "
+        f"{change.before:,.2f} → {change.after:,.2f} {change.unit} "
+        f"({change.low:.3f} to {change.high:.3f} times{chance})"
+    )

@@ -1,0 +1,51 @@
+"""Data sets, and what is wrong with pictures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from toolchain.report.tables import console, print_table
+
+if TYPE_CHECKING:
+    from toolchain.datasets import Status
+    from toolchain.userdata.check import Finding
+    from toolchain.userdata.check import Report as Checked
+
+
+def data(found: Sequence[Status]) -> None:
+    """Which data sets there are, and where."""
+    rows = []
+    for status in found:
+        where = status.where or " → ".join(status.sources)
+        rows.append((status.name, status.title, "yes" if status.here else "no", where))
+    print_table("Data sets", ("name", "what", "here", "where it is, or would come from"), rows)
+    for status in found:
+        if status.problem:
+            console().print(f"{status.name}: {status.problem}")
+
+
+def own_data(found: Checked) -> None:
+    """What is wrong with a user's pictures, and how many there are of each class."""
+    contract = found.contract
+    chosen = "given" if found.split == "given" else "chosen by content"
+    print_table(
+        f"{found.path} as {contract.width}×{contract.height} "
+        f"{'colour' if contract.channels == 3 else 'grayscale'}, {contract.fit}"
+        f"{' (proposed)' if found.proposed else ''}; test pictures {chosen}",
+        ("class", ">to train", ">to test with"),
+        [(each.label, f"{each.training:,}", f"{each.test:,}") for each in found.classes],
+    )
+    rows = [
+        (each.severity.value, f"{each.count:,}", each.what, _examples(each))
+        for each in found.findings
+    ]
+    print_table("Found", ("", ">how many", "what", "[such as]"), rows)
+
+
+def _examples(finding: Finding) -> str:
+    shown = (
+        " ↔ ".join(each.files) + (f": {each.why}" if each.why else "") for each in finding.examples
+    )
+    return "\n".join(itertools.islice(shown, 3))

@@ -1,0 +1,69 @@
+"""What a file is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain.artifact import GraphSummary, ModelInfo
+from toolchain.report.tables import print_table
+
+if TYPE_CHECKING:
+    pass
+
+
+def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSummary) -> None:
+    """What a file is: what it says of itself, and what its graph holds."""
+    rows: list[tuple[str, str]] = []
+    if described is None:
+        rows.append(("description", "none: another tool wrote this file"))
+    else:
+        contract = described.input
+        rows += [
+            ("model", f"{described.architecture} for {described.dataset}"),
+            (
+                "takes",
+                f"uint8 [batch, {contract.height}, {contract.width}, {contract.channels}], "
+                "raw pixels 0–255",
+            ),
+            ("gives", f"float32 [batch, {len(described.labels)}], probabilities"),
+            ("labels", ", ".join(described.labels)),
+            ("precision", described.precision),
+            *([("in float", ", ".join(described.float_layers))] if described.float_layers else []),
+            ("accuracy", _accuracy(described)),
+            ("calibration", described.calibration_sha256 or "–"),
+            ("made from", described.source_sha256 or "training"),
+            (
+                "made with",
+                ", ".join(f"{name} {number}" for name, number in described.versions.items()),
+            ),
+        ]
+    counted = Counter(operator.name for operator in summary.operators)
+    hidden = "unknown, the graph is frozen; the exported files show it" if summary.opaque else ""
+    rows += [
+        ("needs", f"{summary.min_runtime} or later" if summary.min_runtime else "unknown"),
+        ("file size", f"{size:,} bytes"),
+        ("parameters", f"{summary.parameters:,}"),
+        ("multiply-accumulates", hidden or f"{summary.macs:,} an image"),
+        (
+            "memory",
+            hidden or f"at most {summary.activation_bytes:,} bytes of activations an image",
+        ),
+        ("operators", ", ".join(_times(name, count) for name, count in counted.items())),
+    ]
+    if summary.accelerated_by:
+        left_out = Counter(summary.left_out).items()
+        words = ", ".join(_times(name, count) for name, count in left_out) or "none"
+        rows.append((f"outside {summary.accelerated_by}", words))
+    print_table(path.name, ("", ""), rows)
+
+
+def _accuracy(described: ModelInfo) -> str:
+    if described.accuracy is None:
+        return "not measured"
+    return f"{described.accuracy:.2%} on {described.test_images} test images"
+
+
+def _times(name: str, count: int) -> str:
+    return name if count == 1 else f"{name} ×{count}"

@@ -1,0 +1,111 @@
+"""Exported files against Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from toolchain.artifact import Comparison
+from toolchain.report.tables import console, print_table
+
+if TYPE_CHECKING:
+    from toolchain.calibration import Study
+    from toolchain.exporting import Outcome
+    from toolchain.rescue import Rescue
+
+
+def proof(outcomes: Sequence[Outcome]) -> None:
+    """The exported files of one model against Keras."""
+    first = outcomes[0]
+    rows = [
+        (
+            outcome.artifact.path.name.removeprefix(f"{first.artifact.path.name.split('.')[0]}."),
+            f"{outcome.size:,}",
+            *comparison_cells(outcome.comparison),
+            f"{outcome.seconds:.1f}",
+            "REJECTED" if outcome.failures else "proved",
+        )
+        for outcome in outcomes
+    ]
+    print_table(
+        f"{first.artifact.info.name} against Keras ({first.comparison.keras_accuracy:.2%}) "
+        f"on all {first.comparison.images} test images",
+        (
+            "file",
+            ">bytes",
+            ">accuracy",
+            "95 % interval",
+            ">change",
+            "[>same class]",
+            "[>McNemar p]",
+            "[>largest difference]",
+            "[>seconds]",
+            "verdict",
+        ),
+        rows,
+    )
+    for outcome in outcomes:
+        if outcome.rescue:
+            _noise(outcome.artifact.path.name, outcome.rescue)
+
+
+def _noise(file: str, found: Rescue) -> None:
+    """What int8 does to each operator of a file that failed, the worst first."""
+    print_table(
+        f"{file}: signal to quantisation noise, worst operator first",
+        ("layer", "operator", ">alone, dB", ">all in int8, dB", "[in mixed]"),
+        [
+            (
+                noise.layer,
+                noise.operator,
+                f"{noise.alone:.1f}",
+                f"{noise.together:.1f}",
+                "float" if noise in (found.kept or ()) else "",
+            )
+            for noise in found.worst_first
+        ],
+    )
+
+
+def comparison_cells(comparison: Comparison) -> tuple[str, ...]:
+    """Accuracy, interval, change, agreement, p and largest difference as words of a table."""
+    low, high = comparison.interval
+    return (
+        f"{comparison.accuracy:.2%}",
+        f"{low:.2%} – {high:.2%}",
+        f"{comparison.change:+.2f}",
+        f"{comparison.agreement:.2%}",
+        f"{comparison.p_value:.2g}",
+        f"{comparison.largest_difference:.2g}",
+    )
+
+
+def calibration(studies: Sequence[Study]) -> None:
+    """How much int8 depends on the images that its ranges were measured on."""
+    for study in studies:
+        first = study.trials[0].comparison
+        rows = [
+            (
+                f"draw {number}",
+                *comparison_cells(trial.comparison)[:4],
+                "REJECTED" if trial.failures else "passes",
+            )
+            for number, trial in enumerate(study.trials, 1)
+        ]
+        for name in ("minimum", "median", "maximum"):
+            accuracy, agreement = getattr(study.accuracy, name), getattr(study.agreement, name)
+            change = 100 * (accuracy - study.keras_accuracy)
+            rows.append((name, f"{accuracy:.2%}", "", f"{change:+.2f}", f"{agreement:.2%}", ""))
+        print_table(
+            f"int8.{study.format}, {len(study.trials)} disjoint draws of {study.samples} training "
+            f"images, against Keras ({study.keras_accuracy:.2%}) on all {first.images} test images",
+            ("", ">accuracy", "[95 % interval]", ">change", ">same class", "verdict"),
+            rows,
+        )
+        accuracy, low, high = study.accuracy, *first.interval
+        console().print(
+            f"{study.passed} of {len(study.trials)} pass. Accuracy differs by "
+            f"{100 * (accuracy.maximum - accuracy.minimum):.2f} points from draw to draw; "
+            f"that of one file is known to ±{50 * (high - low):.2f} points.",
+            soft_wrap=True,
+        )
