@@ -4,7 +4,7 @@ from toolchain.report.of_bench import bench
 from toolchain.report.of_data import data, own_data
 from toolchain.report.of_deployment import deployed
 from toolchain.report.of_info import info
-from toolchain.report.of_proof import calibration, comparison_cells, proof
+from toolchain.report.of_proof import calibration, proof
 from toolchain.report.of_training import target_line, training
 
 __all__ = [
