@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 STATE = ".training"
+INTERRUPTED = "interrupted"
 
 
 class Progress(Protocol):
@@ -66,29 +67,16 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
         tf.config.experimental.enable_op_determinism()
     architecture = architectures.get(plan.architecture)
     model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
-    trained, watched = split(plan, dataset)
-    optimization.compile_model(model, plan.recipe, len(trained.rows))
-    learner = teaching.taught(model, plan, dataset)
     state = State(folder / STATE, plan)
-    history = state.resume(model, progress.say)
-    stopped = plan.stop(history) if history.epochs else None
     try:
-        if stopped is None:
-            progress.say(
-                f"Training on {len(trained.rows):,} images; epochs: at most {plan.recipe.epochs}."
-            )
-            with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
-                keeper = _keeper(model, state, plan, history, progress, held)
-                _fit(learner, plan, trained, watched, keeper)
-            history = state.history()
-            stopped = plan.stop(history)
+        history = _learn(model, state, plan, dataset, progress)
+        stopped = plan.stop(history) or INTERRUPTED
     except KeyboardInterrupt:
         # it may have come while an epoch was being kept: what counts is what is on disk
-        history = state.history()
+        history, stopped = state.history(), INTERRUPTED
         if unpublished := _why_unpublished(history, folder):
             progress.say(unpublished)
             raise
-    stopped = stopped or "interrupted"
     epoch = _kept(plan, history, stopped)
     state.load(model, epoch)
     model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
@@ -97,13 +85,28 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     path = locate.model_path(folder, formats.SOURCE)
     result = Result(path, plan, history, stopped, epoch, accuracy)
     publish(model, result, scores, dataset)
-    if stopped == "interrupted":
+    if stopped == INTERRUPTED:
         progress.say(GOES_ON)
     else:
         state.remove()
     if manifest.vouched(folder):
         progress.say("The exported files there are of an earlier training: export again.")
     return result
+
+
+def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Progress) -> History:
+    """Train until the plan says stop, from where an interrupted run ended."""
+    trained, watched = split(plan, dataset)
+    optimization.compile_model(model, plan.recipe, len(trained.rows))
+    learner = teaching.taught(model, plan, dataset)
+    history = state.resume(model, progress.say)
+    if history.epochs and plan.stop(history):
+        return history
+    progress.say(f"Training on {len(trained.rows):,} images; epochs: at most {plan.recipe.epochs}.")
+    with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
+        keeper = _keeper(model, state, plan, history, progress, held)
+        _fit(learner, plan, trained, watched, keeper)
+    return state.history()
 
 
 def _kept(plan: Plan, history: History, stopped: str) -> int:
