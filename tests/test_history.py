@@ -66,6 +66,8 @@ def test_noise_and_divergence_are_not_overfitting(run: History) -> None:
 def test_two_epochs_without_a_better_one_are_more_than_noise() -> None:
     assert history([0.9, 0.6, 0.4], [0.7, 0.8, 0.71]).overfits_since == 2
     assert history([0.9, 0.6], [0.7, 0.8]).overfits_since is None
+    # a rise that no picture shows
+    assert history([0.9, 0.6, 0.5, 0.4], [0.8, 0.7, 0.703, 0.704]).overfits_since is None
 
 
 # the table

@@ -14,6 +14,7 @@ from toolchain.errors import ToolchainError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OVERFIT_RISE = 0.01  # of the lowest loss; less is seen from epoch to epoch, and in no picture
 OVERFIT_EPOCHS = 2  # epochs after the best one before its lead is called more than noise
 
 
@@ -50,10 +51,11 @@ class History:
         """The first epoch that only learnt the training images by heart; None if there is none.
 
         From there on the watched loss stayed above its minimum, for at least `OVERFIT_EPOCHS`
-        epochs, while the training loss went on falling.
+        epochs and at last by `OVERFIT_RISE`, while the training loss went on falling.
         """
         last, best = self.epochs[-1], self.best
-        worse = last.number - best.number >= OVERFIT_EPOCHS and last.loss < best.loss
+        later = last.number - best.number >= OVERFIT_EPOCHS and last.loss < best.loss
+        worse = later and last.watched_loss >= best.watched_loss * (1 + OVERFIT_RISE)
         return best.number + 1 if worse else None
 
     def verdict(self) -> str:
