@@ -43,7 +43,8 @@ def _training(record: Path, folder: Path) -> list[str]:
             "## Training",
             "",
             f"`toolchain train {run['plan']['architecture']}`: {how}. "
-            f"{run['epoch']} epochs are in the file, and training took {_minutes(run['seconds'])}.",
+            f"The weights are those after epoch {run['epoch']}; "
+            f"training them took {_minutes(run['seconds'])}.",
             "",
         ]
         return lines + (_seeds(seeds, run["plan"]["seed"], folder) if len(seeds) > 1 else [])
@@ -56,7 +57,10 @@ def _training(record: Path, folder: Path) -> list[str]:
 def _recipe(plan: dict[str, Any]) -> str:
     """All that was chosen, in the words of the options."""
     chosen = {**plan, **plan.get("recipe", {})}
-    for name in ("architecture", "dataset", "recipe", "seed", "teacher"):
+    needless = ["architecture", "dataset", "recipe", "seed", "teacher"]
+    if not chosen.get("target_accuracy"):
+        needless.append("monitor")
+    for name in needless:
         chosen.pop(name, None)
     said = [f"{name.replace('_', '-')} {_word(value)}" for name, value in chosen.items() if value]
     if plan.get("teacher"):
