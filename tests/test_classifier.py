@@ -123,15 +123,16 @@ def test_missing_files_and_foreign_suffixes(tmp_path: Path) -> None:
 
 
 def test_values_that_are_no_probabilities_are_refused(exported: Path, digits: Dataset) -> None:
-    classifier = Classifier.load(exported / f"{exported.name}.int8.tflite")
+    info = Classifier.load(exported / f"{exported.name}.int8.tflite").info
     for wrong in (np.nan, 0.0, 7.0):
-        classifier.session = _Constant(wrong)
+        classifier = Classifier(_Constant(wrong), info, 1)
         with pytest.raises(ToolchainError, match="no probabilities"):
             classifier.scores(digits.test_images[:1])
 
 
 class _Constant:
     engine = "none"
+    shape, classes = (28, 28, 1), 10
 
     def __init__(self, value: float) -> None:
         self._value = value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +13,37 @@ from toolchain import engines, files, formats, images, vouching
 from toolchain.artifact import ModelInfo, Prediction
 from toolchain.errors import ToolchainError, about
 from toolchain.formats import Session
+from toolchain.runtime.sessions import Sessions
 from toolchain.trust import Signed, Trust, check_model
 
 SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add up exactly
 
 
 class Classifier:
-    """A loaded model. It can be used by several threads; they take turns.
+    """A loaded model. It can be used by several threads.
 
     `info` is what the file says of itself, `engine` the runtime that answers, and `threads` how
     many it was given. `signed` is what a trusted key says of it, where that was asked for.
-    `session` is the bare runtime: no lock, no checks of its answers.
+    `session` is the bare runtime: for one thread, without checks of its answers.
     """
 
-    def __init__(self, session: Session, info: ModelInfo, threads: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        info: ModelInfo,
+        threads: int,
+        open_another: Callable[[], Session] | None = None,
+    ) -> None:
+        """`open_another` opens the same model again, for threads that ask at once; without it they
+        take turns."""
         _check(session, info)
         self.info = info
         self.threads = threads
         self.engine = session.engine
         self.signed: Signed | None = None
         self.session = session
-        self._lock = threading.Lock()  # an interpreter used by two threads answers wrongly
+        most = max(1, (os.cpu_count() or 1) // threads) if open_another else 1
+        self._sessions = Sessions(session, open_another or (lambda: session), most)
         self._ones = np.ones(len(info.labels), np.float32)
 
     @classmethod
@@ -85,7 +95,11 @@ class Classifier:
                 "Expected one made with `toolchain export` or `toolchain train`."
             )
         threads = max(1, min(threads, os.cpu_count() or 1))
-        return cls(reader.open_session(data, threads, engine), info, threads)
+
+        def opened() -> Session:
+            return reader.open_session(data, threads, engine)
+
+        return cls(opened(), info, threads, opened)
 
     def classify(
         self, image: images.AnyImage, top: int = 1, invert: bool = False
@@ -108,8 +122,11 @@ class Classifier:
             ToolchainError: the pixels have another shape or type, or the model gave values that
                 are no probabilities.
         """
-        with self._lock:
-            answer = self.session.run(pixels)
+        session = self._sessions.take()
+        try:
+            answer = session.run(pixels)
+        finally:
+            self._sessions.give(session)
         # `dot` is numpy's quickest sum, and Python compares one number faster than numpy;
         # NaN fails the comparison too.
         totals = answer.dot(self._ones).tolist()

@@ -1,0 +1,81 @@
+"""Several threads and the sessions that they share."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from toolchain.errors import ToolchainError
+from toolchain.runtime.sessions import Sessions
+
+
+class Counted:
+    """A session that tells whether two threads were ever in it at once."""
+
+    engine, shape, classes = "none", (28, 28, 1), 10
+
+    def __init__(self, meeting: threading.Barrier | None = None) -> None:
+        self._inside = threading.Lock()
+        self._meeting = meeting
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        assert self._inside.acquire(blocking=False), "two threads in one session"
+        if self._meeting:
+            self._meeting.wait(10)  # until as many threads are in sessions of their own
+        self._inside.release()
+        return images
+
+    def invoke(self) -> None: ...
+
+
+def ask(sessions: Sessions) -> Counted:
+    session = sessions.take()
+    try:
+        session.run(np.zeros(1, np.uint8))
+    finally:
+        sessions.give(session)
+    return session
+
+
+def refuse() -> Counted:
+    raise ToolchainError("no room")
+
+
+def test_one_thread_opens_no_other_session() -> None:
+    first = Counted()
+    sessions = Sessions(first, refuse, most=4)
+    assert all(ask(sessions) is first for _ in range(100))
+
+
+def test_threads_that_meet_get_sessions_of_their_own() -> None:
+    meeting = threading.Barrier(3)
+    sessions = Sessions(Counted(meeting), lambda: Counted(meeting), most=3)
+    with ThreadPoolExecutor(3) as pool:
+        used = list(pool.map(lambda _: ask(sessions), range(30)))
+    assert len(set(map(id, used))) == 3
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_no_more_are_opened_than_allowed_and_none_is_shared(most: int) -> None:
+    opened = [Counted()]
+
+    def another() -> Counted:
+        opened.append(Counted())
+        return opened[-1]
+
+    sessions = Sessions(opened[0], another, most)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: ask(sessions), range(5000)))
+    assert len(opened) <= most
+
+
+def test_where_another_cannot_be_opened_the_thread_is_told_and_the_rest_go_on() -> None:
+    sessions = Sessions(Counted(), refuse, most=2)
+    held = sessions.take()
+    with pytest.raises(ToolchainError, match="no room"):
+        sessions.take()
+    sessions.give(held)
+    assert ask(sessions) is held
