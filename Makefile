@@ -13,7 +13,7 @@ NAME := $(MODEL)$(addprefix -,$(DATASET))
 OUT  := models/$(NAME)
 # emulated Raspberry Pis: 0.8 GB, from the machine's own package sources
 PI   := .pi
-PI_MODELS ?= models/released/fashion-cnn
+PI_MODELS ?= models/released/fashion-cnn models/released/fashion-fast
 FRONTIER ?= fashion-fast
 
 # where this is set, every process compiles TensorFlow anew: 9 s of processor time instead of 4

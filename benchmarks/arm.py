@@ -5,7 +5,7 @@ interpreter (set, invoke, get), and what our classifier and the way from an imag
 Instructions are not time: a processor does several at once, and waits for memory. But they repeat,
 so a change that makes every image dearer is seen; `--check` compares with the committed counts.
 
-    PYTHONPATH=. python benchmarks/arm.py .pi fashion-cnn [--check]
+    PYTHONPATH=. python benchmarks/arm.py .pi fashion-cnn … [--check]
 """
 
 from __future__ import annotations
@@ -109,9 +109,10 @@ class Row:
         return (self.file, self.userland, self.board, self.engine)
 
 
-def cells(model: str, folder: Path) -> Iterator[tuple[Path, Environment, Board]]:
-    """Every file of the model with every engine for it on every board."""
-    for path in locate.model_files(model, formats.endings(["tflite", "onnx"], [])):
+def cells(models: list[str], folder: Path) -> Iterator[tuple[Path, Environment, Board]]:
+    """Every file of the models with every engine for it on every board."""
+    endings = formats.endings(["tflite", "onnx"], [])
+    for path in (path for model in models for path in locate.model_files(model, endings)):
         for environment, board in places(folder, path.suffix[1:]):
             yield path, environment, board
 
@@ -205,10 +206,10 @@ def dearer(rows: list[Row]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the emulated userlands are")
-    parser.add_argument("model")
+    parser.add_argument("models", nargs="+")
     parser.add_argument("--check", action="store_true", help="compare; fail where one is dearer")
     wishes = parser.parse_args()
-    chosen = list(cells(wishes.model, wishes.folder))
+    chosen = list(cells(wishes.models, wishes.folder))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rows = list(pool.map(lambda cell: measure(*cell), chosen))
     if wishes.check:
