@@ -86,17 +86,12 @@ def _seeds(seeds: Sequence[dict[str, Any]], kept: int, folder: Path) -> list[str
     if None not in exported:
         names.append(f"test, {INT8}")
         rows = [[*row, share] for row, share in zip(rows, exported, strict=True) if share]
-    columns = list(zip(*rows, strict=True))
     cells = [
         *(
             [f"{each['seed']}{', kept' if each['seed'] == kept else ''}", *map(_percent, row)]
             for each, row in zip(seeds, rows, strict=True)
         ),
-        ["mean", *(_percent(statistics.fmean(column)) for column in columns)],
-        [
-            "standard deviation",
-            *(f"{100 * statistics.stdev(column):.2f} points" for column in columns),
-        ],
+        *([name, *values] for name, values in mean_and_spread(rows).items()),
     ]
     return [
         f"Of {len(seeds)} seeds the one that did best on the validation images, a tenth of the "
@@ -107,6 +102,15 @@ def _seeds(seeds: Sequence[dict[str, Any]], kept: int, folder: Path) -> list[str
         *(f"| {' | '.join(row)} |" for row in cells),
         "",
     ]
+
+
+def mean_and_spread(rows: Sequence[Sequence[float]]) -> dict[str, list[str]]:
+    """What several runs come to, in words: their shares (0–1) column by column."""
+    columns = list(zip(*rows, strict=True))
+    return {
+        "mean": [_percent(statistics.fmean(column)) for column in columns],
+        "standard deviation": [f"{100 * statistics.stdev(c):.2f} points" for c in columns],
+    }
 
 
 def _exported(folder: Path) -> float | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING
 
+from toolchain import course
 from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
@@ -46,16 +46,7 @@ def _seeds(result: Training) -> None:
         )
         for each, row in zip(result.seeds, shares, strict=True)
     ]
-    columns = list(zip(*shares, strict=True))
-    rows.append(("mean", "", *(f"{statistics.fmean(column):.2%}" for column in columns), ""))
-    rows.append(
-        (
-            "standard deviation",
-            "",
-            *(f"{100 * statistics.stdev(column):.2f} points" for column in columns),
-            "",
-        )
-    )
+    rows.extend((name, "", *values, "") for name, values in course.mean_and_spread(shares).items())
     print_table(
         f"{result.plan.architecture}, {len(result.seeds)} seeds; "
         "the validation images choose, the test images are only looked at",

@@ -15,12 +15,18 @@ def compile_model(model: Any, recipe: Recipe, images: int) -> None:
     """Give `model` what it needs to learn from so many `images` an epoch."""
     keras = require("keras", "export")
     steps = math.ceil(images / recipe.batch)
+    optimizer = keras.optimizers.Adam(
+        _learning_rate(recipe, steps),
+        use_ema=recipe.ema,
+        ema_momentum=1 - 1 / steps,  # about the last epoch
+    )
+    compile_with(optimizer, model, recipe)
+
+
+def compile_with(optimizer: Any, model: Any, recipe: Recipe) -> None:
+    """As `compile_model`, with an optimizer that is there already."""
     model.compile(
-        optimizer=keras.optimizers.Adam(
-            _learning_rate(recipe, steps),
-            use_ema=recipe.ema,
-            ema_momentum=1 - 1 / steps,  # about the last epoch
-        ),
+        optimizer=optimizer,
         loss=loss(recipe),
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_CALL,

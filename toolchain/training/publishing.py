@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from toolchain.datasets import Dataset
 
 
+INTERRUPTED = "interrupted"  # why a run stopped that did not stop by its plan
+
+
 @dataclass(frozen=True)
 class Trial:
     """One of several runs; accuracies 0–1 after the `epoch` that is kept."""
@@ -55,7 +58,7 @@ class Result:
     @property
     def reached(self) -> bool:
         """Whether the run did what was asked: reached its target if it had one."""
-        if self.stopped == "interrupted":
+        if self.stopped == INTERRUPTED:
             return False
         return self.plan.target_accuracy is None or self.stopped == "target"
 

@@ -16,7 +16,7 @@ from toolchain.interrupts import Held
 from toolchain.training import optimization, teaching
 from toolchain.training.parts import class_weights, split
 from toolchain.training.plan import Plan
-from toolchain.training.publishing import Result, publish
+from toolchain.training.publishing import INTERRUPTED, Result, publish
 from toolchain.training.state import State
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 STATE = ".training"
-INTERRUPTED = "interrupted"
 
 
 class Progress(Protocol):

@@ -13,7 +13,7 @@ from toolchain.formats import keras as keras_format
 from toolchain.history import History
 from toolchain.records import plain
 from toolchain.training.plan import Plan
-from toolchain.training.publishing import Result, publish
+from toolchain.training.publishing import INTERRUPTED, Result, publish
 from toolchain.training.run import Progress, train
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def train_seeds(
         for number in range(count):
             seed = plan.seed + number
             progress.say(f"Seed {seed}, {number + 1} of {count}.")
-            results.append(
-                _one(dataclasses.replace(plan, seed=seed), dataset, folder, progress),
-            )
+            results.append(_one(dataclasses.replace(plan, seed=seed), dataset, folder, progress))
         best = max(results, key=lambda result: result.at.watched_accuracy)
         model = keras_format.load(files.read_bytes(best.path))
         kept = dataclasses.replace(
@@ -62,7 +60,7 @@ def _one(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Resu
         return found
     require("keras", "export").utils.clear_session()  # layers are numbered from 1 again
     result = train(plan, dataset, place, progress)
-    if result.stopped == "interrupted":
+    if result.stopped == INTERRUPTED:
         raise KeyboardInterrupt
     return result
 

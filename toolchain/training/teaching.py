@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from toolchain import evaluation, files
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import keras as keras_format
-from toolchain.training.optimization import STEPS_PER_CALL, loss
+from toolchain.training.optimization import compile_with
 from toolchain.training.plan import Plan, TeacherFile
 
 if TYPE_CHECKING:
@@ -62,12 +62,7 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
         Answers(TEMPERATURE, keras.losses.KLDivergence()),
         student_loss_weight=LABELS_SHARE,
     )
-    distiller.compile(
-        optimizer=student.optimizer,
-        loss=loss(plan.recipe),
-        metrics=["accuracy"],
-        steps_per_execution=STEPS_PER_CALL,
-    )
+    compile_with(student.optimizer, distiller, plan.recipe)
     return distiller
 
 
