@@ -169,6 +169,20 @@ def fashion_fast(contract: InputContract, classes: int) -> Any:
     return _answer(image, x, classes)
 
 
+@_known_as("fashion-small", "fashion-mnist", FASHION.with_({"epochs": 100}))
+def fashion_small(contract: InputContract, classes: int) -> Any:
+    """More right than fashion-cnn in an eighth of the file; 25,778 parameters on 28×28×1.
+
+    A few channels look at every pixel before the sides are halved: that is worth more than more
+    channels later.
+    """
+    image, x = _scaled(contract)
+    x = _convolution(x, 8)
+    x = _residual(_convolution(x, 16, strides=2))
+    x = _convolution(_convolution(x, 32, strides=2), 32, padding="valid")
+    return _answer(image, x, classes)
+
+
 @_known_as("small-cnn", None, OWN_DATA, width=8)
 def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     """A residual network for images of any size; 150,718 parameters on 96×96×3 and six classes.
