@@ -26,6 +26,7 @@ from toolchain.training import Plan
 
 TRAIN = ("train", "fashion-cnn", "--dataset", "digits")
 PLAN = Plan("fashion-cnn", "digits", Recipe(2), seed=3)
+FALLING = Recipe(2, schedule="cosine", hold_out=True)
 
 
 def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 0.3) -> Epoch:
@@ -51,6 +52,9 @@ def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 
             [row(1, 0.9, 0.96)],
             "target",
         ),
+        # where the schedule falls, the last epochs are those that count
+        ({"recipe": FALLING, "target_accuracy": 0.9}, [row(1, 0.99)], None),
+        ({"recipe": FALLING, "target_accuracy": 0.9}, [row(1, 0.99), row(2, 0.99)], "epochs"),
         ({"recipe": Recipe(9), "patience": 2}, [row(1, loss=0.2), row(2, loss=0.3)], None),
         (
             {"recipe": Recipe(9), "patience": 2},
@@ -151,6 +155,24 @@ def test_a_reached_target_is_what_the_file_holds(tmp_path: Path, digits: Dataset
     assert result.stopped == "target"
     assert result.epoch == len(result.history.epochs)
     assert result.history.epochs[result.epoch - 1].accuracy >= 0.95
+
+
+@pytest.mark.parametrize(("target", "stopped"), [(0.3, "target"), (1.0, "epochs")])
+def test_where_the_schedule_falls_the_target_is_judged_at_the_end(
+    target: float, stopped: str, tmp_path: Path, digits: Dataset
+) -> None:
+    recipe = FALLING.with_({"augment": ("elastic",)})
+    plan = Plan("fashion-cnn", "digits", recipe, target_accuracy=target, seed=3)
+    result = training.train(plan, digits, tmp_path / "model", Silent())
+    assert (len(result.history.epochs), result.stopped) == (2, stopped)
+    assert result.reached == (stopped == "target")
+    # what counts is what the file answers to the images it learnt from, as they are
+    model = keras_format.load(result.path.read_bytes())
+    learnt = training.split(plan, digits)[0].rows
+    scores = np.asarray(model(digits.train_images[learnt], training=False))
+    answered = (scores.argmax(1) == digits.train_labels[learnt]).mean()
+    assert result.training_accuracy == pytest.approx(answered, abs=1e-6)
+    assert result.training_accuracy != result.at.accuracy
 
 
 def test_deterministic_runs_give_the_same_weights(tmp_path: Path) -> None:

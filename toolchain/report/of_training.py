@@ -18,7 +18,7 @@ def training(result: Training) -> None:
     history = result.history
     lines = [
         f"{result.plan.architecture} on {result.plan.dataset}: "
-        f"{result.at.accuracy:.2%} on the training images, "
+        f"{result.training_accuracy:.2%} on the training images, "
         f"{result.test_accuracy:.2%} on the test images after epoch {result.epoch}.",
         history.verdict(),
         f"Wrote {result.path}, and training.csv, training.png and mistakes.png beside it.",

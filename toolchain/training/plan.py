@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolchain.errors import UsageError
 from toolchain.history import History
-from toolchain.recipe import Recipe
+from toolchain.recipe import COSINE, Recipe
 from toolchain.spelling import unknown
 
 BALANCED = "balanced"
@@ -27,8 +27,9 @@ class Plan:
     """What is asked of a run.
 
     `target_accuracy` (0–1) stops it after the first epoch that reaches it, measured on the
-    `monitor` images: `training` or `validation`. `patience` stops it after that many epochs
-    without a lower validation loss.
+    `monitor` images: `training` or `validation`. Where the schedule falls, the last epochs are
+    those that count: such a run goes to its end, and its target is judged there. `patience` stops
+    it after that many epochs without a lower validation loss.
 
     A run with patience, one that monitors validation images, and one whose recipe says so, holds a
     part of the training images out for that. Unless it reached its target, it keeps the weights of
@@ -77,11 +78,20 @@ class Plan:
         chooses = self.patience is not None or self.monitor == "validation"
         return "validation" if chooses or self.recipe.hold_out else "test"
 
+    @property
+    def judged_at_end(self) -> bool:
+        """Whether there is a target that does not stop the run but is looked at when it is over."""
+        return self.target_accuracy is not None and self.recipe.schedule == COSINE
+
+    def reached(self, training: float, watched: float) -> bool:
+        """Whether these accuracies (0–1) are what the target asks for."""
+        monitored = training if self.monitor == "training" else watched
+        return self.target_accuracy is not None and monitored >= self.target_accuracy
+
     def stop(self, history: History) -> str | None:
         """Why the run ends after the last epoch of `history`; None where it goes on."""
         last = history.epochs[-1]
-        monitored = last.accuracy if self.monitor == "training" else last.watched_accuracy
-        if self.target_accuracy is not None and monitored >= self.target_accuracy:
+        if not self.judged_at_end and self.reached(last.accuracy, last.watched_accuracy):
             return "target"
         if self.patience is not None and last.number - history.best.number >= self.patience:
             return "patience"

@@ -43,8 +43,10 @@ class Result:
     """How a run ended.
 
     `stopped` is `epochs`, `target`, `patience` or `interrupted`; `epoch` the one whose weights
-    the file holds; `test_accuracy` (0–1) is that of the file on all test images. `seeds` are the
-    runs of which this one was the best, itself among them; empty where it was the only one.
+    the file holds; `test_accuracy` (0–1) is that of the file on all test images, and
+    `training_accuracy` that on the images it was trained on: Keras' running mean during the epoch,
+    or the file's where the target is judged at the end. `seeds` are the runs of which this one was
+    the best, itself among them; empty where it was the only one.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Result:
     history: History
     stopped: str
     epoch: int
+    training_accuracy: float
     test_accuracy: float
     seeds: tuple[Trial, ...] = ()
 
@@ -75,12 +78,11 @@ class Result:
     @property
     def trial(self) -> Trial:
         """This run as one of several."""
-        at = self.at
         return Trial(
             self.plan.seed,
             self.epoch,
-            at.accuracy,
-            at.watched_accuracy,
+            self.training_accuracy,
+            self.at.watched_accuracy,
             self.test_accuracy,
             self.seconds,
         )
@@ -143,7 +145,7 @@ def summary(result: Result) -> str:
         "plan": result.plan,
         "stopped": result.stopped,
         "epoch": result.epoch,
-        "training_accuracy": result.at.accuracy,
+        "training_accuracy": result.training_accuracy,
         f"{result.history.watched}_accuracy": result.at.watched_accuracy,
         "test_accuracy": result.test_accuracy,
         "overfits_since": result.history.overfits_since,

@@ -79,10 +79,16 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     epoch = _kept(plan, history, stopped)
     state.load(model, epoch)
     model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
+    at = history.epochs[epoch - 1]
+    learnt = at.accuracy
+    if plan.judged_at_end and stopped == "epochs":
+        progress.say("Answering the training images, as they are, for the target.")
+        learnt = _accuracy(model, split(plan, dataset)[0])
+        stopped = "target" if plan.reached(learnt, at.watched_accuracy) else stopped
     scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
     accuracy = evaluation.accuracy(scores, dataset.test_labels)
     path = locate.model_path(folder, formats.SOURCE)
-    result = Result(path, plan, history, stopped, epoch, accuracy)
+    result = Result(path, plan, history, stopped, epoch, learnt, accuracy)
     publish(model, result, scores, dataset)
     if stopped == INTERRUPTED:
         progress.say(GOES_ON)
@@ -91,6 +97,12 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     if manifest.vouched(folder):
         progress.say("The exported files there are of an earlier training: export again.")
     return result
+
+
+def _accuracy(model: Any, part: Part) -> float:
+    """The share (0–1) of the part's images, not varied, that `model` answers right."""
+    size = keras_format.batch_size(part.images.shape[1:])
+    return float(model.evaluate(batches(part, size), verbose=0, return_dict=True)["accuracy"])
 
 
 def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Progress) -> History:

@@ -81,6 +81,7 @@ def _finished(plan: Plan, folder: Path) -> Result | None:
             history,
             stopped=str(summary["stopped"]),
             epoch=int(summary["epoch"]),
+            training_accuracy=float(summary["training_accuracy"]),
             test_accuracy=float(summary["test_accuracy"]),
         )
     except (ValueError, KeyError, TypeError, OSError, ToolchainError):
