@@ -28,8 +28,8 @@ def slim(model: Any, needless: Container[bytes]) -> None:
 
 
 def _short(name: bytes) -> bytes:
-    """The last two scopes of the last operator that was fused into one: `conv2d_1/Relu`."""
-    return b"/".join(name.rpartition(b";")[2].split(b"/")[-2:])
+    """The layer of the last operator that was fused into one: `conv2d_1`."""
+    return name.rpartition(b";")[2].split(b"/")[-2:][0]
 
 
 def _is_empty(buffer: Any) -> bool:
