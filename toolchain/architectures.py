@@ -24,7 +24,7 @@ OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothi
 HANDWRITING = Recipe(
     epochs=40,
     batch=128,
-    learning_rate=0.004,
+    learning_rate=0.002,
     schedule=COSINE,
     ema=True,
     augment=("elastic",),
