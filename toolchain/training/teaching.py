@@ -39,7 +39,8 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
     teaches it with the student's own optimizer.
 
     Raises:
-        ToolchainError: the teacher's file cannot be read, or does not say what it is.
+        ToolchainError: the teacher's file cannot be read, was changed since it was named, or does
+            not say what it is.
         UsageError: it was trained on other classes or images of another shape.
     """
     if plan.teacher is None:
@@ -56,7 +57,7 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
         return keras.ops.log(keras.ops.maximum(probabilities, LEAST))
 
     distiller = keras.distillation.Distiller(
-        _load(plan.teacher.path, dataset),
+        _load(plan.teacher, dataset),
         student,
         # by its name, in Keras 3.15, it would be given logits, and be 0 whatever they are
         Answers(TEMPERATURE, keras.losses.KLDivergence()),
@@ -66,8 +67,10 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
     return distiller
 
 
-def _load(path: Path, dataset: Dataset) -> Any:
-    data = files.read_bytes(path)
+def _load(file: TeacherFile, dataset: Dataset) -> Any:
+    path, data = file.path, files.read_bytes(file.path)
+    if files.sha256(data) != file.sha256:
+        raise ToolchainError(f"{path} was changed after the run began. Start the run again.")
     info = keras_format.read_info(data)
     if info is None:
         raise ToolchainError(
