@@ -37,6 +37,9 @@ class Recipe:
 
     Where it says `hold_out`, a part of the training images is not trained on; after each epoch the
     model answers them, and the epoch that does best is kept.
+
+    `teacher` names an architecture that is trained first, on the same images and by its own
+    recipe; what it answers is learnt beside the labels (training/teaching.py).
     """
 
     epochs: int
@@ -47,6 +50,7 @@ class Recipe:
     label_smoothing: float = 0.0
     augment: tuple[str, ...] = ()
     hold_out: bool = False
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
