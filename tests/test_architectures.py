@@ -67,9 +67,7 @@ def test_one_convolution_and_one_pooling_layer() -> None:
 
 
 def test_unknown_names_are_usage_errors() -> None:
-    with pytest.raises(
-        UsageError, match="choose of: fashion-cnn, mnist-cnn, mnist-one-conv"
-    ):
+    with pytest.raises(UsageError, match="choose of: fashion-cnn, mnist-cnn, mnist-one-conv"):
         architectures.get("resnet")
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import forked
 from tests.conftest import Silent
 from toolchain import architectures, training
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
 from toolchain.recipe import Recipe
-from toolchain.training import Plan, optimization, teaching
+from toolchain.training import Plan, optimization, teacher_plan, teaching, train_once
 
 RECIPE = Recipe(3, hold_out=True)
 
@@ -91,7 +93,7 @@ def test_a_teacher_that_does_not_say_what_it_is_is_refused(tmp_path: Path, digit
 
 
 def test_a_teacher_and_class_weights_do_not_go_together(trained: training.Result) -> None:
-    with pytest.raises(UsageError, match="--class-weight or --teacher"):
+    with pytest.raises(UsageError, match="--teacher none"):
         Plan(
             "small-cnn",
             "digits",
@@ -99,3 +101,40 @@ def test_a_teacher_and_class_weights_do_not_go_together(trained: training.Result
             class_weight="balanced",
             teacher=training.teacher_file(trained.path),
         )
+
+
+def test_a_recipe_may_name_its_teacher(tmp_path: Path, digits: Dataset) -> None:
+    recipe = Recipe(1, hold_out=True, teacher="fashion-cnn")
+    first = teacher_plan(Plan("small-cnn", "digits", recipe, seed=5))
+    assert (first.architecture, first.dataset, first.seed) == ("fashion-cnn", "digits", 5)
+    # what the student is watched on its teacher has not learnt either
+    assert first.recipe == Recipe(5, hold_out=True)
+    assert first.teacher is None
+    made = train_once(first, digits, tmp_path / "teacher", Silent())
+    again = train_once(first, digits, tmp_path / "teacher", Silent())
+    assert again.path.stat().st_mtime_ns == made.path.stat().st_mtime_ns
+    assert again == made
+
+
+def test_no_teacher_instead_of_the_recipes(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    options = ("--dataset", "digits", "--epochs", "1", "--teacher", "none", "--out", model)
+    forked.run("train", "fashion-small", *options)
+    assert not (model / "teacher").exists()
+    assert json.loads((model / "training.json").read_text())["plan"]["teacher"] is None
+
+
+def test_a_teacher_that_is_not_there_is_said(tmp_path: Path) -> None:
+    done = forked.run("train", "small-cnn", "--teacher", tmp_path / "a.keras", code=1)
+    assert "a.keras" in done.stderr
+
+
+def test_a_teacher_changed_meanwhile_is_refused(
+    tmp_path: Path, digits: Dataset, trained: training.Result
+) -> None:
+    path = tmp_path / "teacher.keras"
+    path.write_bytes(trained.path.read_bytes())
+    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(path))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ToolchainError, match="was changed after the run began"):
+        training.train(plan, digits, tmp_path / "model", Silent())

@@ -64,7 +64,8 @@ def _recipe(plan: dict[str, Any]) -> str:
         chosen.pop(name, None)
     said = [f"{name.replace('_', '-')} {_word(value)}" for name, value in chosen.items() if value]
     if plan.get("teacher"):
-        said.append(f"teacher {Path(plan['teacher']['path']).name}")
+        file = Path(plan["teacher"]["path"]).name
+        said.append(f"teacher {plan.get('recipe', {}).get('teacher') or file}")
     return ", ".join(said)
 
 

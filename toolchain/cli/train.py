@@ -27,7 +27,10 @@ from toolchain.recipe import SCHEDULES
 
 if TYPE_CHECKING:
     from toolchain.datasets import Dataset
+    from toolchain.training import Plan as TrainingPlan
     from toolchain.training import Result as TrainingResult
+
+NO_TEACHER = "none"
 
 
 def train(
@@ -94,12 +97,10 @@ def train(
         typer.Option(metavar="SHARE", help="Certainty to spread over all classes, such as 0.1."),
     ] = None,
     teacher: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            exists=True,
-            dir_okay=False,
-            metavar="MODEL.keras",
-            help="Learn this model's answers too.",
+            metavar=f"MODEL.keras|{NO_TEACHER}",
+            help="Learn this model's answers too, or no teacher's where the recipe has one.",
         ),
     ] = None,
     target_accuracy: Annotated[
@@ -168,8 +169,8 @@ def train(
         deterministic=deterministic,
         width=width,
         class_weight=class_weight,
-        teacher=training.teacher_file(teacher) if teacher else None,
     )
+    plan = _with_teacher(plan, teacher)
     require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
     folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
@@ -182,6 +183,7 @@ def train(
         found = _checked_pictures(data, size, color, crop, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
+    plan = _taught(plan, found, folder)
     with TrainingProgress(plan.recipe.epochs, plan.watched).shown() as progress:
         if seeds > 1:
             result = training.train_seeds(plan, seeds, found, folder, progress)
@@ -194,6 +196,35 @@ def train(
     else:
         report.training(result)
     _training_verdict(result, known.recipe.epochs)
+
+
+def _with_teacher(plan: TrainingPlan, file: str | None) -> TrainingPlan:
+    """`plan` with this teacher, or with `none`, instead of its recipe's own."""
+    from toolchain import training
+
+    if file is None:
+        return plan
+    return dataclasses.replace(
+        plan,
+        recipe=dataclasses.replace(plan.recipe, teacher=None),
+        teacher=None if file == NO_TEACHER else training.teacher_file(Path(file)),
+    )
+
+
+def _taught(plan: TrainingPlan, found: Dataset, folder: Path) -> TrainingPlan:
+    """`plan` with the teacher that its recipe names, if any, which is trained where it is not
+    there yet."""
+    from toolchain import training
+    from toolchain.progress import TrainingProgress
+
+    if not plan.recipe.teacher:
+        return plan
+
+    first = training.teacher_plan(plan)
+    with TrainingProgress(first.recipe.epochs, first.watched).shown() as progress:
+        progress.say(f"First {first.architecture}, which is to teach it.")
+        result = training.train_once(first, found, folder / "teacher", progress)
+    return dataclasses.replace(plan, teacher=training.teacher_file(result.path))
 
 
 def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:

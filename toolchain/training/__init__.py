@@ -7,11 +7,22 @@ When a run ends it writes `NAME.keras`, `training.csv`, `training.png` and `mist
 if it did what was asked of it, `training.json`.
 """
 
+from toolchain.training.once import train_once
 from toolchain.training.parts import split
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import Result, summary
 from toolchain.training.run import train
 from toolchain.training.seeds import train_seeds
-from toolchain.training.teaching import teacher_file
+from toolchain.training.teaching import teacher_file, teacher_plan
 
-__all__ = ["Plan", "Result", "split", "summary", "teacher_file", "train", "train_seeds"]
+__all__ = [
+    "Plan",
+    "Result",
+    "split",
+    "summary",
+    "teacher_file",
+    "teacher_plan",
+    "train",
+    "train_once",
+    "train_seeds",
+]

@@ -66,10 +66,10 @@ class Plan:
             raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
         if self.class_weight not in (None, BALANCED):
             raise unknown("class weight", str(self.class_weight), [BALANCED], "There is only")
-        if self.class_weight and self.teacher:
+        if self.class_weight and (self.teacher or self.recipe.teacher):
             raise UsageError(
                 "A teacher's answers cannot be weighted by class (Keras' Distiller does not). "
-                "Leave out --class-weight or --teacher."
+                "Leave out --class-weight, or learn without a teacher: --teacher none."
             )
 
     @property

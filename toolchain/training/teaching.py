@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain import evaluation, files
+from toolchain import architectures, evaluation, files
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import keras as keras_format
 from toolchain.training.optimization import compile_with
@@ -32,6 +32,22 @@ def teacher_file(path: Path) -> TeacherFile:
         ToolchainError: it cannot be read.
     """
     return TeacherFile(path, files.sha256(files.read_bytes(path)))
+
+
+def teacher_plan(plan: Plan) -> Plan:
+    """The run that makes the teacher which the recipe of `plan` names.
+
+    Raises:
+        UsageError: there is no such architecture.
+    """
+    known = architectures.get(str(plan.recipe.teacher))
+    return Plan(
+        known.name,
+        plan.dataset,
+        known.recipe.with_({"hold_out": True}),
+        seed=plan.seed,
+        deterministic=plan.deterministic,
+    )
 
 
 def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
