@@ -83,7 +83,7 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     learnt = at.accuracy
     if plan.judged_at_end and stopped == "epochs":
         progress.say("Answering the training images, as they are, for the target.")
-        learnt = _accuracy(model, split(plan, dataset)[0])
+        learnt = _training_accuracy(model, plan, dataset)
         stopped = "target" if plan.reached(learnt, at.watched_accuracy) else stopped
     scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
     accuracy = evaluation.accuracy(scores, dataset.test_labels)
@@ -99,10 +99,11 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     return result
 
 
-def _accuracy(model: Any, part: Part) -> float:
-    """The share (0–1) of the part's images, not varied, that `model` answers right."""
-    size = keras_format.batch_size(part.images.shape[1:])
-    return float(model.evaluate(batches(part, size), verbose=0, return_dict=True)["accuracy"])
+def _training_accuracy(model: Any, plan: Plan, dataset: Dataset) -> float:
+    """The share (0–1) that `model` answers right of what it was trained on, not varied."""
+    trained, _ = split(plan, dataset)
+    images = batches(trained, keras_format.batch_size(trained.images.shape[1:]))
+    return float(model.evaluate(images, verbose=0, return_dict=True)["accuracy"])
 
 
 def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Progress) -> History:
