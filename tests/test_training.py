@@ -149,6 +149,15 @@ def test_who_holds_images_out_keeps_the_best(
         assert training.train(plan, digits, tmp_path / "model", Silent()).epoch == expected
 
 
+def test_where_the_schedule_falls_the_last_weights_are_kept() -> None:
+    plan, rising = Plan("fashion-cnn", "digits", FALLING), (row(1, loss=0.2), row(2, loss=0.3))
+    history = History(plan.watched, rising)
+    assert plan.kept(history, "epochs") == 2
+    assert plan.kept(history, "patience") == plan.kept(history, "interrupted") == 1
+    constant = Plan("fashion-cnn", "digits", Recipe(2, hold_out=True))
+    assert constant.kept(history, "epochs") == 1
+
+
 def test_a_reached_target_is_what_the_file_holds(tmp_path: Path, digits: Dataset) -> None:
     plan = Plan("fashion-cnn", "digits", Recipe(40), patience=30, target_accuracy=0.95, seed=3)
     result = training.train(plan, digits, tmp_path / "model", Silent())

@@ -36,7 +36,8 @@ class Recipe:
     is varied in the images, see augmentation.py.
 
     Where it says `hold_out`, a part of the training images is not trained on; after each epoch the
-    model answers them, and the epoch that does best is kept.
+    model answers them. They choose the epoch that is kept, unless the learning rate falls: then it
+    is the last.
 
     `teacher` names an architecture that is trained first, on the same images and by its own
     recipe; what it answers is learnt beside the labels (training/teaching.py).
@@ -69,6 +70,11 @@ class Recipe:
                 f"not {self.label_smoothing:g}."
             )
         augmentation.chosen(self.augment)
+
+    @property
+    def falls(self) -> bool:
+        """Whether the learning rate is near 0 in the end."""
+        return self.schedule == COSINE
 
     def with_(self, changes: Mapping[str, Any]) -> Recipe:
         """This recipe with other values of some fields; a value of None changes nothing.

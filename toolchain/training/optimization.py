@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from toolchain.errors import require
-from toolchain.recipe import COSINE, Recipe
+from toolchain.recipe import Recipe
 
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 
@@ -34,7 +34,7 @@ def compile_with(optimizer: Any, model: Any, recipe: Recipe) -> None:
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> Any:
-    if recipe.schedule != COSINE:
+    if not recipe.falls:
         return recipe.learning_rate
     return require("keras", "export").optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolchain.errors import UsageError
 from toolchain.history import History
-from toolchain.recipe import COSINE, Recipe
+from toolchain.recipe import Recipe
 from toolchain.spelling import unknown
 
 BALANCED = "balanced"
@@ -27,13 +27,15 @@ class Plan:
     """What is asked of a run.
 
     `target_accuracy` (0–1) stops it after the first epoch that reaches it, measured on the
-    `monitor` images: `training` or `validation`. Where the schedule falls, the last epochs are
-    those that count: such a run goes to its end, and its target is judged there. `patience` stops
-    it after that many epochs without a lower validation loss.
+    `monitor` images: `training` or `validation`. `patience` stops it after that many epochs without
+    a lower validation loss.
 
     A run with patience, one that monitors validation images, and one whose recipe says so, holds a
     part of the training images out for that. Unless it reached its target, it keeps the weights of
     the epoch with the lowest validation loss.
+
+    Where the schedule falls, what was learnt settles in the last epochs. Such a run goes to its
+    end unless patience stops it, keeps the last weights, and its target is judged by them.
 
     `width` is the architecture's, its own unless given. `class_weight` may be `balanced`: a rare
     class' images count for more, so that all classes count alike. A `teacher`'s answers are learnt
@@ -81,12 +83,18 @@ class Plan:
     @property
     def judged_at_end(self) -> bool:
         """Whether there is a target that does not stop the run but is looked at when it is over."""
-        return self.target_accuracy is not None and self.recipe.schedule == COSINE
+        return self.target_accuracy is not None and self.recipe.falls
 
     def reached(self, training: float, watched: float) -> bool:
         """Whether these accuracies (0–1) are what the target asks for."""
         monitored = training if self.monitor == "training" else watched
         return self.target_accuracy is not None and monitored >= self.target_accuracy
+
+    def kept(self, history: History, stopped: str) -> int:
+        """The epoch whose weights are kept: the best of those that may choose, else the last."""
+        settled = stopped == "target" or (stopped == "epochs" and self.recipe.falls)
+        best = self.watched == "validation" and not settled
+        return history.best.number if best else history.epochs[-1].number
 
     def stop(self, history: History) -> str | None:
         """Why the run ends after the last epoch of `history`; None where it goes on."""

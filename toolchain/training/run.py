@@ -76,7 +76,7 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
         if unpublished := _why_unpublished(history, folder):
             progress.say(unpublished)
             raise
-    epoch = _kept(plan, history, stopped)
+    epoch = plan.kept(history, stopped)
     state.load(model, epoch)
     model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
     at = history.epochs[epoch - 1]
@@ -119,12 +119,6 @@ def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Pro
         keeper = _keeper(model, state, plan, history, progress, held)
         _fit(learner, plan, trained, watched, keeper)
     return state.history()
-
-
-def _kept(plan: Plan, history: History, stopped: str) -> int:
-    """The epoch whose weights are kept: the best of those that may choose, else the last."""
-    best = plan.watched == "validation" and stopped != "target"
-    return history.best.number if best else history.epochs[-1].number
 
 
 def _why_unpublished(history: History, folder: Path) -> str:
