@@ -11,7 +11,7 @@ import pytest
 
 from tests import forked
 from tests.conftest import Silent
-from toolchain import architectures, training
+from toolchain import architectures, course, manifest, training
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
@@ -105,15 +105,23 @@ def test_a_teacher_and_class_weights_do_not_go_together(trained: training.Result
 
 def test_a_recipe_may_name_its_teacher(tmp_path: Path, digits: Dataset) -> None:
     recipe = Recipe(1, hold_out=True, teacher="fashion-cnn")
-    first = teacher_plan(Plan("small-cnn", "digits", recipe, seed=5))
+    plan = Plan("small-cnn", "digits", recipe, seed=5)
+    first, folder = teacher_plan(plan), tmp_path / "model"
     assert (first.architecture, first.dataset, first.seed) == ("fashion-cnn", "digits", 5)
     # what the student is watched on its teacher has not learnt either
     assert first.recipe == Recipe(5, hold_out=True)
     assert first.teacher is None
-    made = train_once(first, digits, tmp_path / "teacher", Silent())
-    again = train_once(first, digits, tmp_path / "teacher", Silent())
-    assert again.path.stat().st_mtime_ns == made.path.stat().st_mtime_ns
-    assert again == made
+    made = train_once(first, digits, folder / manifest.TEACHER, Silent())
+    written = made.path.stat().st_mtime_ns
+    assert train_once(first, digits, folder / manifest.TEACHER, Silent()) == made
+    assert made.path.stat().st_mtime_ns == written
+
+    taught = dataclasses.replace(plan, teacher=training.teacher_file(made.path))
+    training.train(taught, digits, folder, Silent())
+    card = "\n".join(course.section(folder))
+    assert "teacher fashion-cnn." in card
+    assert f"Its teacher, fashion-cnn, took {made.seconds:.0f} s" in card
+    assert f"answers {made.test_accuracy:.2%} of the test images" in card
 
 
 def test_no_teacher_instead_of_the_recipes(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def large(contract: InputContract, classes: int) -> Any:
     HANDWRITING.with_({"epochs": 80, "learning_rate": 0.004, "teacher": "mnist-large"}),
 )
 def mnist_small(contract: InputContract, classes: int) -> Any:
-    """Digits in 16 KiB; 9,970 parameters on 28×28×1."""
+    """Digits in 16 KiB; 10,002 parameters on 28×28×1."""
     image, x = _scaled(contract)
     x = _residual(_convolution(x, 8))
     x = _residual(_convolution(x, 16, strides=2))

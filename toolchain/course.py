@@ -44,7 +44,7 @@ def _training(record: Path, folder: Path) -> list[str]:
             "",
             f"`toolchain train {run['plan']['architecture']}`: {how}. "
             f"The weights are those after epoch {run['epoch']}; "
-            f"training them took {_minutes(run['seconds'])}.",
+            f"training them took {_minutes(run['seconds'])}.{_teacher(run['plan'], folder)}",
             "",
         ]
         return lines + (_seeds(seeds, run["plan"]["seed"], folder) if len(seeds) > 1 else [])
@@ -52,6 +52,21 @@ def _training(record: Path, folder: Path) -> list[str]:
         raise ToolchainError(
             f"{record} is damaged ({error!r}). Train the model again, or remove that file."
         ) from error
+
+
+def _teacher(plan: dict[str, Any], folder: Path) -> str:
+    """What its own teacher took and is worth, a sentence; empty where there is none."""
+    name, record = (
+        plan.get("recipe", {}).get("teacher"),
+        folder / manifest.TEACHER / manifest.TRAINED,
+    )
+    if not name or not record.is_file():
+        return ""
+    run = json.loads(files.read_bytes(record))
+    return (
+        f" Its teacher, {name}, took {_minutes(run['seconds'])} and answers "
+        f"{_percent(run['test_accuracy'])} of the test images right."
+    )
 
 
 def _recipe(plan: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain import architectures, augmentation, locate
+from toolchain import architectures, augmentation, locate, manifest
 from toolchain.chatter import silence
 from toolchain.cli.options import (
     Color,
@@ -223,7 +223,7 @@ def _taught(plan: TrainingPlan, found: Dataset, folder: Path) -> TrainingPlan:
     first = training.teacher_plan(plan)
     with TrainingProgress(first.recipe.epochs, first.watched).shown() as progress:
         progress.say(f"First {first.architecture}, which is to teach it.")
-        result = training.train_once(first, found, folder / "teacher", progress)
+        result = training.train_once(first, found, folder / manifest.TEACHER, progress)
     return dataclasses.replace(plan, teacher=training.teacher_file(result.path))
 
 
