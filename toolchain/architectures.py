@@ -64,7 +64,8 @@ class Architecture:
         probabilities `[N, classes]` out.
 
         Raises:
-            UsageError: `width` is given and cannot be chosen, or is not 1 to 256.
+            UsageError: `width` is given and cannot be chosen, or is not 1 to 256; the images are too
+                small for the layers.
             ToolchainError: a user's own architecture failed or returned something else.
         """
         if self.width is None:
@@ -73,10 +74,19 @@ class Architecture:
                     f"The layers of '{self.name}' are fixed, so it takes no width. "
                     "Leave it out, or choose small-cnn."
                 )
-            return self.function(contract, classes)
+            return self._built(contract, classes)
         if width is not None and not 1 <= width <= LARGEST_WIDTH:
             raise UsageError(f"The width lies between 1 and {LARGEST_WIDTH} channels, not {width}.")
-        return self.function(contract, classes, width or self.width)
+        return self._built(contract, classes, width or self.width)
+
+    def _built(self, contract: InputContract, *how: int) -> Any:
+        try:
+            return self.function(contract, *how)
+        except ValueError as error:  # of Keras, where a layer's output would have no pixel
+            raise UsageError(
+                f"Images of {contract.height}×{contract.width} are too small for the layers of "
+                f"'{self.name}'. Choose a larger --size, or small-cnn, which takes 8×8 too."
+            ) from error
 
 
 _known: dict[str, Architecture] = {}
@@ -165,7 +175,12 @@ def _classifier(contract: InputContract, *layers: Any) -> Any:
     return keras.Sequential([_image(contract), keras.layers.Rescaling(1 / 255), *layers])
 
 
-@_known_as("mnist-one-conv", "mnist", HANDWRITING, target_accuracy=0.998)
+@_known_as(
+    "mnist-one-conv",
+    "mnist",
+    HANDWRITING.with_({"teacher": "mnist-large"}),
+    target_accuracy=0.998,
+)
 def mnist_one_conv(contract: InputContract, classes: int) -> Any:
     """One convolution and one pooling layer, for the test images; 1,066,634 parameters on 28×28×1.
 
