@@ -64,8 +64,8 @@ class Architecture:
         probabilities `[N, classes]` out.
 
         Raises:
-            UsageError: `width` is given and cannot be chosen, or is not 1 to 256; the images are too
-                small for the layers.
+            UsageError: `width` is given and cannot be chosen, or is not 1 to 256; or the images are
+                too small for the layers.
             ToolchainError: a user's own architecture failed or returned something else.
         """
         if self.width is None:
