@@ -117,3 +117,53 @@ def test_what_no_operator_reads_is_dropped() -> None:
     assert [imported.domain for imported in model.opset_import] == [""]
     assert "unread" not in [tensor.name for tensor in model.graph.initializer]
     answer(model, IMAGE)
+
+
+def dense_network(dense: str, **changed: np.ndarray) -> onnx.ModelProto:
+    """[MatMul | Gemm] → Mul → Add → Gemm of 12 values."""
+    first = ["image", "first", "bias"] if dense == "Gemm" else ["image", "first"]
+    numbers = {
+        "first": RANDOM.normal(size=(12, 4)).astype(np.float32),
+        "scale": RANDOM.normal(size=4).astype(np.float32),
+        "shift": RANDOM.normal(size=4).astype(np.float32),
+        "last": RANDOM.normal(size=(4, 5)).astype(np.float32),
+    }
+    if dense == "Gemm":
+        numbers["bias"] = RANDOM.normal(size=4).astype(np.float32)
+    return graph(
+        helper.make_node(dense, first, ["values"]),
+        helper.make_node("Mul", ["values", "scale"], ["scaled"], name="scaling"),
+        helper.make_node("Add", ["scaled", "shift"], ["normalised"], name="shifting"),
+        helper.make_node("Gemm", ["normalised", "last"], ["out"]),
+        shape=[1, 12],
+        **numbers | changed,
+    )
+
+
+@pytest.mark.parametrize("dense", ["MatMul", "Gemm"])
+def test_a_normalised_dense_layer_becomes_one_operator(dense: str) -> None:
+    model = dense_network(dense)
+    image = RANDOM.normal(size=(1, 12)).astype(np.float32)
+    before = answer(model, image)
+    passes.apply(model, passes.fold_dense_normalisation)
+    assert [node.op_type for node in model.graph.node] == ["Gemm", "Gemm"]
+    assert np.allclose(answer(model, image), before, rtol=1e-5, atol=1e-5)
+    assert not passes.fold_dense_normalisation(model)
+
+
+def test_weights_that_another_layer_reads_stay_as_they_are() -> None:
+    model = dense_network("MatMul")
+    model.graph.node.append(helper.make_node("MatMul", ["image", "first"], ["again"]))
+    model.graph.output.append(helper.make_tensor_value_info("again", TensorProto.FLOAT, [1, 4]))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    image = RANDOM.normal(size=(1, 12)).astype(np.float32)
+    before = session.run(["out", "again"], {"image": image})
+    assert passes.fold_dense_normalisation(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    for old, new in zip(before, session.run(["out", "again"], {"image": image}), strict=True):
+        assert np.allclose(old, new, rtol=1e-5, atol=1e-5)
+
+
+def test_one_factor_for_all_values_stays() -> None:
+    model = dense_network("MatMul", scale=np.float32([2]), shift=np.float32([3]))
+    assert not passes.fold_dense_normalisation(model)

@@ -2,9 +2,10 @@
 
 1. `fold_scale`: a constant factor in front of a convolution goes into the convolution's weights.
 2. `fold_flatten_transpose`: channels-last order before Flatten goes into the dense weights.
-3. `free_batch`: batch 1 becomes a batch of any size.
-4. `feed_pixels_directly`: raw pixels are already what QuantizeLinear would make of them.
-5. `plain_names`: names that a person can read and that are the same in every run.
+3. `fold_dense_normalisation`: what normalises a dense layer's values goes into its weights.
+4. `free_batch`: batch 1 becomes a batch of any size.
+5. `feed_pixels_directly`: raw pixels are already what QuantizeLinear would make of them.
+6. `plain_names`: names that a person can read and that are the same in every run.
 """
 
 from __future__ import annotations
@@ -84,8 +85,45 @@ def fold_flatten_transpose(model: Any) -> bool:
     return False
 
 
+def fold_dense_normalisation(model: Any) -> bool:
+    """Rule 3: MatMul or Gemm, then Mul(c) and Add(d) for each of its values, becomes Gemm.
+
+    Exact up to rounding: (x·W + b)·c + d = x·(W·c) + (b·c + d). That of a convolution TensorFlow
+    has folded before.
+    """
+    graph, shapes = model.graph, _shapes(model)
+    folded = [_fold_after(graph, node) for node in graph.node if _is_dense(node, shapes)]
+    return any(folded)
+
+
+def _is_dense(node: Any, shapes: dict[str, list[int]]) -> bool:
+    """Whether it is x·W or x·W + b, of `x` and `W` as they are."""
+    changed = [each for each in node.attribute if each.i or each.f not in (0.0, 1.0)]
+    return _is(node, "MatMul", "Gemm") and len(shapes.get(node.output[0], ())) == 2 and not changed
+
+
+def _fold_after(graph: Any, dense: Any) -> bool:
+    changed = False
+    for kind in ("Mul", "Add"):
+        after = _only_reader(graph, dense.output[0])
+        parts = [_constant(graph, name) for name in dense.input[1:]]
+        each = _constant(graph, after.input[1]) if _is(after, kind) else None
+        if each is None or parts[0] is None or parts[-1] is None:
+            continue
+        if each.shape != parts[0].shape[1:]:
+            continue
+        weights, bias = parts[0], parts[1] if len(parts) > 1 else np.zeros_like(each)
+        folded = (weights * each, bias * each) if kind == "Mul" else (weights, bias + each)
+        del dense.input[1:]
+        dense.input.extend(_add_constant(graph, after.name, value) for value in folded)
+        dense.op_type = "Gemm"
+        _bypass(graph, after)
+        changed = True
+    return changed
+
+
 def free_batch(model: Any) -> bool:
-    """Rule 3: the ends get a symbolic batch, and each Reshape keeps the batch it is given."""
+    """Rule 4: the ends get a symbolic batch, and each Reshape keeps the batch it is given."""
     graph = model.graph
     for end in (*graph.input, *graph.output):
         end.type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -100,7 +138,7 @@ def free_batch(model: Any) -> bool:
 
 
 def feed_pixels_directly(model: Any) -> bool:
-    """Rule 4: Cast(uint8→float) → … → QuantizeLinear(scale 1, zero point 0) is the identity."""
+    """Rule 5: Cast(uint8→float) → … → QuantizeLinear(scale 1, zero point 0) is the identity."""
     graph = model.graph
     cast = next(node for node in graph.node if node.input[0] == graph.input[0].name)
     quantize = _reached(graph, cast.output[0], "QuantizeLinear")
@@ -115,7 +153,7 @@ def feed_pixels_directly(model: Any) -> bool:
 
 
 def plain_names(model: Any) -> bool:
-    """Rule 5: nodes are numbered by their type, constants follow the node that reads them."""
+    """Rule 6: nodes are numbered by their type, constants follow the node that reads them."""
     graph = model.graph
     names = {graph.input[0].name: "image", graph.output[0].name: "probabilities", "": ""}
     counts: Counter[str] = Counter()
@@ -191,3 +229,11 @@ def _set_constant(graph: Any, name: str, value: np.ndarray[Any, Any]) -> None:
     onnx = require("onnx", "export")
     tensor = next(tensor for tensor in graph.initializer if tensor.name == name)
     tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+
+
+def _add_constant(graph: Any, near: str, value: np.ndarray[Any, Any]) -> str:
+    """Its name, which is new: another reader may need the constant that it stands for."""
+    onnx = require("onnx", "export")
+    name = f"{near}/folded_{len(graph.initializer)}"
+    graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+    return name

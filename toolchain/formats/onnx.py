@@ -38,7 +38,13 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     onnx = require("onnx", "export")
     try:
         graph = _simplified(model)
-        passes.apply(graph, passes.fold_scale, passes.fold_flatten_transpose, passes.free_batch)
+        passes.apply(
+            graph,
+            passes.fold_scale,
+            passes.fold_flatten_transpose,
+            passes.fold_dense_normalisation,
+            passes.free_batch,
+        )
         if precision is Precision.INT8:
             if calibration is None:
                 raise ToolchainError("int8 needs calibration images, and none were given.")
