@@ -36,11 +36,11 @@ def test_a_log_hears_of_each_long_step_of_a_benchmark(
 def test_a_log_hears_of_long_epochs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with TrainingProgress(5, "test").shown() as shown:
+    with TrainingProgress().shown() as shown:
         shown.batches(1, 32, 1875)
         monkeypatch.setattr(progress, "SILENCE", 0)
         shown.batches(1, 64, 1875)
-        shown.epoch(EPOCH)
+        shown.epoch(EPOCH, 5, "test")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "epoch 1: 64 of 1,875 batches"
     assert lines[1].startswith("epoch 1 of at most 5: training 50.00%")
@@ -49,7 +49,7 @@ def test_a_log_hears_of_long_epochs(
 SHOW = """
 from toolchain import progress
 progress.SILENCE = 0
-with progress.TrainingProgress(5, "test").shown() as shown:
+with progress.TrainingProgress().shown() as shown:
     shown.batches(1, 32, 1875)
 """
 

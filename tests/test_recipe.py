@@ -109,7 +109,7 @@ RECIPE = Recipe(
 class StopsAfter(Silent):
     """Who loses patience after an epoch."""
 
-    def epoch(self, epoch: Any) -> None:
+    def epoch(self, *_: Any) -> None:
         raise KeyboardInterrupt
 
 

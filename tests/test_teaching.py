@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ import pytest
 
 from tests import forked
 from tests.conftest import Silent
-from toolchain import architectures, course, manifest, training
+from toolchain import architectures, course, training
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
 from toolchain.recipe import Recipe
-from toolchain.training import Plan, optimization, teacher_plan, teaching, train_once
+from toolchain.training import Plan, optimization, teaching
 
 RECIPE = Recipe(3, hold_out=True)
 
@@ -103,31 +104,76 @@ def test_a_teacher_and_class_weights_do_not_go_together(trained: training.Result
         )
 
 
-def test_a_recipe_may_name_its_teacher(tmp_path: Path, digits: Dataset) -> None:
-    recipe = Recipe(1, hold_out=True, teacher="fashion-cnn")
-    plan = Plan("small-cnn", "digits", recipe, seed=5)
-    first, folder = teacher_plan(plan), tmp_path / "model"
-    assert (first.architecture, first.dataset, first.seed) == ("fashion-cnn", "digits", 5)
-    # what the student is watched on its teacher has not learnt either
-    assert first.recipe == Recipe(5, hold_out=True)
-    assert first.teacher is None
-    made = train_once(first, digits, folder / manifest.TEACHER, Silent())
-    written = made.path.stat().st_mtime_ns
-    assert train_once(first, digits, folder / manifest.TEACHER, Silent()) == made
-    assert made.path.stat().st_mtime_ns == written
+TAUGHT = Plan("small-cnn", "digits", Recipe(1, hold_out=True, teacher="fashion-cnn"), seed=5)
 
-    taught = dataclasses.replace(plan, teacher=training.teacher_file(made.path))
-    training.train(taught, digits, folder, Silent())
-    card = "\n".join(course.section(folder))
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
+    folder = tmp_path_factory.mktemp("taught") / "model"
+    plan = training.with_own_teacher(TAUGHT, digits, folder, Silent())
+    return training.train(plan, digits, folder, Silent())
+
+
+def test_a_recipe_may_name_its_teacher(taught: training.Result) -> None:
+    teacher = taught.path.parent / "teacher" / "teacher.keras"
+    assert taught.plan.teacher == training.teacher_file(teacher)
+    assert keras_format.read_info(teacher.read_bytes()).architecture == "fashion-cnn"
+    run = json.loads((teacher.parent / "training.json").read_text())
+    # what the student is watched on its teacher has not learnt either
+    assert (run["plan"]["recipe"]["epochs"], run["plan"]["recipe"]["hold_out"]) == (5, True)
+    # nothing was in the way of the names of the student's layers
+    (first, *_) = keras_format.load(taught.path.read_bytes()).weights
+    assert first.path.startswith("conv2d/")
+    card = "\n".join(course.section(taught.path.parent))
     assert "teacher fashion-cnn." in card
-    assert f"Its teacher, fashion-cnn, took {made.seconds:.0f} s" in card
-    assert f"answers {made.test_accuracy:.2%} of the test images" in card
+    assert f"Its teacher, fashion-cnn, took {run['seconds']:.0f} s" in card
+    assert f"answers {run['test_accuracy']:.2%} of the test images" in card
+
+
+def test_a_teacher_that_is_there_is_not_trained_again(
+    taught: training.Result, tmp_path: Path, digits: Dataset
+) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(taught.path.parent, folder)
+    again = training.with_own_teacher(dataclasses.replace(TAUGHT, seed=6), digits, folder, Silent())
+    assert again.teacher.sha256 == taught.plan.teacher.sha256
+    # nor is a student, wherever its folder lies now
+    again = dataclasses.replace(again, seed=5)
+    assert training.train_once(again, digits, folder, Silent()) == dataclasses.replace(
+        taught, plan=again, path=folder / "model.keras"
+    )
+
+
+def test_a_teacher_of_other_images_is_trained_anew(
+    taught: training.Result, tmp_path: Path, digits: Dataset
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(taught.path.parent, folder)
+    others = dataclasses.replace(digits, labels=tuple("abcdefghij"))
+    again = training.with_own_teacher(TAUGHT, others, folder, Silent())
+    assert keras_format.read_info(again.teacher.path.read_bytes()).labels == others.labels
+
+
+def test_what_the_student_cannot_be_is_said_before_its_teacher_is_trained(
+    tmp_path: Path, digits: Dataset
+) -> None:
+    plan = dataclasses.replace(TAUGHT, width=1000)
+    with pytest.raises(UsageError, match="between 1 and 256"):
+        training.with_own_teacher(plan, digits, tmp_path / "model", Silent())
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_recipe_with_a_teacher_is_not_followed_without_one(
+    tmp_path: Path, digits: Dataset
+) -> None:
+    with pytest.raises(ToolchainError, match="asks for fashion-cnn as a teacher, and none was"):
+        training.train(TAUGHT, digits, tmp_path / "model", Silent())
 
 
 def test_no_teacher_instead_of_the_recipes(tmp_path: Path) -> None:
     model = tmp_path / "model"
     options = ("--dataset", "digits", "--epochs", "1", "--teacher", "none", "--out", model)
-    forked.run("train", "fashion-small", *options)
+    forked.run("train", "fashion-small", *options, "--class-weight", "balanced")
     assert not (model / "teacher").exists()
     assert json.loads((model / "training.json").read_text())["plan"]["teacher"] is None
 

@@ -35,7 +35,7 @@ class Said(Silent):
 class LosesPatience(Said):
     """Presses Ctrl-C in the second seed."""
 
-    def epoch(self, epoch: object) -> None:
+    def epoch(self, *_: object) -> None:
         if "Seed 5, 2 of 2." in self.words:
             raise KeyboardInterrupt
 

@@ -85,8 +85,7 @@ def bench_bar() -> Iterator[Callable[[str, float, str], None]]:
 class TrainingProgress:
     """A bar for the batches of an epoch and a line for each epoch that is done."""
 
-    def __init__(self, epochs: int, watched: str) -> None:
-        self._epochs, self._watched = epochs, watched
+    def __init__(self) -> None:
         self._bar = Progress(
             TextColumn("epoch {task.fields[number]}"),
             BarColumn(),
@@ -115,8 +114,8 @@ class TrainingProgress:
         if not self._bar.console.is_terminal and self._pulse.due():
             self.say(f"epoch {epoch}: {min(done, total):,} of {total:,} batches")
 
-    def epoch(self, epoch: Epoch) -> None:
+    def epoch(self, epoch: Epoch, most: int, watched: str) -> None:
         self.say(
-            f"epoch {epoch.number} of at most {self._epochs}: training {epoch.accuracy:.2%}, "
-            f"{self._watched} {epoch.watched_accuracy:.2%}, {epoch.seconds:.0f} s"
+            f"epoch {epoch.number} of at most {most}: training {epoch.accuracy:.2%}, "
+            f"{watched} {epoch.watched_accuracy:.2%}, {epoch.seconds:.0f} s"
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolchain import architectures, augmentation, locate, manifest
+from toolchain import architectures, augmentation, locate
 from toolchain.chatter import silence
 from toolchain.cli.options import (
     Color,
@@ -23,14 +24,12 @@ from toolchain.cli.options import (
     named,
 )
 from toolchain.errors import TargetNotReachedError, UsageError, require_installed
-from toolchain.recipe import SCHEDULES
+from toolchain.recipe import SCHEDULES, Recipe
 
 if TYPE_CHECKING:
+    from toolchain.architectures import Architecture
     from toolchain.datasets import Dataset
-    from toolchain.training import Plan as TrainingPlan
     from toolchain.training import Result as TrainingResult
-
-NO_TEACHER = "none"
 
 
 def train(
@@ -99,7 +98,7 @@ def train(
     teacher: Annotated[
         str | None,
         typer.Option(
-            metavar=f"MODEL.keras|{NO_TEACHER}",
+            metavar="MODEL.keras|none",
             help="Learn this model's answers too, or no teacher's where the recipe has one.",
         ),
     ] = None,
@@ -161,7 +160,7 @@ def train(
     plan = training.Plan(
         architecture=architecture or model,
         dataset="",
-        recipe=known.recipe.with_(asked),
+        recipe=_recipe(known, asked, teacher),
         target_accuracy=target_accuracy,
         monitor=monitor,
         patience=patience,
@@ -169,8 +168,8 @@ def train(
         deterministic=deterministic,
         width=width,
         class_weight=class_weight,
+        teacher=training.teacher_file(Path(teacher)) if teacher not in (None, "none") else None,
     )
-    plan = _with_teacher(plan, teacher)
     require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
     folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
@@ -183,8 +182,8 @@ def train(
         found = _checked_pictures(data, size, color, crop, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
-    plan = _taught(plan, found, folder)
-    with TrainingProgress(plan.recipe.epochs, plan.watched).shown() as progress:
+    with TrainingProgress().shown() as progress:
+        plan = training.with_own_teacher(plan, found, folder, progress)
         if seeds > 1:
             result = training.train_seeds(plan, seeds, found, folder, progress)
         else:
@@ -198,33 +197,11 @@ def train(
     _training_verdict(result, known.recipe.epochs)
 
 
-def _with_teacher(plan: TrainingPlan, file: str | None) -> TrainingPlan:
-    """`plan` with this teacher, or with `none`, instead of its recipe's own."""
-    from toolchain import training
-
-    if file is None:
-        return plan
-    return dataclasses.replace(
-        plan,
-        recipe=dataclasses.replace(plan.recipe, teacher=None),
-        teacher=None if file == NO_TEACHER else training.teacher_file(Path(file)),
-    )
-
-
-def _taught(plan: TrainingPlan, found: Dataset, folder: Path) -> TrainingPlan:
-    """`plan` with the teacher that its recipe names, if any, which is trained where it is not
-    there yet."""
-    from toolchain import training
-    from toolchain.progress import TrainingProgress
-
-    if not plan.recipe.teacher:
-        return plan
-
-    first = training.teacher_plan(plan)
-    with TrainingProgress(first.recipe.epochs, first.watched).shown() as progress:
-        progress.say(f"First {first.architecture}, which is to teach it.")
-        result = training.train_once(first, found, folder / manifest.TEACHER, progress)
-    return dataclasses.replace(plan, teacher=training.teacher_file(result.path))
+def _recipe(known: Architecture, asked: Mapping[str, Any], teacher: str | None) -> Recipe:
+    """The architecture's recipe with what was asked for instead; a teacher that is named, or
+    `none`, takes the place of its own."""
+    recipe = known.recipe.with_(asked)
+    return dataclasses.replace(recipe, teacher=None) if teacher else recipe
 
 
 def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:

@@ -8,12 +8,13 @@ if it did what was asked of it, `training.json`.
 """
 
 from toolchain.training.once import train_once
+from toolchain.training.own_teacher import with_own_teacher
 from toolchain.training.parts import split
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import Result, summary
 from toolchain.training.run import train
 from toolchain.training.seeds import train_seeds
-from toolchain.training.teaching import teacher_file, teacher_plan
+from toolchain.training.teaching import teacher_file
 
 __all__ = [
     "Plan",
@@ -21,8 +22,8 @@ __all__ = [
     "split",
     "summary",
     "teacher_file",
-    "teacher_plan",
     "train",
     "train_once",
     "train_seeds",
+    "with_own_teacher",
 ]

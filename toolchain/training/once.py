@@ -6,29 +6,30 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import formats, locate, manifest
-from toolchain.errors import ToolchainError, require
+from toolchain import files, formats, locate, manifest
+from toolchain.errors import ToolchainError
+from toolchain.formats import keras as keras_format
 from toolchain.history import History
-from toolchain.records import plain
 from toolchain.training.plan import Plan
-from toolchain.training.publishing import INTERRUPTED, Result
+from toolchain.training.publishing import INTERRUPTED, Result, parts
 from toolchain.training.run import Progress, train
+from toolchain.userdata import split
 
 if TYPE_CHECKING:
     from toolchain.datasets import Dataset
 
 
 def train_once(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
-    """The run with this plan that ended in `folder`, or a new one.
+    """The run with this plan, on these images, that ended in `folder`, or a new one.
 
     Raises:
         ToolchainError: as `train`.
         KeyboardInterrupt: interrupted; what was trained is kept.
     """
-    if found := _finished(plan, folder):
+    found = _finished(plan, folder)
+    if found and _same_images(found, dataset):
         progress.say(f"{folder} holds it already.")
         return found
-    require("keras", "export").utils.clear_session()  # layers are numbered from 1 again
     result = train(plan, dataset, folder, progress)
     if result.stopped == INTERRUPTED:
         raise KeyboardInterrupt
@@ -42,7 +43,7 @@ def _finished(plan: Plan, folder: Path) -> Result | None:
         return None
     try:
         summary = json.loads(record.read_text("utf-8"))
-        if summary["plan"] != plain(plan):
+        if summary["plan"] != plan.record():
             return None
         history = History.from_csv((folder / "training.csv").read_text("utf-8"))
         return Result(
@@ -56,3 +57,15 @@ def _finished(plan: Plan, folder: Path) -> Result | None:
         )
     except (ValueError, KeyError, TypeError, OSError, ToolchainError):
         return None  # it is trained again
+
+
+def _same_images(result: Result, dataset: Dataset) -> bool:
+    """Whether a finished run had these classes, this shape, and these pictures for the same."""
+    info = keras_format.read_info(files.read_bytes(result.path))
+    if info is None or (info.labels, info.input) != (dataset.labels, dataset.contract):
+        return False
+    if not dataset.train_files:
+        return True
+    names = (*dataset.train_files, *dataset.test_files)
+    used = dict(zip(names, parts(result.plan, dataset), strict=True))
+    return split.read(result.path.parent / split.NAME) == used

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from toolchain.errors import UsageError
 from toolchain.history import History
 from toolchain.recipe import Recipe
+from toolchain.records import plain
 from toolchain.spelling import unknown
 
 BALANCED = "balanced"
@@ -35,7 +37,7 @@ class Plan:
     the epoch with the lowest validation loss.
 
     Where the schedule falls, what was learnt settles in the last epochs. Such a run goes to its
-    end unless patience stops it, keeps the last weights, and its target is judged by them.
+    end and keeps the last weights, unless patience stops it; its target is judged by what is kept.
 
     `width` is the architecture's, its own unless given. `class_weight` may be `balanced`: a rare
     class' images count for more, so that all classes count alike. A `teacher`'s answers are learnt
@@ -73,6 +75,13 @@ class Plan:
                 "A teacher's answers cannot be weighted by class (Keras' Distiller does not). "
                 "Leave out --class-weight, or learn without a teacher: --teacher none."
             )
+
+    def record(self) -> dict[str, Any]:
+        """The plan for JSON. Of a teacher's file it has the name alone: folders may be moved."""
+        record: dict[str, Any] = plain(self)
+        if self.teacher:
+            record["teacher"]["path"] = self.teacher.path.name
+        return record
 
     @property
     def watched(self) -> str:

@@ -35,8 +35,8 @@ class Progress(Protocol):
     def batches(self, epoch: int, done: int, total: int) -> None:
         """So many batches of the epoch are done."""
 
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch is done."""
+    def epoch(self, epoch: Epoch, most: int, watched: str) -> None:
+        """An epoch is done, of at most so many; which images were looked at after it."""
 
 
 def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
@@ -61,6 +61,7 @@ def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Res
 def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
     keras = require("keras", "export")
     tf = require("tensorflow", "export")
+    keras.utils.clear_session()  # layers are numbered from 1, whatever was trained before
     keras.utils.set_random_seed(plan.seed)
     if plan.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -81,8 +82,8 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
     model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
     at = history.epochs[epoch - 1]
     learnt = at.accuracy
-    if plan.judged_at_end and stopped == "epochs":
-        progress.say("Answering the training images, as they are, for the target.")
+    if plan.judged_at_end and stopped != INTERRUPTED:
+        progress.say("Answering the training images as they are.")
         learnt = _training_accuracy(model, plan, dataset)
         stopped = "target" if plan.reached(learnt, at.watched_accuracy) else stopped
     scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
@@ -103,7 +104,8 @@ def _training_accuracy(model: Any, plan: Plan, dataset: Dataset) -> float:
     """The share (0–1) that `model` answers right of what it was trained on, not varied."""
     trained, _ = split(plan, dataset)
     images = batches(trained, keras_format.batch_size(trained.images.shape[1:]))
-    return float(model.evaluate(images, verbose=0, return_dict=True)["accuracy"])
+    with Held():
+        return float(model.evaluate(images, verbose=0, return_dict=True)["accuracy"])
 
 
 def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Progress) -> History:
@@ -178,7 +180,7 @@ def _keeper(
             )
             self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
             state.save(model, self.history)
-            progress.epoch(done)
+            progress.epoch(done, plan.recipe.epochs, plan.watched)
             self.model.stop_training = plan.stop(self.history) is not None
 
     return Keeper()

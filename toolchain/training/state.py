@@ -28,7 +28,7 @@ class State:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
-        self._plan = as_json(plan).encode()
+        self._plan = as_json(plan.record()).encode()
         self._empty = History(plan.watched)
 
     def resume(self, model: Any, say: Callable[[str], None]) -> History:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain import architectures, evaluation, files
+from toolchain import evaluation, files
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import keras as keras_format
 from toolchain.training.optimization import compile_with
@@ -34,32 +34,21 @@ def teacher_file(path: Path) -> TeacherFile:
     return TeacherFile(path, files.sha256(files.read_bytes(path)))
 
 
-def teacher_plan(plan: Plan) -> Plan:
-    """The run that makes the teacher which the recipe of `plan` names.
-
-    Raises:
-        UsageError: there is no such architecture.
-    """
-    known = architectures.get(str(plan.recipe.teacher))
-    return Plan(
-        known.name,
-        plan.dataset,
-        known.recipe.with_({"hold_out": True}),
-        seed=plan.seed,
-        deterministic=plan.deterministic,
-    )
-
-
 def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
     """What to fit: the compiled `student` itself or, where the plan has a teacher, a model that
     teaches it with the student's own optimizer.
 
     Raises:
-        ToolchainError: the teacher's file cannot be read, was changed since it was named, or does
-            not say what it is.
+        ToolchainError: there is none where the recipe asks for one; or its file cannot be read, was
+            changed since it was named, or does not say what it is.
         UsageError: it was trained on other classes or images of another shape.
     """
     if plan.teacher is None:
+        if plan.recipe.teacher:
+            raise ToolchainError(
+                f"The recipe asks for {plan.recipe.teacher} as a teacher, and none was given. "
+                "Train it first (`training.with_own_teacher`), or leave it out of the recipe."
+            )
         return student
     keras = require("keras", "export")
 

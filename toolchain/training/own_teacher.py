@@ -1,0 +1,42 @@
+"""The teacher that a recipe names: it is trained first, beside the model that it teaches."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain import architectures, files, locate, manifest
+from toolchain.training.once import train_once
+from toolchain.training.plan import Plan
+from toolchain.training.run import Progress
+from toolchain.training.teaching import teacher_file
+
+if TYPE_CHECKING:
+    from toolchain.datasets import Dataset
+
+
+def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Plan:
+    """`plan` with the teacher that its recipe names, if any; it is trained in `FOLDER/teacher`
+    where it is not there yet.
+
+    All students in a folder have the same teacher, whatever their seed. It holds out the images
+    that they hold out.
+
+    Raises:
+        UsageError: the plan or the folder's name is one that the student could not be trained with.
+        ToolchainError: as `train`.
+        KeyboardInterrupt: interrupted; what was trained is kept.
+    """
+    if not plan.recipe.teacher:
+        return plan
+    locate.demand_name(folder)
+    student = architectures.get(plan.architecture)
+    student.build(dataset.contract, len(dataset.labels), plan.width)  # before hours, not after
+    known = architectures.get(plan.recipe.teacher)
+    recipe = known.recipe.with_({"hold_out": True})
+    first = Plan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)
+    progress.say(f"Its teacher is {known.name}.")
+    with files.exclusive(folder):
+        result = train_once(first, dataset, folder / manifest.TEACHER, progress)
+    return dataclasses.replace(plan, teacher=teacher_file(result.path))
