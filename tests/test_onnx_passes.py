@@ -167,3 +167,10 @@ def test_weights_that_another_layer_reads_stay_as_they_are() -> None:
 def test_one_factor_for_all_values_stays() -> None:
     model = dense_network("MatMul", scale=np.float32([2]), shift=np.float32([3]))
     assert not passes.fold_dense_normalisation(model)
+
+
+def test_a_gemm_that_does_more_stays() -> None:
+    for said in ({"alpha": 2.0}, {"beta": 0.0}, {"transB": 1}):
+        model = dense_network("Gemm", first=RANDOM.normal(size=(4, 12)).astype(np.float32))
+        model.graph.node[0].attribute.extend(helper.make_attribute(*each) for each in said.items())
+        assert not passes.fold_dense_normalisation(model)

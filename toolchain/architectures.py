@@ -47,8 +47,7 @@ class Architecture:
     """A model and how it is trained unless somebody says otherwise.
 
     `dataset` is the one it is documented with, None where it belongs to none. `target_accuracy`
-    (0–1): training stops after the first epoch that reaches it on the training images; without
-    one it goes on as long as the recipe says. `width` is the number of channels it begins with;
+    (0–1) is to be reached on the training images, see `training.Plan`. `width` is the number of channels it begins with;
     None where that cannot be chosen.
     """
 
@@ -82,7 +81,9 @@ class Architecture:
     def _built(self, contract: InputContract, *how: int) -> Any:
         try:
             return self.function(contract, *how)
-        except ValueError as error:  # of Keras, where a layer's output would have no pixel
+        except ValueError as error:
+            if "output size" not in str(error):  # what Keras says where no pixel would be left
+                raise
             raise UsageError(
                 f"Images of {contract.height}×{contract.width} are too small for the layers of "
                 f"'{self.name}'. Choose a larger --size, or small-cnn, which takes 8×8 too."

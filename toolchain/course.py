@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from toolchain import files, manifest
 from toolchain.errors import ToolchainError
+
+Told = TypeVar("Told")
 
 NOTES = "notes.md"
 INT8 = "int8.tflite"
@@ -26,46 +28,49 @@ def section(folder: Path) -> list[str]:
         ToolchainError: `training.json` is damaged.
     """
     record, notes = folder / manifest.TRAINED, folder / NOTES
-    lines = _training(record, folder) if record.is_file() else []
+    lines = _read(record, lambda run: _training(run, folder)) if record.is_file() else []
     if notes.is_file():
         lines += ["## Notes", "", files.read_bytes(notes).decode("utf-8", "replace").strip(), ""]
     return lines
 
 
-def _training(record: Path, folder: Path) -> list[str]:
+def _read(record: Path, tell: Callable[[dict[str, Any]], Told]) -> Told:
+    """What `tell` says of a run's record."""
     try:
-        run = json.loads(files.read_bytes(record))
-        if "plan" not in run:
-            return []
-        seeds = run.get("seeds", [])
-        how = _recipe(run["plan"])
-        lines = [
-            "## Training",
-            "",
-            f"`toolchain train {run['plan']['architecture']}`: {how}. "
-            f"The weights are those after epoch {run['epoch']}; "
-            f"training them took {_minutes(run['seconds'])}.{_teacher(run['plan'], folder)}",
-            "",
-        ]
-        return lines + (_seeds(seeds, run["plan"]["seed"], folder) if len(seeds) > 1 else [])
+        return tell(json.loads(files.read_bytes(record)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ToolchainError(
             f"{record} is damaged ({error!r}). Train the model again, or remove that file."
         ) from error
 
 
+def _training(run: dict[str, Any], folder: Path) -> list[str]:
+    if "plan" not in run:
+        return []
+    plan, seeds = run["plan"], run.get("seeds", [])
+    lines = [
+        "## Training",
+        "",
+        f"`toolchain train {plan['architecture']}`: {_recipe(plan)}. "
+        f"The weights are those after epoch {run['epoch']}; "
+        f"training them took {_minutes(run['seconds'])}.{_teacher(plan, folder)}",
+        "",
+    ]
+    return lines + (_seeds(seeds, plan["seed"], folder) if len(seeds) > 1 else [])
+
+
 def _teacher(plan: dict[str, Any], folder: Path) -> str:
     """What its own teacher took and is worth, a sentence; empty where there is none."""
-    name, record = (
-        plan.get("recipe", {}).get("teacher"),
-        folder / manifest.TEACHER / manifest.TRAINED,
-    )
+    name = plan.get("recipe", {}).get("teacher")
+    record = folder / manifest.TEACHER / manifest.TRAINED
     if not name or not record.is_file():
         return ""
-    run = json.loads(files.read_bytes(record))
-    return (
-        f" Its teacher, {name}, took {_minutes(run['seconds'])} and answers "
-        f"{_percent(run['test_accuracy'])} of the test images right."
+    return _read(
+        record,
+        lambda run: (
+            f" Its teacher, {name}, took {_minutes(run['seconds'])} and answers "
+            f"{_percent(run['test_accuracy'])} of the test images right."
+        ),
     )
 
 

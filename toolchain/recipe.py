@@ -36,8 +36,8 @@ class Recipe:
     is varied in the images, see augmentation.py.
 
     Where it says `hold_out`, a part of the training images is not trained on; after each epoch the
-    model answers them. They choose the epoch that is kept, unless the learning rate falls: then it
-    is the last.
+    model answers them. They choose the epoch that is kept, unless the learning rate falls: then a
+    run that goes to its end keeps the last.
 
     `teacher` names an architecture that is trained first, on the same images and by its own
     recipe; what it answers is learnt beside the labels (training/teaching.py).

@@ -105,7 +105,9 @@ def train(
     target_accuracy: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE", help="Stop after the first epoch that reaches it, such as 0.998."
+            metavar="SHARE",
+            help="Stop after the first epoch that reaches it, such as 0.998; with the cosine "
+            "schedule it is looked at in the end.",
         ),
     ] = None,
     monitor: Annotated[

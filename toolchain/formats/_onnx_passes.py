@@ -98,8 +98,10 @@ def fold_dense_normalisation(model: Any) -> bool:
 
 def _is_dense(node: Any, shapes: dict[str, list[int]]) -> bool:
     """Whether it is x·W or x·W + b, of `x` and `W` as they are."""
-    changed = [each for each in node.attribute if each.i or each.f not in (0.0, 1.0)]
-    return _is(node, "MatMul", "Gemm") and len(shapes.get(node.output[0], ())) == 2 and not changed
+    said = {each.name: each.i or each.f for each in node.attribute}
+    plain = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | said
+    flat = len(shapes.get(node.output[0], ())) == 2
+    return _is(node, "MatMul", "Gemm") and flat and list(plain.values()) == [1.0, 1.0, 0, 0]
 
 
 def _fold_after(graph: Any, dense: Any) -> bool:
