@@ -169,8 +169,12 @@ def test_one_factor_for_all_values_stays() -> None:
     assert not passes.fold_dense_normalisation(model)
 
 
-def test_a_gemm_that_does_more_stays() -> None:
-    for said in ({"alpha": 2.0}, {"beta": 0.0}, {"transB": 1}):
-        model = dense_network("Gemm", first=RANDOM.normal(size=(4, 12)).astype(np.float32))
-        model.graph.node[0].attribute.extend(helper.make_attribute(*each) for each in said.items())
-        assert not passes.fold_dense_normalisation(model)
+@pytest.mark.parametrize(
+    ("name", "value", "shape"),
+    [("alpha", 2.0, (12, 4)), ("beta", 0.0, (12, 4)), ("transB", 1, (4, 12))],
+)
+def test_a_gemm_that_does_more_stays(name: str, value: float, shape: tuple[int, int]) -> None:
+    model = dense_network("Gemm", first=RANDOM.normal(size=shape).astype(np.float32))
+    model.graph.node[0].attribute.append(helper.make_attribute(name, value))
+    answer(model, RANDOM.normal(size=(1, 12)).astype(np.float32))  # it is a network that works
+    assert not passes.fold_dense_normalisation(model)
