@@ -125,6 +125,7 @@ class History:
                     color=plots.MARK,
                     fontsize=9,
                 )
+            axes.set_ylim(*_settled(train, watched))
             axes.set_xlabel("epoch")
             axes.set_title(quantity, fontsize=10)
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -132,3 +133,12 @@ class History:
             axes.spines[["top", "right"]].set_visible(False)
         panels[1].legend(frameon=False)
         return plots.png(figure)
+
+
+def _settled(*curves: list[float]) -> tuple[float, float]:
+    """From where to where curves go without the first tenth of their epochs, which would leave the
+    others a flat line; and some room."""
+    values = [value for curve in curves for value in curve[len(curve) // 10 :]]
+    low, high = min(values), max(values)
+    room = 0.05 * (high - low) or 0.05
+    return low - room, high + room

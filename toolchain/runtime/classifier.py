@@ -16,7 +16,7 @@ from toolchain.formats import Session
 from toolchain.runtime.sessions import Sessions
 from toolchain.trust import Signed, Trust, check_model
 
-SUM_TOLERANCE = 0.02  # of the probabilities of one image; 8-bit ones do not add up exactly
+LEAST_SUM, LARGEST_SUM = 0.98, 1.02  # of one image's probabilities; 8-bit ones add up roughly
 
 
 class Classifier:
@@ -129,12 +129,12 @@ class Classifier:
             self._sessions.give(session)
         # `dot` is numpy's quickest sum, and Python compares one number faster than numpy;
         # NaN fails the comparison too.
-        totals = answer.dot(self._ones).tolist()
-        if not all(-SUM_TOLERANCE <= total - 1 <= SUM_TOLERANCE for total in totals):
-            raise ToolchainError(
-                "The model gave values that are no probabilities. The file is damaged; export it "
-                "again, or fetch a fresh copy."
-            )
+        for total in answer.dot(self._ones).tolist():
+            if not LEAST_SUM <= total <= LARGEST_SUM:
+                raise ToolchainError(
+                    "The model gave values that are no probabilities. The file is damaged; export "
+                    "it again, or fetch a fresh copy."
+                )
         return answer
 
 
