@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -117,3 +118,24 @@ def test_the_command_prints_every_seed(tmp_path: Path) -> None:
     assert "standard deviation" in done.stdout
     for each in json.loads((model / "training.json").read_text())["seeds"]:
         assert f"{each['test_accuracy']:.2%}" in done.stdout
+
+
+def test_a_run_on_other_pictures_is_not_the_same_run(tmp_path: Path, digits: Dataset) -> None:
+    def of(names: str) -> Dataset:
+        return dataclasses.replace(
+            digits,
+            train_files=tuple(f"{names}{i}.png" for i in range(len(digits.train_labels))),
+            test_files=tuple(f"test{i}.png" for i in range(len(digits.test_labels))),
+        )
+
+    plan, heard = dataclasses.replace(PLAN, recipe=Recipe(1, hold_out=True)), Said()
+    place = tmp_path / "model"
+    training.train_once(plan, of("a"), place, Silent())
+    training.train_once(plan, of("a"), place, heard)
+    assert f"{place} holds it already." in heard.words
+    again = Said()
+    training.train_once(plan, of("b"), place, again)
+    assert f"{place} holds it already." not in again.words
+    (place / "split.csv").unlink()
+    training.train_once(plan, of("b"), place, again)
+    assert f"{place} holds it already." not in again.words

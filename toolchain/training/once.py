@@ -26,8 +26,7 @@ def train_once(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -
         ToolchainError: as `train`.
         KeyboardInterrupt: interrupted; what was trained is kept.
     """
-    found = _finished(plan, folder)
-    if found and _same_images(found, dataset):
+    if found := _finished(plan, dataset, folder):
         progress.say(f"{folder} holds it already.")
         return found
     result = train(plan, dataset, folder, progress)
@@ -36,8 +35,8 @@ def train_once(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -
     return result
 
 
-def _finished(plan: Plan, folder: Path) -> Result | None:
-    """The run with this plan that ended in `folder`, if there was one."""
+def _finished(plan: Plan, dataset: Dataset, folder: Path) -> Result | None:
+    """The run with this plan, on these images, that ended in `folder`, if there was one."""
     record, path = folder / manifest.TRAINED, locate.find(folder, formats.SOURCE)
     if path is None or not record.is_file():
         return None
@@ -46,7 +45,7 @@ def _finished(plan: Plan, folder: Path) -> Result | None:
         if summary["plan"] != plan.record():
             return None
         history = History.from_csv((folder / "training.csv").read_text("utf-8"))
-        return Result(
+        result = Result(
             path,
             plan,
             history,
@@ -55,6 +54,7 @@ def _finished(plan: Plan, folder: Path) -> Result | None:
             training_accuracy=float(summary["training_accuracy"]),
             test_accuracy=float(summary["test_accuracy"]),
         )
+        return result if _same_images(result, dataset) else None
     except (ValueError, KeyError, TypeError, OSError, ToolchainError):
         return None  # it is trained again
 
