@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import pytest
 
 from toolchain import datasets, evaluation, exporting, training
@@ -31,7 +30,6 @@ def digits() -> Dataset:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
     folder = tmp_path_factory.mktemp("models") / "fashion-cnn-digits"
-    keras.utils.clear_session()  # layers are numbered on from what was built before
     plan = training.Plan("fashion-cnn", "digits", Recipe(4), seed=1)
     return training.train(plan, digits, folder, Silent())
 

@@ -68,7 +68,11 @@ def test_one_convolution_and_one_pooling_layer() -> None:
 
 
 def test_unknown_names_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match="choose of: fashion-cnn, mnist-cnn, mnist-one-conv"):
+    known = (
+        "fashion-cnn, mnist-cnn, mnist-one-conv, fashion-fast, fashion-large, mnist-large, "
+        "mnist-small, fashion-small, small-cnn"
+    )
+    with pytest.raises(UsageError, match=f"choose of: {known}"):
         architectures.get("resnet")
 
 

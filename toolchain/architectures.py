@@ -21,25 +21,9 @@ MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those 
 LARGEST_FULL_RESOLUTION = 128  # pixels a side; small-cnn's first layer halves larger images
 SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
 OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothing is known
-HANDWRITING = Recipe(
-    epochs=40,
-    batch=128,
-    learning_rate=0.002,
-    schedule=COSINE,
-    ema=True,
-    augment=("elastic",),
-    hold_out=True,
-)
-FASHION = Recipe(
-    epochs=60,
-    batch=128,
-    learning_rate=0.004,
-    schedule=COSINE,
-    ema=True,
-    label_smoothing=0.05,
-    augment=("flip", "light"),
-    hold_out=True,
-)
+LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=True, hold_out=True)
+FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
+HANDWRITING = LONG.with_({"epochs": 40, "learning_rate": 0.002, "augment": ("elastic",)})
 
 
 @dataclass(frozen=True)

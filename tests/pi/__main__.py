@@ -2,7 +2,7 @@
 
 Each has to pass its self-test, use XNNPACK where the engine has it, and answer 1,000 test images
 within the self-test's tolerance of what the workstation answers. How many of them get another class
-is in the table: two that were close may change places.
+is in the table: two that were closer than twice the tolerance may change places.
 
     python -m tests.pi .pi models/released/fashion-cnn …
 """

@@ -11,7 +11,7 @@ from toolchain.errors import ToolchainError
 from toolchain.formats import keras as keras_format
 from toolchain.history import History
 from toolchain.training.plan import Plan
-from toolchain.training.publishing import INTERRUPTED, Result, parts
+from toolchain.training.publishing import INTERRUPTED, Result, picture_parts
 from toolchain.training.run import Progress, train
 from toolchain.userdata import split
 
@@ -67,5 +67,5 @@ def _same_images(result: Result, dataset: Dataset) -> bool:
     if not dataset.train_files:
         return True
     names = (*dataset.train_files, *dataset.test_files)
-    used = dict(zip(names, parts(result.plan, dataset), strict=True))
+    used = dict(zip(names, picture_parts(result.plan, dataset), strict=True))
     return split.read(result.path.parent / split.NAME) == used

@@ -116,7 +116,7 @@ def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Da
     files.replace(folder / "mistakes.png", mistakes.picture(title, scores, dataset))
     _show_variation(plan, dataset, folder / "augmentation.png")
     if dataset.train_files:
-        userdata_split.write(folder / userdata_split.NAME, dataset, parts(plan, dataset))
+        userdata_split.write(folder / userdata_split.NAME, dataset, picture_parts(plan, dataset))
     if result.reached:
         files.replace(folder / manifest.TRAINED, summary(result).encode())
 
@@ -130,7 +130,7 @@ def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:
         files.replace(path, augmentation.examples(variation, dataset.train_images))
 
 
-def parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
+def picture_parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
     """What each of the user's pictures was for: those for training, then those for the test."""
     parts = [userdata_split.Part.TRAINING] * len(dataset.train_labels)
     if plan.watched == "validation":
