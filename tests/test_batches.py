@@ -48,3 +48,10 @@ def test_from_a_file_that_is_mapped(tmp_path: Path, digits: Dataset) -> None:
     rows = np.arange(100)
     pixels, _ = gone_through(batches(Part(mapped, digits.train_labels, rows), 32))
     assert np.array_equal(pixels, digits.train_images[:100])
+
+
+def test_an_epoch_does_not_wait_for_tensorflow_to_tune_itself(digits: Dataset) -> None:
+    """Its thread sleeps twice as long each time, and an epoch that has ended waits until it wakes:
+    with Keras, one of 3.0 s took 5.1 s."""
+    found = batches(part(digits, [0, 1, 2]), 2, seed=1, augment=lambda pixels: pixels)
+    assert found.options().autotune.enabled is False

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+AHEAD = 4  # batches that are made while the model works on another
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -57,4 +59,8 @@ def batches(
     found = order.batch(size).map(read)
     if augment is not None:
         found = found.map(lambda pixels, truth: (augment(pixels), truth))
-    return found.prefetch(tf.data.AUTOTUNE)
+    # TensorFlow's tuning only ends when it looks again, 5.1, 10.2, 20.5 or 41 s after it began;
+    # each epoch would take that long
+    still = tf.data.Options()
+    still.autotune.enabled = False
+    return found.prefetch(AHEAD).with_options(still)
