@@ -13,8 +13,8 @@ NAME := $(MODEL)$(addprefix -,$(DATASET))
 OUT  := models/$(NAME)
 # emulated Raspberry Pis: 0.8 GB, from the machine's own package sources
 PI   := .pi
-PI_MODELS ?= $(addprefix models/released/,fashion-cnn fashion-fast fashion-small)
-FRONTIER ?= fashion-small fashion-fast
+PI_MODELS ?= $(addprefix models/released/,fashion-cnn fashion-fast fashion-small mnist-one-conv)
+FRONTIER ?= fashion-small fashion-fast mnist-one-conv
 
 # where this is set, every process compiles TensorFlow anew: 9 s of processor time instead of 4
 unexport PYTHONDONTWRITEBYTECODE
