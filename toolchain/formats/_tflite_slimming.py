@@ -1,15 +1,10 @@
-"""Leaves out of a `.tflite` file what the converter left behind and no runtime reads.
-
-The file of a small network holds a third of its weights' size in names, in buffers of tensors that
-have no data, and in the scales and zero points of each channel, of which most vectors are alike.
-"""
+"""Leaves out of a `.tflite` file what the converter left behind and no runtime reads: long names,
+descriptions, and buffers of tensors that have no data."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from typing import Any
-
-from toolchain.errors import require
 
 EMPTY = 0  # the buffer that the schema reserves for tensors without data
 
@@ -46,28 +41,3 @@ def _drop_unused_buffers(model: Any) -> None:
     model.buffers = [model.buffers[old] for old in kept]
     for user in users:
         user.buffer = places[user.buffer]
-
-
-def sharing_builder(size: int) -> Any:
-    """A builder that writes equal vectors and strings once; a FlatBuffer may refer to one from many
-    tables (flatbuffers.dev, "FlatBuffer internals")."""
-    flatbuffers = require("flatbuffers", "export")
-
-    class Builder(flatbuffers.Builder):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__(size)
-            self._written: dict[tuple[str, bytes], int] = {}
-
-        def CreateNumpyVector(self, x: Any) -> int:  # noqa: N802 - the generated code calls it so
-            key = (x.dtype.str, x.tobytes())
-            if key not in self._written:
-                self._written[key] = super().CreateNumpyVector(x)
-            return self._written[key]
-
-        def CreateString(self, s: str | bytes) -> int:  # noqa: N802
-            content = s.encode() if isinstance(s, str) else s
-            if ("", content) not in self._written:
-                self._written["", content] = super().CreateString(content)
-            return self._written["", content]
-
-    return Builder()

@@ -14,8 +14,9 @@ from typing import Any
 from toolchain import seal
 from toolchain.artifact import ModelInfo
 from toolchain.errors import require
+from toolchain.formats._tflite_builder import sharing_builder
 from toolchain.formats._tflite_metadata import IDENTIFIER, INFO_ENTRY
-from toolchain.formats._tflite_slimming import sharing_builder, slim
+from toolchain.formats._tflite_slimming import slim
 
 GOOGLE_ENTRY = "TFLITE_METADATA"
 SEAL_ENTRY = "TOOLCHAIN_SEAL"
@@ -91,7 +92,7 @@ def google_metadata(info: ModelInfo) -> bytes:
     Source: TensorFlow Lite metadata schema, `metadata_schema.fbs`; the numbers are the fields'
     places in its tables. Normalisation is mean 0 and std 1: raw pixels go in.
     """
-    builder = require("flatbuffers", "export").Builder(1024)
+    builder = sharing_builder(1024)
     text = builder.CreateString
     image = _table(
         builder,
