@@ -13,8 +13,9 @@ NAME := $(MODEL)$(addprefix -,$(DATASET))
 OUT  := models/$(NAME)
 # emulated Raspberry Pis: 0.8 GB, from the machine's own package sources
 PI   := .pi
-PI_MODELS ?= $(addprefix models/released/,fashion-cnn fashion-fast fashion-small mnist-one-conv)
-FRONTIER ?= fashion-small fashion-fast mnist-one-conv
+PI_MODELS ?= $(addprefix models/released/,fashion-cnn fashion-fast fashion-small mnist-one-conv mnist-small)
+PI_IMAGES ?= 1000
+FRONTIER ?= fashion-small fashion-fast mnist-one-conv mnist-small
 
 # where this is set, every process compiles TensorFlow anew: 9 s of processor time instead of 4
 unexport PYTHONDONTWRITEBYTECODE
@@ -37,7 +38,7 @@ test-readme: $(READY) ## run every command of the README, in a copy of this clon
 	$(BIN)/python -m tests.readme
 
 test-pi: $(READY) ## prove the released int8 files in emulated Raspberry Pis
-	$(BIN)/python -m tests.pi $(PI) $(PI_MODELS)
+	$(BIN)/python -m tests.pi $(PI) $(PI_IMAGES) $(PI_MODELS)
 
 bench-arm: $(READY) ## count instructions an image in emulated Raspberry Pis; ARM=check compares
 	PYTHONPATH=. $(BIN)/python benchmarks/arm.py $(PI) $(PI_MODELS) $(addprefix --,$(ARM))
