@@ -159,6 +159,7 @@ def needs(cell: tuple[Path, Environment, Board]) -> tuple[str, ...]:
     return (
         environment.userland.name,
         environment.engine.name,
+        path.name,
         f"{environment.disk_bytes() / 1e6:.0f}",
         f"{resident / 1e6:.0f}",
         f"{(resident - bare) / 1e6:.0f}",
@@ -171,7 +172,7 @@ def needs_table(cells: list[tuple[Path, Environment, Board]]) -> str:
     chosen = {
         (each.userland.name, each.engine.name): cell for cell in ordered for each in cell[1:2]
     }
-    head = ("userland", "engine", "disk, MB", "memory, MB", "above bare Python, MB")
+    head = ("userland", "engine", "file", "disk, MB", "memory, MB", "above bare Python, MB")
     return side_by_side.table(head, [needs(cell) for cell in chosen.values()])
 
 

@@ -138,7 +138,12 @@ def completed(*words: str, cwd: Path = ROOT) -> list[str]:
 
 def test_completion_knows_the_models_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "models" / "my-own").mkdir(parents=True)
-    assert completed("classify", "m", cwd=tmp_path) == ["my-own", "mnist-cnn", "mnist-one-conv"]
+    assert completed("classify", "m", cwd=tmp_path) == [
+        "my-own",
+        "mnist-cnn",
+        "mnist-one-conv",
+        "mnist-small",
+    ]
     assert completed("export", "", cwd=tmp_path) == ["my-own"]
 
 

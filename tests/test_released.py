@@ -27,6 +27,8 @@ def test_all_models_are_released() -> None:
         "mnist-cnn.int8.tflite",
         "mnist-one-conv.int8.onnx",
         "mnist-one-conv.int8.tflite",
+        "mnist-small.int8.onnx",
+        "mnist-small.int8.tflite",
     ]
     for path in FILES:
         assert (path.parent / "card.md").is_file()
@@ -51,6 +53,7 @@ def test_a_released_file_scores_what_it_says(path: Path) -> None:
         ("fashion-fast", 32, 1_300_000, 0.925),
         ("fashion-small", 32, 1_300_000, 0.933),
         ("mnist-one-conv", 1_000, 3_300_000, 0.996),
+        ("mnist-small", 16, 1_420_000, 0.9955),
     ],
 )
 def test_the_frontier_is_within_its_rules(name: str, kib: int, macs: int, mean: float) -> None:
