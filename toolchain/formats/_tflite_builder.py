@@ -1,6 +1,6 @@
 """Writes a FlatBuffer of tables smaller than `flatbuffers.Builder` does.
 
-A small network's `.tflite` file holds more than half of its weights' size in names, scales and zero
+A small network's `.tflite` file holds about half of its weights' size in names, scales and zero
 points of each channel, and tables of tensors and operators, of which many are alike.
 """
 
