@@ -1,10 +1,10 @@
 """`make test-pi`: bundles in the userlands of real Raspberry Pis, on every board with every engine.
 
-Each has to pass its self-test, use XNNPACK where the engine has it, and answer test images as the
-workstation does: as large a share of them as an export has to answer as Keras does gets the same
-class, and probabilities within the self-test's tolerance. None may be beyond twice that.
+Each has to pass its self-test, use XNNPACK where the engine has it, and answer 1,000 test images
+within the self-test's tolerance of what the workstation answers. How many of them get another class
+is in the table: two that were closer than twice the tolerance may change places.
 
-    python -m tests.pi .pi 1000 models/released/fashion-cnn …
+    python -m tests.pi .pi models/released/fashion-cnn …
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from tests.pi.userland import Board, Environment, places
 from toolchain import bundling, datasets, formats, locate
 from toolchain.chatter import silence
-from toolchain.evaluation import Gate
 from toolchain.runtime import Classifier
 from toolchain.runtime.selftest import TOLERANCES
 
+IMAGES = 1000
 AT_ONCE = 2
-COLUMNS = ("userland", "board", "engine", "bundle", "self-test", "other class", "beyond tolerance")
-HEAD = f"| {' | '.join(COLUMNS)} | largest difference | |\n|---|---|---|---|---|---:|---:|---:|---|"
+HEAD = """\
+| userland | board | engine | bundle | self-test | other class | largest difference | |
+|---|---|---|---|---|---:|---:|---|"""
 # the guest: all images through the bundle at the front of the path, as raw float32
 GUEST = """
 import sys
@@ -56,16 +57,6 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Images with another class than here, those with a probability beyond the tolerance, and the
-    largest difference of a probability (0–1)."""
-
-    other: int = -1
-    beyond: int = -1
-    largest: float = 1.0
-
-
-@dataclass(frozen=True)
 class Row:
     """One file on one board with one engine; `problem` is empty where all is as it should be."""
 
@@ -74,16 +65,16 @@ class Row:
     engine: str
     file: str
     said: str
-    images: int
-    found: Compared
+    differing: int
+    largest: float
     problem: str
 
 
-def main(folder: Path, images: int, models: list[str]) -> int:
-    """The exit code: 0 where every row is right; `images` is how many test images each answers."""
+def main(folder: Path, models: list[str]) -> int:
+    """The exit code: 0 where every row is right."""
     silence()
     with tempfile.TemporaryDirectory() as place:
-        subjects = [each for model in models for each in _subjects(model, images, Path(place))]
+        subjects = [each for model in models for each in _subjects(model, Path(place))]
         cells = [
             (subject, environment, board)
             for subject in subjects
@@ -98,7 +89,7 @@ def main(folder: Path, images: int, models: list[str]) -> int:
     return int(any(problems) or not problems)
 
 
-def _subjects(model: str, count: int, place: Path) -> Iterator[Subject]:
+def _subjects(model: str, place: Path) -> Iterator[Subject]:
     """Bundles of all files of a model that a device can answer."""
     for path in locate.model_files(model, formats.endings(["tflite", "onnx"], [])):
         info = Classifier.load(path).info
@@ -106,8 +97,8 @@ def _subjects(model: str, count: int, place: Path) -> Iterator[Subject]:
         out = place / bundling.default_path(path)
         bundling.make(path, dataset, out)
         images = place / f"{out.name}.npy"
-        np.save(images, dataset.test_images[:count])
-        expected = Classifier.load(path).scores(dataset.test_images[:count])
+        np.save(images, dataset.test_images[:IMAGES])
+        expected = Classifier.load(path).scores(dataset.test_images[:IMAGES])
         yield Subject(out, images, expected, TOLERANCES[info.precision], path.suffix[1:])
 
 
@@ -129,44 +120,37 @@ def _row(subject: Subject, environment: Environment, board: Board, place: Path) 
     )
     arguments = [str(subject.path), str(subject.images), engine.name, str(out)]
     asked = environment.run(board, ["-c", GUEST, *arguments])
-    found = Compared()
+    differing, largest = -1, 1.0
     if asked.returncode:
         problems.append((asked.stderr.strip().splitlines() or ["no word"])[-1])
     else:
-        found = _compared(np.load(out), subject)
-        most = len(subject.expected) * (1 - Gate().least_agreement)
-        if max(found.other, found.beyond) > most:
-            problems.append(f"more than {most:.0f} images are answered otherwise")
-        if not found.largest <= 2 * subject.tolerance:
-            problems.append(f"a probability differs by {found.largest:.2g}")
+        differing, largest = _compared(np.load(out), subject)
+        if not largest <= subject.tolerance:
+            problems.append(f"a probability differs by {largest:.2g}")
     return Row(
         environment.userland.name,
         f"{board.name} ({board.cpu})",
         engine.name,
         subject.path.name,
         said,
-        len(subject.expected),
-        found,
+        differing,
+        largest,
         "; ".join(problems),
     )
 
 
-def _compared(scores: NDArray[np.float32], subject: Subject) -> Compared:
-    differences = np.abs(scores - subject.expected).max(1)
-    return Compared(
-        other=int((scores.argmax(1) != subject.expected.argmax(1)).sum()),
-        beyond=int((~(differences <= subject.tolerance)).sum()),  # NaN is beyond
-        largest=float(differences.max()),
-    )
+def _compared(scores: NDArray[np.float32], subject: Subject) -> tuple[int, float]:
+    """How many classes differ, and the largest difference of a probability."""
+    other = scores.argmax(1) != subject.expected.argmax(1)
+    return int(other.sum()), float(np.abs(scores - subject.expected).max())
 
 
 def _line(row: Row) -> str:
     return (
         f"| {row.where} | {row.board} | {row.engine} | {row.file} | {row.said} "
-        f"| {row.found.other} of {row.images} | {row.found.beyond} | {row.found.largest:.2g} "
-        f"| {row.problem or 'right'} |"
+        f"| {row.differing} of {IMAGES} | {row.largest:.2g} | {row.problem or 'right'} |"
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:] or ["fashion-cnn"]))

@@ -56,7 +56,9 @@ class _Sharing(Builder):  # type: ignore[misc]
 
     def EndObject(self) -> int:  # noqa: N802
         fields, self._fields = sorted(self._fields, key=_widest_first), []
-        return self._once((len(self.current_vtable), *fields), self._end_table, fields)
+        table = self._once((len(self.current_vtable), *fields), self._end_table, fields)
+        self.nested = False  # where the same one had been written
+        return table
 
     def _end_table(self, fields: list[Field]) -> int:
         for _, place, flags, value in fields:
@@ -70,7 +72,6 @@ class _Sharing(Builder):  # type: ignore[misc]
     def _once(self, content: Any, write: Callable[[Any], int], given: Any) -> int:
         if content not in self._written:
             self._written[content] = write(given)
-        self.nested = False  # where a table was begun that is there already
         return self._written[content]
 
 
