@@ -1,10 +1,10 @@
 """`make test-pi`: bundles in the userlands of real Raspberry Pis, on every board with every engine.
 
-Each has to pass its self-test, use XNNPACK where the engine has it, and answer 1,000 test images
-within the self-test's tolerance of what the workstation answers. How many of them get another class
-is in the table: two that were closer than twice the tolerance may change places.
+Each has to pass its self-test, use XNNPACK where the engine has it, and answer test images within
+the self-test's tolerance of what the workstation answers. How many of them get another class is in
+the table: two that were closer than twice the tolerance may change places.
 
-    python -m tests.pi .pi models/released/fashion-cnn …
+    python -m tests.pi .pi 1000 models/released/fashion-cnn …
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from toolchain.chatter import silence
 from toolchain.runtime import Classifier
 from toolchain.runtime.selftest import TOLERANCES
 
-IMAGES = 1000
 AT_ONCE = 2
 HEAD = """\
 | userland | board | engine | bundle | self-test | other class | largest difference | |
@@ -65,16 +64,17 @@ class Row:
     engine: str
     file: str
     said: str
+    images: int
     differing: int
     largest: float
     problem: str
 
 
-def main(folder: Path, models: list[str]) -> int:
-    """The exit code: 0 where every row is right."""
+def main(folder: Path, images: int, models: list[str]) -> int:
+    """The exit code: 0 where every row is right; `images` is how many test images each answers."""
     silence()
     with tempfile.TemporaryDirectory() as place:
-        subjects = [each for model in models for each in _subjects(model, Path(place))]
+        subjects = [each for model in models for each in _subjects(model, images, Path(place))]
         cells = [
             (subject, environment, board)
             for subject in subjects
@@ -89,7 +89,7 @@ def main(folder: Path, models: list[str]) -> int:
     return int(any(problems) or not problems)
 
 
-def _subjects(model: str, place: Path) -> Iterator[Subject]:
+def _subjects(model: str, count: int, place: Path) -> Iterator[Subject]:
     """Bundles of all files of a model that a device can answer."""
     for path in locate.model_files(model, formats.endings(["tflite", "onnx"], [])):
         info = Classifier.load(path).info
@@ -97,8 +97,8 @@ def _subjects(model: str, place: Path) -> Iterator[Subject]:
         out = place / bundling.default_path(path)
         bundling.make(path, dataset, out)
         images = place / f"{out.name}.npy"
-        np.save(images, dataset.test_images[:IMAGES])
-        expected = Classifier.load(path).scores(dataset.test_images[:IMAGES])
+        np.save(images, dataset.test_images[:count])
+        expected = Classifier.load(path).scores(dataset.test_images[:count])
         yield Subject(out, images, expected, TOLERANCES[info.precision], path.suffix[1:])
 
 
@@ -133,6 +133,7 @@ def _row(subject: Subject, environment: Environment, board: Board, place: Path) 
         engine.name,
         subject.path.name,
         said,
+        len(subject.expected),
         differing,
         largest,
         "; ".join(problems),
@@ -148,9 +149,9 @@ def _compared(scores: NDArray[np.float32], subject: Subject) -> tuple[int, float
 def _line(row: Row) -> str:
     return (
         f"| {row.where} | {row.board} | {row.engine} | {row.file} | {row.said} "
-        f"| {row.differing} of {IMAGES} | {row.largest:.2g} | {row.problem or 'right'} |"
+        f"| {row.differing} of {row.images} | {row.largest:.2g} | {row.problem or 'right'} |"
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:] or ["fashion-cnn"]))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] or ["fashion-cnn"]))
