@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import datasets, evaluation, exporting, training
+from toolchain import datasets, exporting, training
+from toolchain.artifact import Gate, Verdict
 from toolchain.datasets import Dataset
 from toolchain.exporting import Outcome
 from toolchain.recipe import Recipe
+
+# On 360 test images a few that int8 loses by chance are more than the default gate allows; which
+# ones it loses depends on the processor that trained the model.
+LENIENT = Gate(largest_drop=3, least_agreement=0.97)
+LENIENT_OPTIONS = ("--max-drop", "3", "--min-agreement", "0.97")
 
 
 class Silent:
@@ -38,9 +44,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> traini
 def outcomes(trained: training.Result, digits: Dataset) -> dict[str, Outcome]:
     """What became of every file there is, by the end of its name: `int8.tflite`."""
     everything = exporting.targets((), ())
-    gate = evaluation.Gate()
     made = exporting.export(
-        trained.path.parent, everything, digits, gate, 200, seed=0, progress=lambda _: None
+        trained.path.parent, everything, digits, LENIENT, 200, seed=0, progress=lambda _: None
     )
     return {o.artifact.path.name.split(".", 1)[1]: o for o in made}
 
@@ -48,5 +53,5 @@ def outcomes(trained: training.Result, digits: Dataset) -> dict[str, Outcome]:
 @pytest.fixture(scope="session")
 def exported(outcomes: dict[str, Outcome], trained: training.Result) -> Path:
     """The folder of the exported model."""
-    assert not any(outcome.failures for outcome in outcomes.values())
+    assert {outcome.verdict for outcome in outcomes.values()} == {Verdict.PROVED}
     return trained.path.parent

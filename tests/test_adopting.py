@@ -26,7 +26,7 @@ from toolchain.adopting import own_model
 from toolchain.adopting.adoption import Adoption, adopt
 from toolchain.adopting.answers import Meaning
 from toolchain.adopting.scale import Scale
-from toolchain.artifact import Fit, InputContract, Precision
+from toolchain.artifact import Fit, Gate, InputContract, Precision, Verdict
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
@@ -324,8 +324,8 @@ def test_adopting_again_keeps_what_was_exported(
     for _ in range(2):
         adopt(own_model.load(unit), digits, Scale.UNIT, folder, quiet)
         said: list[str] = []
-        (outcome,) = exporting.export(folder, target, digits, evaluation.Gate(), 50, 0, said.append)
-        assert not outcome.failures
+        (outcome,) = exporting.export(folder, target, digits, Gate(), 50, 0, said.append)
+        assert outcome.verdict is Verdict.PROVED
         assert not any("earlier training" in words or "note:" in words for words in said)
 
 
@@ -361,15 +361,15 @@ def mobile() -> keras.Model:
 def test_every_file_of_a_mobile_network_is_proved(digits: Dataset, tmp_path: Path) -> None:
     model = fit(mobile(), raw(digits.train_images), digits.train_labels)
     adopted(model, tmp_path, digits)
-    gate = evaluation.Gate(largest_drop=2, least_agreement=0.97)  # 360 images are few
+    gate = Gate(largest_drop=2, least_agreement=0.97)  # 360 images are few
     everything = exporting.targets((), ())
     for outcome in exporting.export(
         tmp_path / "out", everything, digits, gate, 200, seed=0, progress=quiet
     ):
         name = outcome.artifact.path.name
-        assert not outcome.failures, (name, outcome.failures)
+        assert outcome.verdict is Verdict.PROVED, (name, outcome)
         if outcome.artifact.info.precision is Precision.FLOAT32:
-            assert outcome.comparison.largest_difference < 1e-4, name
+            assert outcome.proof.comparison.largest_difference < 1e-4, name
         summary = formats.of(outcome.artifact.path).summarize(outcome.artifact.path.read_bytes())
         names = {operator.name for operator in summary.operators}
         assert not any("Norm" in each or "RSQRT" in each for each in names)  # folded
@@ -664,7 +664,7 @@ def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> 
     given = ("--scale", "0..1", "--name", "mine", "--precision", "int8", "--json")
     given += ("--max-drop", "2", "--min-agreement", "0.95")  # 360 images are few
     records = json.loads(run("export", unit, *data, *given, cwd=tmp_path).stdout)
-    assert {record["comparison"]["images"] for record in records} == {360}
+    assert {record["proof"]["comparison"]["images"] for record in records} == {360}
     files = {path.name for path in (tmp_path / "models" / "mine").iterdir()}
     assert files >= {"mine.keras", "mine.int8.tflite", "mine.int8.onnx", "adopted.json"}
     assert (
@@ -682,9 +682,7 @@ def test_files_that_belong_to_pictures_say_so(
     folder = tmp_path / "mine"
     adopt(own_model.load(unit), pictures, Scale.UNIT, folder, quiet)
     list(
-        exporting.export(
-            folder, exporting.targets(("tflite",), ()), pictures, evaluation.Gate(), 50, 0, quiet
-        )
+        exporting.export(folder, exporting.targets(("tflite",), ()), pictures, Gate(), 50, 0, quiet)
     )
     path = folder / "mine.int8.tflite"
     assert "Name their folder with --data" in run(command, path, code=2).stderr

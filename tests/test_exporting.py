@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import NoReturn
@@ -10,21 +13,24 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from tests.conftest import Silent
-from toolchain import evaluation, exporting, files, manifest, reference, training
-from toolchain.artifact import Precision
+from tests.conftest import LENIENT, Silent
+from tests.test_evaluation import compared
+from toolchain import exporting, files, formats, manifest, reference, training
+from toolchain.artifact import Gate, Precision, Verdict
+from toolchain.cli import export as cli_export
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.exporting import Outcome, Target
 from toolchain.formats import keras as keras_format
+from toolchain.proof import Proof, judge
 from toolchain.recipe import Recipe
 from toolchain.training import Result
 
 INT8 = (Target("tflite", Precision.INT8),)
-IMPOSSIBLE = evaluation.Gate(least_agreement=1.01)
+IMPOSSIBLE = Gate(least_agreement=1.01)
 
 
-def export(folder: Path, dataset: Dataset, gate: evaluation.Gate, seed: int = 0) -> Outcome:
+def export(folder: Path, dataset: Dataset, gate: Gate, seed: int = 0) -> Outcome:
     (outcome,) = exporting.export(folder, INT8, dataset, gate, 50, seed, lambda _: None)
     return outcome
 
@@ -47,10 +53,11 @@ def test_every_file_is_proved_on_the_whole_test_set(
 ) -> None:
     assert len(outcomes) == 6
     for outcome in outcomes.values():
-        assert not outcome.failures
-        assert outcome.comparison.images == len(digits.test_labels)
-        assert outcome.comparison.accuracy == outcome.artifact.info.accuracy
-        assert outcome.comparison.agreement >= 0.99
+        compared = outcome.proof.comparison
+        assert outcome.verdict is Verdict.PROVED
+        assert compared.images == len(digits.test_labels)
+        assert compared.accuracy == outcome.artifact.info.accuracy
+        assert compared.agreement >= LENIENT.least_agreement
 
 
 def test_the_manifest_has_every_file_as_it_is(exported: Path) -> None:
@@ -76,30 +83,30 @@ def test_the_card_names_every_file(exported: Path) -> None:
 
 
 def test_exporting_again_gives_the_same_bytes(folder: Path, digits: Dataset) -> None:
-    export(folder, digits, evaluation.Gate())
+    export(folder, digits, LENIENT)
     first = content(folder)
-    export(folder, digits, evaluation.Gate())
+    export(folder, digits, LENIENT)
     assert content(folder) == first
 
 
 def test_a_rejected_file_leaves_the_good_one(folder: Path, digits: Dataset) -> None:
-    good = export(folder, digits, evaluation.Gate())
+    good = export(folder, digits, LENIENT)
     before = good.artifact.path.read_bytes()
     outcome = export(folder, digits, IMPOSSIBLE, seed=1)
-    assert outcome.failures
+    assert outcome.verdict is Verdict.REJECTED
     assert "--calibration-samples" in exporting.advice(outcome)
     assert good.artifact.path.read_bytes() == before
     assert manifest.verify(good.artifact.path, before)
     rejected = folder / f"{folder.name}.int8.tflite.rejected"
     assert rejected.read_bytes() != before
-    export(folder, digits, evaluation.Gate())
+    export(folder, digits, LENIENT)
     assert not rejected.exists()
 
 
 def test_files_of_an_earlier_training_are_set_aside(
     folder: Path, digits: Dataset, tmp_path: Path
 ) -> None:
-    first = export(folder, digits, evaluation.Gate())
+    first = export(folder, digits, LENIENT)
     old = first.artifact.path.read_bytes()
     plan = training.Plan("fashion-cnn", "digits", Recipe(1), seed=9)
     training.train(plan, digits, folder, Silent())
@@ -111,7 +118,7 @@ def test_files_of_an_earlier_training_are_set_aside(
             folder,
             exporting.targets(("onnx",), (Precision.INT8,)),
             digits,
-            evaluation.Gate(largest_drop=100, least_agreement=0),
+            Gate(largest_drop=100, least_agreement=0),
             50,
             0,
             lambda _: None,
@@ -143,7 +150,7 @@ def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
             rename(path, target)
         raise KeyboardInterrupt  # nothing after it is carried out
 
-    arguments = (folder, (), digits, evaluation.Gate(), 50, 0, lambda _: None)
+    arguments = (folder, (), digits, LENIENT, 50, 0, lambda _: None)
     with monkeypatch.context() as patched:
         patched.setattr(files, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -166,7 +173,7 @@ def test_a_file_that_cannot_be_set_aside_is_named(
     (folder / f"{stale}.outdated").mkdir()  # a refusal that meets root, too
     words = rf"Cannot write .*{stale}\.outdated: Is a directory\. What was there is untouched\."
     with pytest.raises(ToolchainError, match=words):
-        list(exporting.export(folder, (), digits, evaluation.Gate(), 50, 0, lambda _: None))
+        list(exporting.export(folder, (), digits, LENIENT, 50, 0, lambda _: None))
     assert manifest.verify(*with_content(folder / stale))
 
 
@@ -177,14 +184,14 @@ def with_content(path: Path) -> tuple[Path, bytes]:
 @pytest.mark.parametrize("text", ["", "{", '{"schema": 1, "files": {"x": 1}}'])
 def test_a_damaged_manifest_is_made_anew(folder: Path, digits: Dataset, text: str) -> None:
     (folder / "manifest.json").write_text(text)
-    outcome = export(folder, digits, evaluation.Gate())
+    outcome = export(folder, digits, LENIENT)
     assert manifest.verify(*with_content(outcome.artifact.path))
 
 
 def test_killed_between_file_and_manifest_nothing_is_refused(
     folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = export(folder, digits, evaluation.Gate())
+    good = export(folder, digits, LENIENT)
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -194,7 +201,7 @@ def test_killed_between_file_and_manifest_nothing_is_refused(
         manifest, "enter", lambda path, entry: (die if "int8" in path.name else real)(path, entry)
     )
     with pytest.raises(KeyboardInterrupt):
-        export(folder, digits, evaluation.Gate(), seed=1)
+        export(folder, digits, LENIENT, seed=1)
     assert not manifest.verify(*with_content(good.artifact.path))  # unverified, not refused
     assert (folder / "card.md").exists()
 
@@ -204,21 +211,21 @@ def test_two_exports_do_not_mix(folder: Path, digits: Dataset) -> None:
         files.exclusive(folder),
         pytest.raises(ToolchainError, match="Another process"),
     ):
-        export(folder, digits, evaluation.Gate())
+        export(folder, digits, LENIENT)
 
 
 def test_the_folder_may_be_the_current_one(
     folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    outcome = export(Path(), digits, evaluation.Gate())
+    outcome = export(Path(), digits, LENIENT)
     assert outcome.artifact.path.name == f"{folder.name}.int8.tflite"
     assert (folder / outcome.artifact.path.name).exists()
 
 
 def test_a_renamed_folder_keeps_the_names_of_its_files(folder: Path, digits: Dataset) -> None:
     moved = folder.rename(folder.with_name("moved"))
-    assert export(moved, digits, evaluation.Gate()).artifact.path.parent == moved
+    assert export(moved, digits, LENIENT).artifact.path.parent == moved
     assert {path.name.split(".")[0] for path in moved.glob("*.*")} >= {folder.name}
     assert not list(moved.glob("moved.*"))
 
@@ -228,22 +235,51 @@ def test_an_unfinished_training_is_said(folder: Path, digits: Dataset) -> None:
     (folder / "training.json").write_text("{}")
     for expected in (False, True):
         said.clear()
-        list(exporting.export(folder, INT8, digits, evaluation.Gate(), 100, 0, said.append))
+        list(exporting.export(folder, INT8, digits, LENIENT, 100, 0, said.append))
         assert any("interrupted or missed its target" in words for words in said) == expected
         (folder / "training.json").unlink(missing_ok=True)
 
 
-def test_advice_names_chance_and_the_file_that_stays(folder: Path, digits: Dataset) -> None:
+def test_advice_names_the_file_that_stays(folder: Path, digits: Dataset) -> None:
     outcome = export(folder, digits, IMPOSSIBLE)
     assert "is still there" not in exporting.advice(outcome)
-    export(folder, digits, evaluation.Gate())
-    assert "proved earlier, is still there" in exporting.advice(outcome)
-    worse = dataclasses.replace(
-        outcome.comparison, only_keras_right=3, only_file_right=1, p_value=0.625
-    )
-    assert "may be chance (McNemar p = 0.62)" in exporting.advice(
-        dataclasses.replace(outcome, comparison=worse)
-    )
+    export(folder, digits, LENIENT)
+    assert "int8.tflite, made earlier, is still there" in exporting.advice(outcome)
+
+
+def test_an_undecided_file_is_said_to_want_more_images(outcomes: dict[str, Outcome]) -> None:
+    proof = judge(compared(20, only_keras=1), Gate())
+    outcome = dataclasses.replace(outcomes["int8.tflite"], proof=proof)
+    words = exporting.advice(outcome)
+    assert f"{outcome.artifact.path.name} is published as undecided: accuracy fell by 5.00" in words
+    assert f"about {proof.more_images} more test images" in words
+
+
+def test_what_a_file_is_published_as_stands_in_file_manifest_and_card(
+    folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = exporting.prove
+
+    def unsure(*arguments: object) -> object:
+        proof, answers = real(*arguments)
+        return dataclasses.replace(proof, verdict=Verdict.UNDECIDED), answers
+
+    monkeypatch.setattr(exporting, "prove", unsure)
+    path = export(folder, digits, LENIENT).artifact.path
+    inside = formats.of(path).read_info(path.read_bytes())
+    assert (inside.verdict, inside.gate) == (Verdict.UNDECIDED, LENIENT)
+    assert manifest.read(folder).files[path.name].info == inside
+    card = (folder / "card.md").read_text()
+    assert "| undecided |" in card
+    assert "Allowed: at most 3 points of accuracy lost" in card
+
+
+def test_agreement_is_measured_on_training_images_too_where_tests_are_few(
+    outcomes: dict[str, Outcome], digits: Dataset
+) -> None:
+    for outcome in outcomes.values():
+        compared = outcome.proof.comparison.compared_images
+        assert compared == len(digits.test_labels) + len(digits.train_labels)
 
 
 def test_a_file_that_was_never_good_gets_no_final_name(folder: Path, digits: Dataset) -> None:
@@ -255,12 +291,12 @@ def test_a_file_that_was_never_good_gets_no_final_name(folder: Path, digits: Dat
 def test_calibration_on_noise_is_caught(folder: Path, digits: Dataset) -> None:
     """Ranges measured on images that are nearly black: int8 then loses accuracy in silence."""
     dark = dataclasses.replace(digits, train_images=(digits.train_images > 254).astype(np.uint8))
-    outcome = export(folder, dark, evaluation.Gate())
-    assert outcome.failures
-    assert outcome.comparison.accuracy < 0.9
+    outcome = export(folder, dark, LENIENT)
+    assert outcome.verdict is Verdict.REJECTED
+    assert outcome.proof.comparison.accuracy < 0.9
 
 
-def test_a_converter_that_fails_is_told(
+def test_a_converter_that_fails_costs_its_own_files(
     folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tensorflow as tf
@@ -269,9 +305,58 @@ def test_a_converter_that_fails_is_told(
         raise RuntimeError("unsupported layer")
 
     monkeypatch.setattr(tf.lite.TFLiteConverter, "from_keras_model", lambda model: _Broken(fail))
-    with pytest.raises(ToolchainError, match=r"cannot convert .* unsupported layer.*--verbose"):
-        export(folder, digits, evaluation.Gate())
-    assert not [path for path in folder.iterdir() if {".tflite", ".onnx"} & set(path.suffixes)]
+    chosen = exporting.targets((), (Precision.FLOAT32, Precision.INT8))
+    made = list(exporting.export(folder, chosen, digits, LENIENT, 50, 0, lambda _: None))
+    verdicts = {outcome.artifact.path.name.split(".", 1)[1]: outcome.verdict for outcome in made}
+    assert verdicts == {
+        "float32.onnx": Verdict.PROVED,
+        "int8.onnx": Verdict.PROVED,
+        "float32.tflite": None,
+        "int8.tflite": None,
+    }
+    failed = made[-1]
+    assert re.search("cannot convert .* unsupported layer", failed.error)
+    assert "int8.tflite was not made: " in exporting.advice(failed)
+    assert not list(folder.glob("*.tflite"))
+    assert set(manifest.read(folder).files) == {
+        path.name for path in folder.iterdir() if path.suffix in (".keras", ".onnx")
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ((Verdict.PROVED, Verdict.PROVED), 0),
+        ((Verdict.PROVED, None), 1),
+        ((None, Verdict.UNDECIDED, Verdict.REJECTED), 4),
+        ((Verdict.PROVED, Verdict.UNDECIDED), 5),
+        ((None, Verdict.UNDECIDED), 1),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_file(
+    outcomes: dict[str, Outcome],
+    verdicts: tuple[Verdict | None, ...],
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good = next(iter(outcomes.values()))
+    lost = judge(dataclasses.replace(good.proof.comparison, largest_difference=math.nan), LENIENT)
+    proofs = {
+        Verdict.PROVED: good.proof,
+        Verdict.UNDECIDED: Proof(good.proof.comparison, Verdict.UNDECIDED, ("few",), 7),
+        Verdict.REJECTED: lost,
+        None: None,
+    }
+    made = [dataclasses.replace(good, proof=proofs[each], error="no") for each in verdicts]
+    bad = [each for each in verdicts if each is not Verdict.PROVED]
+    with pytest.raises(ToolchainError) if bad else contextlib.nullcontext() as raised:
+        cli_export._print_outcomes(made, json=False)
+    assert (raised.value.exit_code if bad else 0) == code
+    assert not bad or len(str(raised.value).splitlines()) == len(bad)
+    table = capsys.readouterr().out
+    words = {None: "NOT MADE", Verdict.UNDECIDED: "UNDECIDED", Verdict.REJECTED: "REJECTED"}
+    for each in verdicts:
+        assert words.get(each, "proved") in table
 
 
 class _Broken:
@@ -284,7 +369,7 @@ class _Broken:
 def test_another_data_set_is_refused(trained: Result, digits: Dataset) -> None:
     other = dataclasses.replace(digits, name="letters", labels=tuple("abcdefghij"))
     with pytest.raises(UsageError, match="other classes"):
-        export(trained.path.parent, other, evaluation.Gate())
+        export(trained.path.parent, other, LENIENT)
 
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ def test_training_export_bench_bundle_and_answers_connect_to_nothing(tmp_path: P
 def everything_offline() -> None:
     """What the commands do that have no business in a network, on few images."""
     from tests.conftest import Silent
-    from toolchain import bundling, datasets, evaluation, exporting, training
-    from toolchain.artifact import Precision
+    from toolchain import bundling, datasets, exporting, training
+    from toolchain.artifact import Gate, Precision, Verdict
     from toolchain.benchmark import run
     from toolchain.recipe import Recipe
 
@@ -73,9 +73,9 @@ def everything_offline() -> None:
     )
     folder = Path("small-cnn-digits").resolve()
     training.train(training.Plan("small-cnn", "digits", Recipe(1)), digits, folder, Silent())
-    targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), evaluation.Gate()
+    targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), Gate()
     (made,) = exporting.export(folder, targets, digits, gate, 50, seed=0, progress=lambda _: None)
-    assert not made.failures
+    assert made.verdict is Verdict.PROVED
     path = made.artifact.path
     rules = dataclasses.replace(
         run.conditions(False, 20, digits), window_seconds=0.02, cold_starts=1

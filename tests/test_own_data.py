@@ -73,7 +73,7 @@ def test_the_same_data_serves_export_bench_and_bundle(place: Path) -> None:
     gates = ("--max-drop", 4, "--min-agreement", 0.9)
     made = json.loads(run(place, "export", name, "--data", "图 片", *gates, "--json").stdout)
     assert len(made) == 6
-    assert {outcome["comparison"]["images"] for outcome in made} == {180}
+    assert {outcome["proof"]["comparison"]["images"] for outcome in made} == {180}
     said = run(place, "bench", name, "--data", "图 片", "--precision", "int8", "--json", "-").stdout
     assert {row["problem"] for row in json.loads(said)["files"]} == {""}
     bundle = run(place, "bundle", name, "--data", "图 片").stdout.strip()

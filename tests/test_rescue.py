@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests import forked
+from tests.conftest import LENIENT, LENIENT_OPTIONS
 from tests.test_bundle import OLD
 from tests.test_cli import run
 from tests.unbalanced import unbalance
-from toolchain import evaluation, exporting, formats, manifest, rescue
-from toolchain.artifact import Precision
+from toolchain import exporting, formats, manifest, rescue
+from toolchain.artifact import Gate, Precision, Verdict
 from toolchain.datasets import Dataset
 from toolchain.exporting import Outcome
 from toolchain.formats import keras as keras_format
@@ -39,20 +40,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trained: Result) -> Path:
 @pytest.fixture(scope="module")
 def made(folder: Path, digits: Dataset) -> list[Outcome]:
     """What the export of int8 comes to."""
-    gate = evaluation.Gate()
-    return list(exporting.export(folder, INT8, digits, gate, 200, 0, lambda _: None))
+    return list(exporting.export(folder, INT8, digits, LENIENT, 200, 0, lambda _: None))
 
 
 def test_int8_fails_and_the_mixed_file_passes_the_same_gate(
     made: list[Outcome], folder: Path, digits: Dataset
 ) -> None:
     int8, mixed = made
-    assert int8.comparison.keras_accuracy > 0.9  # float has lost nothing
-    assert int8.comparison.accuracy < 0.5
+    assert int8.proof.comparison.keras_accuracy > 0.9  # float has lost nothing
+    assert int8.proof.comparison.accuracy < 0.5
     assert (folder / "unbalanced.int8.tflite.rejected").exists()
-    assert not mixed.failures
-    assert mixed.comparison.images == len(digits.test_labels)
-    assert mixed.comparison.agreement >= 0.99
+    assert mixed.verdict is Verdict.PROVED
+    assert mixed.proof.comparison.images == len(digits.test_labels)
+    assert mixed.proof.comparison.agreement >= LENIENT.least_agreement
     assert mixed.artifact.path.name == "unbalanced.mixed.tflite"
 
 
@@ -157,7 +157,7 @@ def test_the_benchmark_knows_the_mixed_file(made: list[Outcome], folder: Path) -
 
 def test_the_person_is_told(trained: Result, tmp_path: Path) -> None:
     own = unbalance(trained.path, tmp_path / "told")
-    chosen = ("--precision", "int8", "--format", "tflite")
+    chosen = ("--precision", "int8", "--format", "tflite", *LENIENT_OPTIONS)
     done = forked.run("export", own, *chosen, "--calibration-samples", 100, code=4)
     table = done.stdout
     assert table.index("REJECTED") < table.index("proved") < table.index("noise, worst operator")
@@ -171,7 +171,7 @@ def test_the_person_is_told(trained: Result, tmp_path: Path) -> None:
         forked.run("export", own, *chosen, "--calibration-samples", 100, "--json", code=4).stdout
     )
     assert (own / "told.mixed.tflite").read_bytes() == mixed
-    assert [bool(each["failures"]) for each in again] == [True, False]
+    assert [each["proof"]["verdict"] for each in again] == ["rejected", "proved"]
     assert [each["layer"] for each in again[0]["rescue"]["kept"]] == [
         *("conv2d", "max_pooling2d", "conv2d_1")
     ]
@@ -182,7 +182,7 @@ def test_it_gives_up_where_only_float_would_do(
 ) -> None:
     own = unbalance(trained.path, tmp_path / "hopeless")
     said: list[str] = []
-    gate = evaluation.Gate(least_agreement=1.01)
+    gate = Gate(least_agreement=1.01)
     (outcome,) = exporting.export(own, INT8, digits, gate, 50, 0, said.append)
     assert outcome.rescue is not None
     assert outcome.rescue.kept is None
@@ -195,12 +195,12 @@ def test_what_is_good_again_leaves_no_picture_of_its_harm(
     trained: Result, digits: Dataset, tmp_path: Path
 ) -> None:
     own = unbalance(trained.path, tmp_path / "mended")
-    list(exporting.export(own, INT8, digits, evaluation.Gate(), 50, 0, lambda _: None))
+    list(exporting.export(own, INT8, digits, LENIENT, 50, 0, lambda _: None))
     picture = own / "mended.int8.tflite.layers.png"
     assert picture.exists()
     (own / "mended.keras").write_bytes(trained.path.read_bytes())
-    (outcome,) = exporting.export(own, INT8, digits, evaluation.Gate(), 50, 0, lambda _: None)
-    assert not outcome.failures
+    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, lambda _: None)
+    assert outcome.verdict is Verdict.PROVED
     assert not picture.exists()
     assert (own / "mended.mixed.tflite.outdated").exists()
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests import forked
 from tests.conftest import Silent
-from toolchain import evaluation, exporting, training
-from toolchain.artifact import Precision
+from toolchain import exporting, training
+from toolchain.artifact import Gate, Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import UsageError
 from toolchain.exporting import Outcome
@@ -44,7 +44,7 @@ class LosesPatience(Said):
 def export(folder: Path, digits: Dataset) -> Outcome:
     """The model's file in int8."""
     target = exporting.targets(("tflite",), (Precision.INT8,))
-    gate = evaluation.Gate(largest_drop=100, least_agreement=0)
+    gate = Gate(largest_drop=100, least_agreement=0)
     (made,) = exporting.export(folder, target, digits, gate, 50, 0, lambda words: None)
     return made
 
@@ -88,7 +88,7 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     made = [export(folder / f"seed-{seed}", digits) for seed in (4, 5)]
     export(folder, digits)
     card = (folder / "card.md").read_text()
-    mean = sum(outcome.comparison.accuracy for outcome in made) / 2
+    mean = sum(outcome.proof.comparison.accuracy for outcome in made) / 2
     (row,) = (line for line in card.splitlines() if line.startswith("| mean "))
     assert row.endswith(f"| {mean:.2%} |")
 

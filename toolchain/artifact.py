@@ -13,7 +13,7 @@ from pathlib import Path
 from toolchain.errors import ToolchainError
 from toolchain.records import plain, read_versioned
 
-SCHEMA = 2  # of ModelInfo as JSON; a reader refuses a larger number
+SCHEMA = 3  # of ModelInfo as JSON; a reader refuses a larger number
 
 
 class Precision(StrEnum):
@@ -75,15 +75,46 @@ class Calibration:
     sha256: str
 
 
+class Verdict(StrEnum):
+    """What the proof says of a file.
+
+    `proved`: it keeps to its gate. `rejected`: there is evidence that it does not. `undecided`: it
+    does not keep to its gate on these images, which are too few to tell that from chance.
+    """
+
+    PROVED = "proved"
+    UNDECIDED = "undecided"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a file is allowed to lose against the Keras model that it was made from."""
+
+    largest_drop: float = 0.5
+    """Percentage points by which accuracy may fall below that of Keras."""
+    least_agreement: float = 0.99
+    """Share of images (0–1) on which the top class must be that of Keras."""
+
+    def __str__(self) -> str:
+        return (
+            f"at most {self.largest_drop:g} points of accuracy lost, "
+            f"the same class as Keras for at least {self.least_agreement:.4g} of the images"
+        )
+
+
+DEFAULT_GATE = Gate()
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """What a file says of itself.
 
     `accuracy` (0–1) was measured on all `test_images` of the data set's test split, in the
-    file's own runtime. `source_sha256` is the Keras file it was converted from, empty for the
-    Keras file itself. `float_layers` are what a `mixed` file keeps in float, in the order in which
-    they run. `min_runtime` names the oldest runtime that loads it. `versions` are the packages it
-    was made with.
+    file's own runtime; `verdict` is that of its proof, by the criteria of `gate`. `source_sha256`
+    is the Keras file it was converted from, empty for the Keras file itself. `float_layers` are
+    what a `mixed` file keeps in float, in the order in which they run. `min_runtime` names the
+    oldest runtime that loads it. `versions` are the packages it was made with.
     """
 
     name: str
@@ -94,6 +125,8 @@ class ModelInfo:
     precision: Precision
     accuracy: float | None = None
     test_images: int = 0
+    verdict: Verdict = Verdict.PROVED
+    gate: Gate = DEFAULT_GATE
     source_sha256: str = ""
     calibration_sha256: str = ""
     float_layers: tuple[str, ...] = ()
@@ -172,10 +205,13 @@ class GraphSummary:
 class Comparison:
     """A file against Keras on the same images; every rate is between 0 and 1.
 
-    `interval` is the 95 % Wilson interval of `accuracy`. `agreement` is the share of images with
-    the same top class, `largest_difference` that of any probability. `only_keras_right` and
-    `only_file_right` count the images that just one of them gets right; `p_value` is McNemar's
-    exact test on these two counts: small means that the difference is not chance.
+    `accuracy`, with its 95 % Wilson `interval`, is that on all `images` of the test set.
+    `only_keras_right` and `only_file_right` count the test images that just one of them gets
+    right; `p_value` is McNemar's exact test on these two counts: small means that the difference
+    is not chance. `agreement` is the share of images with the same top class, and
+    `largest_difference` that of any probability. Both need no labels: they were measured on
+    `compared_images`, the test images and, where these are few, training images as well. Older
+    records leave that out and mean the test images.
     """
 
     images: int
@@ -187,6 +223,7 @@ class Comparison:
     only_keras_right: int
     only_file_right: int
     p_value: float
+    compared_images: int | None = None
 
     def __post_init__(self) -> None:
         if self.images < 1:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain import evaluation, files, formats
+from toolchain import files, formats
 from toolchain import reference as references
-from toolchain.artifact import Calibration, Comparison, Precision
+from toolchain.artifact import Calibration, Gate, Precision, Verdict
 from toolchain.errors import UsageError
-from toolchain.reference import Progress, Reference
+from toolchain.proof import Proof, prove
+from toolchain.reference import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,11 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """The int8 file of one draw against Keras; `failures` is empty where it passed the gate."""
+    """The proof of the int8 file of one draw."""
 
     calibration_sha256: str
-    comparison: Comparison
-    failures: tuple[str, ...]
+    proof: Proof
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Spread:
 class Study:
     """The int8 files of one format, alike but for the `samples` images each was calibrated on.
 
-    `passed` of the `trials` pass the gate.
+    `passed` of the `trials` are proved.
     """
 
     format: str
@@ -134,7 +134,7 @@ def study(
     folder: Path,
     format_names: tuple[str, ...],
     dataset: Dataset,
-    gate: evaluation.Gate,
+    gate: Gate,
     draws: tuple[Calibration, ...],
     progress: Progress,
 ) -> Iterator[Study]:
@@ -151,32 +151,20 @@ def study(
         trials = []
         for number, calibration in enumerate(draws, 1):
             progress(f"{name} int8: converting and proving draw {number} of {len(draws)}")
-            trials.append(_trial(name, reference, dataset, gate, calibration))
+            maker, pixels = formats.get(name), dataset.train_images[list(calibration.indices)]
+            converted = maker.convert(reference.model, Precision.INT8, pixels)
+            proof, _ = prove(maker, converted, reference, gate)
+            trials.append(Trial(calibration.sha256, proof))
+        compared = [trial.proof.comparison for trial in trials]
         yield Study(
             format=name,
             samples=len(draws[0].indices),
-            keras_accuracy=trials[0].comparison.keras_accuracy,
+            keras_accuracy=compared[0].keras_accuracy,
             trials=tuple(trials),
-            accuracy=_spread([trial.comparison.accuracy for trial in trials]),
-            agreement=_spread([trial.comparison.agreement for trial in trials]),
-            passed=sum(not trial.failures for trial in trials),
+            accuracy=_spread([each.accuracy for each in compared]),
+            agreement=_spread([each.agreement for each in compared]),
+            passed=sum(trial.proof.verdict is Verdict.PROVED for trial in trials),
         )
-
-
-def _trial(
-    format_name: str,
-    reference: Reference,
-    dataset: Dataset,
-    gate: evaluation.Gate,
-    calibration: Calibration,
-) -> Trial:
-    maker = formats.get(format_name)
-    pixels = dataset.train_images[list(calibration.indices)]
-    converted = maker.convert(reference.model, Precision.INT8, pixels)
-    session = maker.open_session(converted, threads=1)
-    answers = evaluation.scores(session, dataset.test_images)
-    comparison = evaluation.compare(answers, reference.scores, dataset.test_labels)
-    return Trial(calibration.sha256, comparison, gate.failures(comparison))
 
 
 def _spread(rates: list[float]) -> Spread:

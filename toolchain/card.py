@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toolchain.artifact import Gate, Verdict
+from toolchain.evaluation import worst_change
 from toolchain.manifest import Entry, Manifest
 
 CALL = """```python
@@ -40,10 +42,12 @@ def card(name: str, manifest: Manifest, course: Sequence[str]) -> str:
             f"{source.proof.accuracy:.2%} on all {source.proof.images} test images of "
             f"`{info.dataset}`:",
             "",
-            "| file | KB | accuracy | 95 % interval | against Keras | same class | needs |",
-            "|---|---:|---:|---|---:|---:|---|",
+            "| file | KB | accuracy | 95 % interval | against Keras | at worst | same class "
+            "| verdict | needs |",
+            "|---|---:|---:|---|---:|---:|---:|---|---|",
             *(_row(file, entry) for file, entry in made),
             "",
+            *_verdicts(made),
             *(
                 f"`{file}` is in int8 but for {', '.join(entry.info.float_layers)}, which int8 "
                 "harms and which stay in float.\n"
@@ -59,10 +63,31 @@ def card(name: str, manifest: Manifest, course: Sequence[str]) -> str:
     )
 
 
+def _verdicts(made: Sequence[tuple[str, Entry]]) -> list[str]:
+    """By which criteria the files were judged, and what the words of the table mean."""
+    by_gate: dict[Gate, list[str]] = {}
+    for file, entry in made:
+        by_gate.setdefault(entry.info.gate, []).append(f"`{file}`")
+    lines = [f"Allowed: {gate} ({', '.join(names)}).\n" for gate, names in by_gate.items()]
+    most = max((entry.proof.compared_images or 0 for _, entry in made), default=0)
+    if made and most > made[0][1].proof.images:
+        lines.append(
+            f"The same class was counted on {most} images, the test images and training images. "
+            "At worst: the end of the change's 95 % interval.\n"
+        )
+    if any(entry.info.verdict is Verdict.UNDECIDED for _, entry in made):
+        lines.append(
+            "Undecided: the file lost more than is allowed, and the test images are too few to "
+            "tell that from chance.\n"
+        )
+    return lines
+
+
 def _row(file: str, entry: Entry) -> str:
     proof = entry.proof
     low, high = proof.interval
     return (
         f"| `{file}` | {entry.size / 1000:.0f} | {proof.accuracy:.2%} | {low:.2%} – {high:.2%} "
-        f"| {proof.change:+.2f} points | {proof.agreement:.2%} | {entry.info.min_runtime} |"
+        f"| {proof.change:+.2f} points | {worst_change(proof):+.2f} | {proof.agreement:.2%} "
+        f"| {entry.info.verdict} | {entry.info.min_runtime} |"
     )

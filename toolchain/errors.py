@@ -11,6 +11,7 @@ code  meaning
 2     wrong usage
 3     training did not reach its target
 4     a file failed its proof, fits no budget, or became worse than the baseline
+5     a file's proof is undecided: the test images are too few
 130   interrupted with Ctrl-C
 ====  =============================================
 """
@@ -53,6 +54,12 @@ class ProofFailedError(ToolchainError):
     """An exported file does not answer as the Keras model does."""
 
     exit_code = 4
+
+
+class UndecidedError(ToolchainError):
+    """The test images are too few to tell whether an exported file answers as Keras does."""
+
+    exit_code = 5
 
 
 class BenchFailedError(ToolchainError):

@@ -1,13 +1,14 @@
 """Convert, prove, publish: the only place that writes exported files.
 
-No file gets its final name before it has answered, as deployed, like Keras on every test image.
+No file gets its final name before it has answered every test image, as deployed, and was not
+rejected.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ import numpy as np
 from toolchain import calibration as calibrations
 from toolchain import course, evaluation, files, formats, manifest, rescue
 from toolchain import reference as references
-from toolchain.artifact import Artifact, Calibration, Comparison, ModelInfo, Precision
+from toolchain.artifact import Artifact, Calibration, Gate, ModelInfo, Precision, Verdict
 from toolchain.card import card
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.proof import Proof, prove
 from toolchain.reference import Progress, Reference
 from toolchain.rescue import Rescue
 from toolchain.versions import versions
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 CALIBRATED = (Precision.INT8, Precision.MIXED)
 WORST = 3  # operators to name where all would be too many
 PICTURE = "layers.png"  # of what int8 does to each layer, beside a file that failed
-CHANCE = 0.05  # a p-value above it is no evidence of a difference
+ALLOWED = "--max-drop and --min-agreement set what is allowed."
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,23 @@ class Target:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one target; `failures` is empty where the file was published.
+    """What became of one target.
 
-    `rescue` is what was found out about a file in int8 that failed.
+    `artifact` is the file as it is published, or would be. Where no file could be made, `error`
+    says why, and there is no `proof`. `rescue` is what was found out about a rejected file in int8.
     """
 
     artifact: Artifact
-    size: int
-    comparison: Comparison
-    failures: tuple[str, ...]
     seconds: float
+    size: int = 0
+    proof: Proof | None = None
+    error: str = ""
     rescue: Rescue | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """That of the proof; None where no file could be made."""
+        return self.proof.verdict if self.proof else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +71,17 @@ class Ground:
     """What all files of an export are made from and judged by."""
 
     reference: Reference
-    dataset: Dataset
-    gate: evaluation.Gate
+    gate: Gate
     calibration: Calibration
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
         """The images to calibrate on."""
-        return self.dataset.train_images[list(self.calibration.indices)]
+        return self.reference.pictures.dataset.train_images[list(self.calibration.indices)]
 
-    def compare(self, answers: NDArray[np.float32]) -> Comparison:
-        """A file's answers to all test images against Keras'."""
-        return evaluation.compare(answers, self.reference.scores, self.dataset.test_labels)
-
-    def answers(self, maker: formats.Format, data: bytes) -> NDArray[np.float32]:
-        """What a file answers, as deployed, to all test images."""
-        return evaluation.scores(maker.open_session(data, threads=1), self.dataset.test_images)
+    def path(self, target: Target) -> Path:
+        """The final name of a file."""
+        return self.reference.path.with_suffix(f".{target.precision}.{target.format}")
 
 
 def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) -> tuple[Target, ...]:
@@ -117,19 +120,20 @@ def export(
     folder: Path,
     chosen: tuple[Target, ...],
     dataset: Dataset,
-    gate: evaluation.Gate,
+    gate: Gate,
     calibration_samples: int,
     seed: int,
     progress: Progress,
 ) -> Iterator[Outcome]:
     """Make the chosen files of the model in `folder`, one after the other, each proved.
 
-    A file that fails is kept as `NAME.rejected`; one that passes replaces its predecessor. Files
-    made from an earlier training are renamed to `NAME.outdated`. A file in int8 that fails is
-    followed, where that helps, by one that keeps in float the layers which int8 harms.
+    A file that is rejected is kept as `NAME.rejected`; any other replaces its predecessor. A format
+    that cannot be made of this model costs its own outcome and no other. Files made from an earlier
+    training are renamed to `NAME.outdated`. A rejected file in int8 is followed, where that helps,
+    by one that keeps in float the layers which int8 harms.
 
     Raises:
-        ToolchainError: the source is missing, a converter failed, or the folder is not writable.
+        ToolchainError: the source is missing, or the folder is not writable.
     """
     with files.exclusive(folder):
         told = course.section(folder)
@@ -138,7 +142,7 @@ def export(
         if not any((folder / each).exists() for each in (manifest.TRAINED, manifest.ADOPTED)):
             progress("note: this training was interrupted or missed its target")
         _enter_source(folder, reference, dataset, progress)
-        ground = Ground(reference, dataset, gate, calibration)
+        ground = Ground(reference, gate, calibration)
         try:
             for target in chosen:
                 progress(f"{target.format} {target.precision}: converting and proving")
@@ -168,38 +172,63 @@ def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress
 
 
 def _export_one(target: Target, ground: Ground, progress: Progress) -> Iterator[Outcome]:
-    started = time.monotonic()
-    int8 = target.precision is Precision.INT8
     maker = formats.get(target.format)
-    converted = maker.convert(
-        ground.reference.model, target.precision, ground.pixels if int8 else None
+    pixels = ground.pixels if target.precision is Precision.INT8 else None
+    outcome = _make(
+        target, lambda: maker.convert(ground.reference.model, target.precision, pixels), ground
     )
-    outcome = _prove(target, converted, ground, started)
     selective = formats.selective(target.format)
-    if not (int8 and ground.gate.failures(outcome.comparison) and selective):
+    if target.precision is Precision.INT8 and selective and outcome.verdict is Verdict.REJECTED:
+        yield from _rescued(outcome, selective, ground, progress)
+    else:
         yield outcome
-        return
-    started = time.monotonic()
-    calibrated = selective.calibrate(ground.reference.model, ground.pixels)
+
+
+def _rescued(
+    rejected: Outcome, maker: formats.Selective, ground: Ground, progress: Progress
+) -> Iterator[Outcome]:
+    """The rejected file in int8 with what was found out about its layers, then the mixed file."""
     try:
-        found = _rescue(selective, calibrated, ground, progress)
+        calibrated = maker.calibrate(ground.reference.model, ground.pixels)
+        found = _rescue(maker, calibrated, ground, progress)
     except ToolchainError as error:
         progress(f"note: the layers could not be measured: {error}")
-        yield outcome
+        yield rejected
         return
-    picture = outcome.artifact.path.with_name(f"{outcome.artifact.path.name}.{PICTURE}")
-    title = f"{outcome.artifact.info.architecture} · int8.{target.format}, rejected"
-    files.replace(picture, rescue.to_png(found, title))
-    yield dataclasses.replace(outcome, rescue=found)
+    path, info = rejected.artifact.path, rejected.artifact.info
+    title = f"{info.architecture} · int8{path.suffix}, rejected"
+    files.replace(path.with_name(f"{path.name}.{PICTURE}"), rescue.to_png(found, title))
+    yield dataclasses.replace(rejected, rescue=found)
     if found.kept:
-        converted = selective.quantize(calibrated, [each.output for each in found.kept])
-        mixed = Target(target.format, Precision.MIXED)
-        yield _prove(mixed, converted, ground, started, tuple(map(str, found.kept)))
+        target, kept = Target(path.suffix[1:], Precision.MIXED), found.kept
+        outputs = [each.output for each in kept]
+        yield _make(
+            target, lambda: maker.quantize(calibrated, outputs), ground, tuple(map(str, kept))
+        )
+
+
+def _make(
+    target: Target,
+    convert: Callable[[], bytes],
+    ground: Ground,
+    float_layers: tuple[str, ...] = (),
+) -> Outcome:
+    """Convert, prove and publish one file; a converter or a runtime that fails costs no other."""
+    started = time.monotonic()
+    try:
+        final, info, proof = _proved(target, convert(), ground, float_layers)
+    except ToolchainError as error:
+        planned = dataclasses.replace(ground.reference.info, precision=target.precision)
+        artifact = Artifact(ground.path(target), planned)
+        return Outcome(artifact, time.monotonic() - started, error=str(error))
+    artifact = Artifact(ground.path(target), info)
+    _publish(artifact, final, proof, ground)
+    return Outcome(artifact, time.monotonic() - started, len(final), proof)
 
 
 def _rescue(
     maker: formats.Selective, calibrated: bytes, ground: Ground, progress: Progress
-) -> rescue.Rescue:
+) -> Rescue:
     """Which operators the rejected file in int8 loses most in, and which to keep in float."""
     progress("rejected: measuring what int8 does to each layer")
     images = ground.pixels[: rescue.IMAGES]
@@ -208,28 +237,30 @@ def _rescue(
     def passes(kept: tuple[rescue.Noise, ...]) -> bool:
         progress(f"mixed: trying {len(kept)} of {len(noise)} operators in float")
         data = maker.quantize(calibrated, [each.output for each in kept])
-        return not ground.gate.failures(ground.compare(ground.answers(maker, data)))
+        proof, _ = prove(maker, data, ground.reference, ground.gate)
+        return proof.verdict is Verdict.PROVED
 
-    return rescue.Rescue(noise, rescue.search(noise, passes))
+    return Rescue(noise, rescue.search(noise, passes))
 
 
-def _prove(
-    target: Target,
-    converted: bytes,
-    ground: Ground,
-    started: float,
-    float_layers: tuple[str, ...] = (),
-) -> Outcome:
-    """Publish a converted file if it answers as Keras does, and set it aside if not."""
+def _proved(
+    target: Target, converted: bytes, ground: Ground, float_layers: tuple[str, ...]
+) -> tuple[bytes, ModelInfo, Proof]:
+    """A converted file with its description, which says what the proof found.
+
+    Raises:
+        ToolchainError: the file's runtime does not take it.
+    """
     maker, reference = formats.get(target.format), ground.reference
     used = ground.calibration if target.precision in CALIBRATED else None
-    answers = ground.answers(maker, converted)
-    comparison = ground.compare(answers)
+    proof, answers = prove(maker, converted, reference, ground.gate)
     info = dataclasses.replace(
         reference.info,
         precision=target.precision,
-        accuracy=comparison.accuracy,
-        test_images=comparison.images,
+        accuracy=proof.comparison.accuracy,
+        test_images=proof.comparison.images,
+        verdict=proof.verdict,
+        gate=ground.gate,
         source_sha256=reference.sha256,
         calibration_sha256=used.sha256 if used else "",
         float_layers=float_layers,
@@ -238,45 +269,69 @@ def _prove(
     )
     final = maker.embed(converted, info)
     # The description came after the proof, so the bytes that leave must answer bit for bit alike.
-    again = ground.answers(maker, final)
-    failures = ground.gate.failures(comparison)
+    again = reference.pictures.answers(maker.open_session(final, threads=1))
     if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
-        failures += ("the file answers differently once it carries its description",)
-    path = reference.path.with_suffix(f".{target.precision}.{target.format}")
+        doubts = (*proof.doubts, "the file answers differently once it carries its description")
+        proof = Proof(proof.comparison, Verdict.REJECTED, doubts)
+    return final, info, proof
+
+
+def _publish(artifact: Artifact, data: bytes, proof: Proof, ground: Ground) -> None:
+    """Give a file its final name, or set it aside if it was rejected.
+
+    Killed in between, it leaves a file that nobody vouches for, never one that is refused.
+    """
+    path, info = artifact.path, artifact.info
     rejected, picture = (path.with_name(f"{path.name}.{end}") for end in ("rejected", PICTURE))
-    if failures:
-        files.replace(rejected, final)
-    else:
-        _publish(path, final, info, comparison, used)
-        files.remove(rejected)
-        files.remove(picture)
-    seconds = time.monotonic() - started
-    return Outcome(Artifact(path, info), len(final), comparison, failures, seconds)
+    if proof.verdict is Verdict.REJECTED:
+        files.replace(rejected, data)
+        return
+    manifest.forget(path)
+    files.replace(path, data)
+    used = ground.calibration if info.precision in CALIBRATED else None
+    manifest.enter(
+        path, manifest.Entry(len(data), files.sha256(data), info, proof.comparison, used)
+    )
+    files.remove(rejected)
+    files.remove(picture)
 
 
 def advice(outcome: Outcome) -> str:
-    """Why a file was rejected and what to try."""
-    path, comparison = outcome.artifact.path, outcome.comparison
-    precision, tries = outcome.artifact.info.precision, "another precision"
+    """What became of a target that was not proved, and what to try; empty where it was."""
+    path = outcome.artifact.path
+    if outcome.proof is None:
+        return f"{path.name} was not made: {outcome.error}{_still_there(path)}"
+    if outcome.proof.verdict is Verdict.UNDECIDED:
+        return _undecided_advice(path, outcome.proof)
+    if outcome.proof.verdict is Verdict.REJECTED:
+        return _rejected_advice(outcome, outcome.proof)
+    return ""
+
+
+def _undecided_advice(path: Path, proof: Proof) -> str:
+    return (
+        f"{path.name} is published as undecided: {'; '.join(proof.doubts)}. So few images do not "
+        f"tell this from chance; about {proof.more_images:,} more test images like these would. "
+        f"{ALLOWED}"
+    )
+
+
+def _rejected_advice(outcome: Outcome, proof: Proof) -> str:
+    path, precision = outcome.artifact.path, outcome.artifact.info.precision
+    tries = "another precision"
     if precision in CALIBRATED:
         tries = f"more --calibration-samples, or {tries}"
     elif precision is not Precision.DYNAMIC:
         tries += ", and please report it: only files in 8 bits are expected to lose anything"
-    words = [
+    rescued = f"{_rescue_advice(path, outcome.rescue)} " if outcome.rescue else ""
+    return (
         f"{path.name} was rejected and is kept as {path.name}.rejected: "
-        f"{'; '.join(outcome.failures)}.",
-        f"Try {tries}; --max-drop and --min-agreement set what is allowed.",
-    ]
-    if outcome.rescue:
-        words.insert(1, _rescue_advice(path, outcome.rescue))
-    if comparison.change < 0 and comparison.p_value > CHANCE:
-        words.append(
-            f"On {comparison.images} images so small a loss may be chance "
-            f"(McNemar p = {comparison.p_value:.2g})."
-        )
-    if path.exists():
-        words.append(f"{path.name}, proved earlier, is still there.")
-    return " ".join(words)
+        f"{'; '.join(proof.doubts)}. {rescued}Try {tries}; {ALLOWED}{_still_there(path)}"
+    )
+
+
+def _still_there(path: Path) -> str:
+    return f" {path.name}, made earlier, is still there." if path.exists() else ""
 
 
 def _rescue_advice(path: Path, found: Rescue) -> str:
@@ -287,16 +342,3 @@ def _rescue_advice(path: Path, found: Rescue) -> str:
     mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
     kept = ", ".join(map(str, found.kept))
     return f"{harm} {mixed.name}, in int8 but for {kept}, takes its place: it was proved."
-
-
-def _publish(
-    path: Path, data: bytes, info: ModelInfo, proof: Comparison, calibration: Calibration | None
-) -> None:
-    """Give a proved file its final name.
-
-    Killed in between, it leaves a file that nobody vouches for, never one that is refused.
-    """
-    manifest.forget(path)
-    files.replace(path, data)
-    entry = manifest.Entry(len(data), files.sha256(data), info, proof, calibration)
-    manifest.enter(path, entry)

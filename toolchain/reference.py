@@ -7,34 +7,68 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from toolchain import evaluation, files, formats, locate
 from toolchain.artifact import ModelInfo
 from toolchain.errors import ToolchainError
 from toolchain.formats import keras as keras_format
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from toolchain.datasets import Dataset
 
 Progress = Callable[[str], None]
+ENOUGH = 10_000  # images to compare answers on; the common data sets test on so many
+STEP = (
+    250  # training images read at once: they may be mapped from a file that is larger than memory
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A loaded Keras file; `scores` float32 `[N, classes]` are its answers to all test images."""
+    """A loaded Keras file; `scores` float32 `[N, classes]` are its answers to all `pictures`."""
 
     path: Path
     model: Any
     info: ModelInfo
     size: int
     sha256: str
+    pictures: Pictures
     scores: NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The images on which files are compared with Keras: all test images and, where these are
+    fewer than `ENOUGH`, training images as well, drawn by a fixed seed, as far as there are any.
+
+    `labels` `[M]` are those of the test images, which come first.
+    """
+
+    dataset: Dataset
+
+    @property
+    def labels(self) -> NDArray[np.unsignedinteger]:
+        return self.dataset.test_labels
+
+    def answers(self, session: formats.Session) -> NDArray[np.float32]:
+        """What a session answers to each of them, float32 `[N, classes]`."""
+        tested = evaluation.scores(session, self.dataset.test_images)
+        others = self._training_images()
+        steps = range(0, len(others), STEP)
+        drawn = (self.dataset.train_images[others[i : i + STEP]] for i in steps)
+        return np.concatenate([tested, *(session.run(images) for images in drawn)])
+
+    def _training_images(self) -> NDArray[np.int64]:
+        here = len(self.dataset.train_labels)
+        wanted = min(max(0, ENOUGH - len(self.labels)), here)
+        return np.sort(np.random.default_rng(0).choice(here, wanted, replace=False))
+
+
 def load(folder: Path, dataset: Dataset, progress: Progress) -> Reference:
-    """The Keras model of a model folder, and its answers to the test images of its data set.
+    """The Keras model of a model folder, and its answers to the images of its data set.
 
     Raises:
         ToolchainError: there is none, or it was not trained with this toolchain.
@@ -43,14 +77,15 @@ def load(folder: Path, dataset: Dataset, progress: Progress) -> Reference:
     data, info = read_source(folder)
     evaluation.check_fits(info, dataset)
     progress("keras: answering all test images, for comparison")
-    session = keras_format.open_session(data, threads=1)
+    session, pictures = keras_format.open_session(data, threads=1), Pictures(dataset)
     return Reference(
         path=source_path(folder),
-        model=keras_format.load(data),
+        model=session.model,
         info=info,
         size=len(data),
         sha256=files.sha256(data),
-        scores=evaluation.scores(session, dataset.test_images),
+        pictures=pictures,
+        scores=pictures.answers(session),
     )
 
 

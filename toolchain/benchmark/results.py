@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain import files
-from toolchain.artifact import Comparison, Precision
+from toolchain.artifact import DEFAULT_GATE, Comparison, Gate, Precision, Verdict
 from toolchain.errors import ToolchainError
 from toolchain.machine import Machine, State
 from toolchain.records import plain, read_versioned
 
-SCHEMA = 1
+SCHEMA = 2
 LIMIT = 2**28  # bytes; a longer file is not one of ours
 
 
@@ -92,8 +92,9 @@ class Measurement:
 class FileResult:
     """What one file answered.
 
-    `classes` are its top classes for all test images in their order; `said_accuracy` (0–1) what
-    the file says of itself. `problem` says in what it is wrong; empty for a right file.
+    `classes` are its top classes for all test images in their order. What the file says of itself:
+    `said_accuracy` (0–1), and the `verdict` of its proof by the criteria of `gate`. `problem` says
+    in what it is wrong; empty for a right file.
     """
 
     file: str
@@ -106,6 +107,8 @@ class FileResult:
     said_accuracy: float | None
     against_keras: Comparison | None
     problem: str
+    verdict: Verdict = Verdict.PROVED
+    gate: Gate = DEFAULT_GATE
 
     def __post_init__(self) -> None:
         if self.size < 1:

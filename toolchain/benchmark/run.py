@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain import __version__, evaluation, files, formats, machine
-from toolchain.artifact import Comparison, ModelInfo
+from toolchain.artifact import Comparison, ModelInfo, Verdict
 from toolchain.benchmark import cold
 from toolchain.benchmark.results import (
     ColdStart,
@@ -37,6 +37,7 @@ from toolchain.benchmark.statistics import scatter
 from toolchain.benchmark.summary import typical
 from toolchain.benchmark.worker import WARM_UP, Configuration, Worker
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.proof import judge
 
 if TYPE_CHECKING:
     from toolchain.datasets import Dataset
@@ -300,19 +301,20 @@ def _wrong(
 ) -> str:
     """Why the file's figures do not count; empty where they do.
 
-    Against Keras where it takes part, else against the accuracy that the file says of itself.
+    Against Keras where it takes part, else against the accuracy that the file says of itself; by
+    the gate that the file was published with.
     """
     if file.scores is None:
         return file.failure
-    gate = evaluation.Gate()
     comparison = _against_keras(file, known, truth)
     if comparison is not None:
-        return "; ".join(gate.failures(comparison))
+        proof = judge(comparison, file.info.gate)
+        return "; ".join(proof.doubts) if proof.verdict is Verdict.REJECTED else ""
     said, right = file.info.accuracy, int((file.scores.argmax(1) == truth).sum())
     reached = right / len(truth)
     if rules.images < rules.of_images:  # of a sample, what it may be at best
         reached = evaluation.wilson_interval(right, len(truth))[1]
-    if said is not None and reached < said - gate.largest_drop / 100:
+    if said is not None and reached < said - file.info.gate.largest_drop / 100:
         return f"it says {said:.2%} of itself and reaches {right / len(truth):.2%}"
     return ""
 
@@ -330,6 +332,8 @@ def _file_result(file: _File, known: dict[Path, _File], truth: NDArray[np.intege
         said_accuracy=file.info.accuracy,
         against_keras=_against_keras(file, known, truth),
         problem=file.problem,
+        verdict=file.info.verdict,
+        gate=file.info.gate,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from toolchain.artifact import Gate, Verdict
 from toolchain.benchmark.results import Result
 from toolchain.benchmark.summary import Row
+from toolchain.formats import SOURCE
 
 COLUMNS = (
     *("accuracy", "95 % interval", "p50 µs", "p90 µs", "p99 µs", "× Keras"),
@@ -86,7 +89,28 @@ def _with_unit(value: float, units: Sequence[tuple[str, float]]) -> str:
 def doubts(result: Result) -> list[tuple[str, str]]:
     """Why a result is not whole or not to be trusted, each reason with its flag."""
     cut = "interrupted; only what was finished is here"
-    return [("PARTIAL", cut)] * result.partial + [("INVALID", why) for why in result.invalid]
+    return [
+        *[("PARTIAL", cut)] * result.partial,
+        *[("INVALID", why) for why in result.invalid],
+        *[
+            (
+                "UNDECIDED",
+                f"{Path(file.file).name} was published with this word: its test images "
+                "were too few to prove it",
+            )
+            for file in result.files
+            if file.verdict is Verdict.UNDECIDED
+        ],
+    ]
+
+
+def _by_gate(result: Result) -> dict[Gate, list[str]]:
+    """The names of the files that were made from another, by the criteria they are judged by."""
+    found: dict[Gate, list[str]] = {}
+    for file in result.files:
+        if file.format != SOURCE:
+            found.setdefault(file.gate, []).append(Path(file.file).name)
+    return found
 
 
 def conditions(result: Result) -> Iterator[tuple[str, str]]:
@@ -108,6 +132,8 @@ def conditions(result: Result) -> Iterator[tuple[str, str]]:
     if rules.images < rules.of_images:
         images += f", drawn by a seed from {rules.of_images:,}"
     yield "accuracy", f"on {images}; the interval is Wilson's, 95 %"
+    for gate, names in _by_gate(result).items():
+        yield "allowed", f"{gate} ({', '.join(names)})"
     yield (
         "latency",
         "one image at a time, from pixels to checked probabilities, through Python; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ import typer
 
 from toolchain import locate
 from toolchain.adopting.scale import Scale
-from toolchain.artifact import Fit, Precision
+from toolchain.artifact import DEFAULT_GATE, Fit, Gate, Precision, Verdict
 from toolchain.chatter import silence
 from toolchain.cli.options import (
     Crop,
@@ -26,7 +26,7 @@ from toolchain.cli.options import (
     Verbose,
     one_of,
 )
-from toolchain.errors import ProofFailedError, UsageError
+from toolchain.errors import ProofFailedError, ToolchainError, UndecidedError, UsageError
 from toolchain.records import as_json
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def export(
         typer.Option(
             min=0, metavar="POINTS", help="Points of accuracy a file may lose against Keras."
         ),
-    ] = 0.5,
+    ] = DEFAULT_GATE.largest_drop,
     min_agreement: Annotated[
         float,
         typer.Option(min=0, max=1, metavar="SHARE", help="Share of images with Keras' top class."),
-    ] = 0.99,
+    ] = DEFAULT_GATE.least_agreement,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -107,7 +107,6 @@ def export(
         silence()
     from toolchain import calibration, exporting, locate_data, reference
     from toolchain.adopting import own_model
-    from toolchain.evaluation import Gate
     from toolchain.progress import import_keras, say
 
     gate = Gate(max_drop, min_agreement)
@@ -178,7 +177,7 @@ def _own_folder(path: Path, name: str | None) -> Path:
 
 
 def _print_outcomes(made: Iterable[Outcome], json: bool) -> None:
-    from toolchain import exporting, report
+    from toolchain import report
 
     outcomes = []
     try:
@@ -189,9 +188,26 @@ def _print_outcomes(made: Iterable[Outcome], json: bool) -> None:
             typer.echo(as_json(outcomes), nl=False)
         elif outcomes:
             report.proof(outcomes)
-    rejected = [outcome for outcome in outcomes if outcome.failures]
-    if rejected:
-        raise ProofFailedError("\n".join(exporting.advice(outcome) for outcome in rejected))
+    _demand_proved(outcomes)
+
+
+def _demand_proved(outcomes: Sequence[Outcome]) -> None:
+    """
+    Raises:
+        ProofFailedError: a file was rejected.
+        ToolchainError: one could not be made.
+        UndecidedError: one is undecided.
+    """
+    from toolchain.exporting import advice
+
+    verdicts = {outcome.verdict for outcome in outcomes}
+    words = "\n".join(filter(None, map(advice, outcomes)))
+    if Verdict.REJECTED in verdicts:
+        raise ProofFailedError(words)
+    if None in verdicts:
+        raise ToolchainError(words)
+    if Verdict.UNDECIDED in verdicts:
+        raise UndecidedError(words)
 
 
 def _print_studies(studies: list[Study], json: bool) -> None:
@@ -201,9 +217,15 @@ def _print_studies(studies: list[Study], json: bool) -> None:
         typer.echo(as_json(studies), nl=False)
     else:
         report.calibration(studies)
-    failed = sum(len(study.trials) - study.passed for study in studies)
-    if failed:
+    verdicts = [trial.proof.verdict for study in studies for trial in study.trials]
+    rejected, undecided = map(verdicts.count, (Verdict.REJECTED, Verdict.UNDECIDED))
+    if rejected:
         raise ProofFailedError(
-            f"{failed} of these int8 files would be rejected: whether one passes depends on the "
+            f"{rejected} of these int8 files would be rejected: whether one passes depends on the "
             "images it is calibrated on. Try more --calibration-samples."
+        )
+    if undecided:
+        raise UndecidedError(
+            f"{undecided} of these int8 files would be undecided: the test images are too few to "
+            "tell. More test images would."
         )

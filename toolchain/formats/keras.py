@@ -213,6 +213,7 @@ class KerasSession:
     def __init__(self, model: Any, engine: str) -> None:
         tf = require("tensorflow", "export")
         self.engine = f"keras {version('keras')} {engine}"
+        self.model = model
         self.shape, self.classes = tuple(model.input_shape[1:]), model.output_shape[1]
         signature = [tf.TensorSpec((None, *self.shape), tf.uint8)]
         ways = {

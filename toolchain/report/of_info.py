@@ -32,6 +32,7 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
             ("precision", described.precision),
             *([("in float", ", ".join(described.float_layers))] if described.float_layers else []),
             ("accuracy", _accuracy(described)),
+            *_proof(described),
             ("calibration", described.calibration_sha256 or "–"),
             ("made from", described.source_sha256 or "training"),
             (
@@ -57,6 +58,13 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
         words = ", ".join(_times(name, count) for name, count in left_out) or "none"
         rows.append((f"outside {summary.accelerated_by}", words))
     print_table(path.name, ("", ""), rows)
+
+
+def _proof(described: ModelInfo) -> list[tuple[str, str]]:
+    """The verdict and its criteria; none for the Keras file, which others are compared with."""
+    if not described.source_sha256:
+        return []
+    return [("verdict", f"{described.verdict}: {described.gate}")]
 
 
 def _accuracy(described: ModelInfo) -> str:

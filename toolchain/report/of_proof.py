@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from toolchain.artifact import Comparison
+from toolchain.artifact import Comparison, Verdict
+from toolchain.evaluation import worst_change
 from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
@@ -13,40 +14,65 @@ if TYPE_CHECKING:
     from toolchain.exporting import Outcome
     from toolchain.rescue import Rescue
 
+# a word that matters stands out
+VERDICTS = {
+    Verdict.PROVED: "proved",
+    Verdict.UNDECIDED: "UNDECIDED",
+    Verdict.REJECTED: "REJECTED",
+}
+
 
 def proof(outcomes: Sequence[Outcome]) -> None:
-    """The exported files of one model against Keras."""
-    first = outcomes[0]
-    rows = [
-        (
-            outcome.artifact.path.name.removeprefix(f"{first.artifact.path.name.split('.')[0]}."),
-            f"{outcome.size:,}",
-            *comparison_cells(outcome.comparison),
-            f"{outcome.seconds:.1f}",
-            "REJECTED" if outcome.failures else "proved",
-        )
-        for outcome in outcomes
-    ]
+    """The exported files of one model against Keras, and those that could not be made."""
+    name, source = outcomes[0].artifact.info.name, outcomes[0].artifact.path.name.split(".")[0]
     print_table(
-        f"{first.artifact.info.name} against Keras ({first.comparison.keras_accuracy:.2%}) "
-        f"on all {first.comparison.images} test images",
+        f"{name} against Keras{_measured_on(outcomes)}",
         (
             "file",
             ">bytes",
             ">accuracy",
             "95 % interval",
             ">change",
+            "[>at worst]",
             "[>same class]",
             "[>McNemar p]",
             "[>largest difference]",
             "[>seconds]",
             "verdict",
         ),
-        rows,
+        [_cells(outcome, source) for outcome in outcomes],
     )
     for outcome in outcomes:
         if outcome.rescue:
             _noise(outcome.artifact.path.name, outcome.rescue)
+
+
+def _measured_on(outcomes: Sequence[Outcome]) -> str:
+    """Keras' accuracy, and which images the figures are from."""
+    compared = next((each.proof.comparison for each in outcomes if each.proof), None)
+    if compared is None:
+        return ""
+    words = f" ({compared.keras_accuracy:.2%}) on all {compared.images} test images"
+    more = (compared.compared_images or 0) - compared.images
+    return f"{words}, same class on {more} training images as well" if more > 0 else words
+
+
+def _cells(outcome: Outcome, source: str) -> tuple[str, ...]:
+    file = outcome.artifact.path.name.removeprefix(f"{source}.")
+    if outcome.proof is None:
+        return (file, *["–"] * 8, f"{outcome.seconds:.1f}", "NOT MADE")
+    accuracy, interval, change, *rest = comparison_cells(outcome.proof.comparison)
+    return (
+        file,
+        f"{outcome.size:,}",
+        accuracy,
+        interval,
+        change,
+        f"{worst_change(outcome.proof.comparison):+.2f}",
+        *rest,
+        f"{outcome.seconds:.1f}",
+        VERDICTS[outcome.proof.verdict],
+    )
 
 
 def _noise(file: str, found: Rescue) -> None:
@@ -83,12 +109,12 @@ def comparison_cells(comparison: Comparison) -> tuple[str, ...]:
 def calibration(studies: Sequence[Study]) -> None:
     """How much int8 depends on the images that its ranges were measured on."""
     for study in studies:
-        first = study.trials[0].comparison
+        first = study.trials[0].proof.comparison
         rows = [
             (
                 f"draw {number}",
-                *comparison_cells(trial.comparison)[:4],
-                "REJECTED" if trial.failures else "passes",
+                *comparison_cells(trial.proof.comparison)[:4],
+                VERDICTS[trial.proof.verdict],
             )
             for number, trial in enumerate(study.trials, 1)
         ]
@@ -104,7 +130,7 @@ def calibration(studies: Sequence[Study]) -> None:
         )
         accuracy, low, high = study.accuracy, *first.interval
         console().print(
-            f"{study.passed} of {len(study.trials)} pass. Accuracy differs by "
+            f"{study.passed} of {len(study.trials)} are proved. Accuracy differs by "
             f"{100 * (accuracy.maximum - accuracy.minimum):.2f} points from draw to draw; "
             f"that of one file is known to ±{50 * (high - low):.2f} points.",
             soft_wrap=True,
