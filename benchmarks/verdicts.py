@@ -2,8 +2,8 @@
 
 By simulation, with the gate's defaults. A file loses `loss` points of accuracy for good; beside
 these images it names another class than Keras for `noise` more, half of them to its harm and half
-to its gain, on training images as on test images. A data set has four training images for each test image, as `toolchain` splits
-pictures, and agreement is counted on all of them, up to 10,000.
+to its gain, on training images as on test images. A data set has four training images for each
+test image, as `toolchain` splits pictures, and agreement is counted on all, up to 10,000.
 
     python benchmarks/verdicts.py
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import side_by_side
 
-from toolchain.artifact import Comparison, Gate, Verdict
+from toolchain.artifact import DEFAULT_GATE, Comparison, Verdict
 from toolchain.proof import judge
 from toolchain.reference import ENOUGH
 
@@ -71,7 +71,7 @@ def simulated(file: File, images: int, rng: np.random.Generator) -> Iterator[Com
 
 def shares(file: File, images: int, rng: np.random.Generator) -> dict[Verdict, float]:
     """How often the proof says what (0–1)."""
-    counts = Counter(judge(each, Gate()).verdict for each in simulated(file, images, rng))
+    counts = Counter(judge(each, DEFAULT_GATE).verdict for each in simulated(file, images, rng))
     return {verdict: counts[verdict] / SETS for verdict in Verdict}
 
 
@@ -91,7 +91,8 @@ def main() -> None:
         [(file.name, *(_cell(file, images, rng) for images in IMAGES)) for file in FILES],
     )
     told = side_by_side.table(
-        ("loss, points", "test images"), [(f"{loss:g}", f"{telling(loss, rng):,}") for loss in LOSSES]
+        ("loss, points", "test images"),
+        [(f"{loss:g}", f"{telling(loss, rng):,}") for loss in LOSSES],
     )
     text = (
         f"Proved / undecided / rejected, in % of {SETS} simulated data sets:\n\n{called}\n"

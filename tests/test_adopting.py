@@ -26,7 +26,7 @@ from toolchain.adopting import own_model
 from toolchain.adopting.adoption import Adoption, adopt
 from toolchain.adopting.answers import Meaning
 from toolchain.adopting.scale import Scale
-from toolchain.artifact import Fit, Gate, InputContract, Precision, Verdict
+from toolchain.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
@@ -324,7 +324,7 @@ def test_adopting_again_keeps_what_was_exported(
     for _ in range(2):
         adopt(own_model.load(unit), digits, Scale.UNIT, folder, quiet)
         said: list[str] = []
-        (outcome,) = exporting.export(folder, target, digits, Gate(), 50, 0, said.append)
+        (outcome,) = exporting.export(folder, target, digits, DEFAULT_GATE, 50, 0, said.append)
         assert outcome.verdict is Verdict.PROVED
         assert not any("earlier training" in words or "note:" in words for words in said)
 
@@ -682,7 +682,9 @@ def test_files_that_belong_to_pictures_say_so(
     folder = tmp_path / "mine"
     adopt(own_model.load(unit), pictures, Scale.UNIT, folder, quiet)
     list(
-        exporting.export(folder, exporting.targets(("tflite",), ()), pictures, Gate(), 50, 0, quiet)
+        exporting.export(
+            folder, exporting.targets(("tflite",), ()), pictures, DEFAULT_GATE, 50, 0, quiet
+        )
     )
     path = folder / "mine.int8.tflite"
     assert "Name their folder with --data" in run(command, path, code=2).stderr

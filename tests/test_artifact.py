@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from toolchain.artifact import (
     SCHEMA,
     Comparison,
+    Gate,
     GraphSummary,
     InputContract,
     ModelInfo,
     Operator,
     Precision,
+    Verdict,
 )
 from toolchain.errors import ToolchainError
 
@@ -41,6 +43,8 @@ GOOD = json.loads(INFO.to_json())
 OPTIONAL: dict[str, Any] = {
     "accuracy": None,
     "test_images": 0,
+    "verdict": "proved",
+    "gate": {"largest_drop": 0.5, "least_agreement": 0.99},
     "source_sha256": "",
     "calibration_sha256": "",
     "float_layers": [],
@@ -62,6 +66,8 @@ infos = st.builds(
     precision=st.sampled_from(Precision),
     accuracy=st.none() | st.floats(0, 1),
     test_images=st.integers(0, 10**6),
+    verdict=st.sampled_from(Verdict),
+    gate=st.builds(Gate, st.floats(0, 100), st.floats(0, 1)),
     source_sha256=words,
     calibration_sha256=words,
     float_layers=st.lists(words, max_size=3).map(tuple),

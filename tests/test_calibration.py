@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import LENIENT_OPTIONS
 from tests.forked import run
 from toolchain import calibration, files, manifest
-from toolchain.artifact import Gate
+from toolchain.artifact import DEFAULT_GATE
 from toolchain.datasets import Dataset
 from toolchain.errors import UsageError
 
@@ -106,7 +106,7 @@ def test_one_draw_of_a_study_is_the_export_of_it(exported: Path, digits: Dataset
     name = f"{exported.name}.int8.tflite"
     entry = manifest.read(exported).files[name]
     found = calibration.study(
-        exported, ("tflite",), digits, Gate(), (entry.calibration,), lambda _: None
+        exported, ("tflite",), digits, DEFAULT_GATE, (entry.calibration,), lambda _: None
     )
     (study,) = found
     assert study.trials[0].proof.comparison == entry.proof

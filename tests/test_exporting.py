@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import LENIENT, Silent
 from tests.test_evaluation import compared
 from toolchain import exporting, files, formats, manifest, reference, training
-from toolchain.artifact import Gate, Precision, Verdict
+from toolchain.artifact import DEFAULT_GATE, Gate, Precision, Verdict
 from toolchain.cli import export as cli_export
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
@@ -27,7 +27,7 @@ from toolchain.recipe import Recipe
 from toolchain.training import Result
 
 INT8 = (Target("tflite", Precision.INT8),)
-IMPOSSIBLE = Gate(least_agreement=1.01)
+IMPOSSIBLE = Gate(largest_drop=0.5, least_agreement=1.01)
 
 
 def export(folder: Path, dataset: Dataset, gate: Gate, seed: int = 0) -> Outcome:
@@ -248,7 +248,7 @@ def test_advice_names_the_file_that_stays(folder: Path, digits: Dataset) -> None
 
 
 def test_an_undecided_file_is_said_to_want_more_images(outcomes: dict[str, Outcome]) -> None:
-    proof = judge(compared(20, only_keras=1), Gate())
+    proof = judge(compared(20, only_keras=1), DEFAULT_GATE)
     outcome = dataclasses.replace(outcomes["int8.tflite"], proof=proof)
     words = exporting.advice(outcome)
     assert f"{outcome.artifact.path.name} is published as undecided: accuracy fell by 5.00" in words

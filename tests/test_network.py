@@ -58,7 +58,7 @@ def everything_offline() -> None:
     """What the commands do that have no business in a network, on few images."""
     from tests.conftest import Silent
     from toolchain import bundling, datasets, exporting, training
-    from toolchain.artifact import Gate, Precision, Verdict
+    from toolchain.artifact import DEFAULT_GATE, Precision, Verdict
     from toolchain.benchmark import run
     from toolchain.recipe import Recipe
 
@@ -73,7 +73,7 @@ def everything_offline() -> None:
     )
     folder = Path("small-cnn-digits").resolve()
     training.train(training.Plan("small-cnn", "digits", Recipe(1)), digits, folder, Silent())
-    targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), Gate()
+    targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), DEFAULT_GATE
     (made,) = exporting.export(folder, targets, digits, gate, 50, seed=0, progress=lambda _: None)
     assert made.verdict is Verdict.PROVED
     path = made.artifact.path

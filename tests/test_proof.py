@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_evaluation import compared, sure
-from toolchain.artifact import Comparison, Gate, Verdict
+from toolchain.artifact import DEFAULT_GATE, Comparison, Gate, Verdict
 from toolchain.evaluation import compare
 from toolchain.proof import judge
 
-ANY_AGREEMENT = Gate(least_agreement=0)
-ANY_DROP = Gate(largest_drop=100)
+ANY_AGREEMENT = Gate(largest_drop=0.5, least_agreement=0)
+ANY_DROP = Gate(largest_drop=100, least_agreement=0.99)
 
 
 @given(st.integers(1, 30))
 def test_a_drop_of_exactly_half_a_point_is_proved_and_one_image_more_is_not(allowed: int) -> None:
     images = 200 * allowed
-    assert judge(compared(images, only_keras=allowed), Gate()).verdict is Verdict.PROVED
+    assert judge(compared(images, only_keras=allowed), DEFAULT_GATE).verdict is Verdict.PROVED
     even = compared(images, only_keras=allowed + 2, only_file=2)
     assert judge(even, ANY_AGREEMENT).verdict is Verdict.PROVED
     proof = judge(compared(images, only_keras=allowed + 1), ANY_AGREEMENT)
@@ -35,8 +35,8 @@ def test_a_drop_of_exactly_half_a_point_is_proved_and_one_image_more_is_not(allo
 def test_an_agreement_of_exactly_99_percent_is_proved_and_one_image_less_is_not(
     others: int,
 ) -> None:
-    assert judge(compared(100 * others, both_wrong=others), Gate()).verdict is Verdict.PROVED
-    proof = judge(compared(100 * others, both_wrong=others + 1), Gate())
+    assert judge(compared(100 * others, both_wrong=others), DEFAULT_GATE).verdict is Verdict.PROVED
+    proof = judge(compared(100 * others, both_wrong=others + 1), DEFAULT_GATE)
     assert proof.verdict is Verdict.UNDECIDED
     assert "agrees with Keras on" in proof.doubts[0]
     assert f"of {100 * others} images, at least 99.00%" in proof.doubts[0]
@@ -76,8 +76,8 @@ def test_so_many_more_images_would_tell_and_fewer_would_not(
 
 def test_one_image_of_twenty_is_no_evidence_against_99_percent() -> None:
     """A file that agrees on 99 % answers at least one of 20 otherwise in 18 % of such sets."""
-    assert judge(compared(20, both_wrong=1), Gate()).verdict is Verdict.UNDECIDED
-    assert judge(compared(20, both_wrong=2), Gate()).verdict is Verdict.REJECTED
+    assert judge(compared(20, both_wrong=1), DEFAULT_GATE).verdict is Verdict.UNDECIDED
+    assert judge(compared(20, both_wrong=2), DEFAULT_GATE).verdict is Verdict.REJECTED
 
 
 def test_agreement_is_judged_on_the_images_it_was_counted_on() -> None:
@@ -90,7 +90,7 @@ def test_agreement_is_judged_on_the_images_it_was_counted_on() -> None:
 
 
 def test_a_file_that_is_better_is_proved() -> None:
-    assert judge(compared(1000, only_file=10), Gate()).verdict is Verdict.PROVED
+    assert judge(compared(1000, only_file=10), DEFAULT_GATE).verdict is Verdict.PROVED
 
 
 def test_a_gate_may_be_stricter_or_open() -> None:
@@ -121,4 +121,4 @@ def test_a_file_that_answers_only_nan_is_rejected() -> None:
     file = np.full((10, 3), np.nan, np.float32)
     found = compare(file, sure([0] * 10), np.zeros(10, np.uint8))
     assert math.isnan(found.largest_difference)
-    assert judge(found, Gate()).verdict is Verdict.REJECTED
+    assert judge(found, DEFAULT_GATE).verdict is Verdict.REJECTED

@@ -182,7 +182,7 @@ def test_it_gives_up_where_only_float_would_do(
 ) -> None:
     own = unbalance(trained.path, tmp_path / "hopeless")
     said: list[str] = []
-    gate = Gate(least_agreement=1.01)
+    gate = Gate(largest_drop=0.5, least_agreement=1.01)
     (outcome,) = exporting.export(own, INT8, digits, gate, 50, 0, said.append)
     assert outcome.rescue is not None
     assert outcome.rescue.kept is None

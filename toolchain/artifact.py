@@ -91,9 +91,9 @@ class Verdict(StrEnum):
 class Gate:
     """What a file is allowed to lose against the Keras model that it was made from."""
 
-    largest_drop: float = 0.5
+    largest_drop: float
     """Percentage points by which accuracy may fall below that of Keras."""
-    least_agreement: float = 0.99
+    least_agreement: float
     """Share of images (0–1) on which the top class must be that of Keras."""
 
     def __str__(self) -> str:
@@ -103,7 +103,7 @@ class Gate:
         )
 
 
-DEFAULT_GATE = Gate()
+DEFAULT_GATE = Gate(largest_drop=0.5, least_agreement=0.99)
 
 
 @dataclass(frozen=True)

@@ -69,12 +69,10 @@ def _verdicts(made: Sequence[tuple[str, Entry]]) -> list[str]:
     for file, entry in made:
         by_gate.setdefault(entry.info.gate, []).append(f"`{file}`")
     lines = [f"Allowed: {gate} ({', '.join(names)}).\n" for gate, names in by_gate.items()]
+    lines.append("At worst: the true change is not below it, with 95 % certainty.\n")
     most = max((entry.proof.compared_images or 0 for _, entry in made), default=0)
-    if made and most > made[0][1].proof.images:
-        lines.append(
-            f"The same class was counted on {most} images, the test images and training images. "
-            "At worst: the end of the change's 95 % interval.\n"
-        )
+    if any(most > entry.proof.images for _, entry in made):
+        lines.append(f"Same class: on {most} images, the test images and training images.\n")
     if any(entry.info.verdict is Verdict.UNDECIDED for _, entry in made):
         lines.append(
             "Undecided: the file lost more than is allowed, and the test images are too few to "

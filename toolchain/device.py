@@ -196,6 +196,7 @@ def _info(held: bundle.Bundle) -> list[str]:
         f"takes: raw pixels 0-255, {takes.height} × {takes.width} × {takes.channels}",
         f"accuracy: {proof.accuracy:.2%} on {proof.images:,} test images of {info.dataset}",
         f"against Keras: {proof.change:+.2f} points, same class for {proof.agreement:.2%}",
+        f"verdict: {info.verdict} ({info.gate})",
         f"needs: {info.min_runtime or 'any runtime'}",
         f"sha256: {held.entry.sha256}",
     ]
