@@ -25,7 +25,7 @@ PACKAGE = Path(__file__).parent
 MODULES = (
     *("__init__", "artifact", "bundle", "chatter", "child", "device", "doctor", "engines"),
     *("errors", "evaluation", "files", "images", "interrupts", "machine", "manifest", "records"),
-    *("seal", "spelling", "trust", "vouching"),
+    *("proof", "seal", "spelling", "trust", "vouching"),
     *("datasets/__init__", "formats/__init__", "formats/_contract"),
     *("formats/tflite", "formats/_tflite_metadata", "formats/onnx", "formats/_onnx_passes"),
     *(f"runtime/{path.stem}" for path in sorted((PACKAGE / "runtime").glob("*.py"))),

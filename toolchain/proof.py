@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from toolchain import evaluation
 from toolchain.artifact import Comparison, Gate, Verdict
 from toolchain.formats import Format
-from toolchain.reference import Reference
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from toolchain.reference import Reference  # which a device has not
 
 CHANCE = 0.05  # what happens more often at the gate's limit is no evidence
 MOST_TIMES = 10**5  # the images at hand, up to which is told how many would be evidence
