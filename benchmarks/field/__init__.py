@@ -1,0 +1,1 @@
+"""Small inputs from the field: other people's models, pictures and folders."""

@@ -1,0 +1,183 @@
+"""What becomes of small inputs from the field: other people's models, pictures and folders?
+
+    python -m benchmarks.field before --toolchain OLD_CLONE/.venv/bin/toolchain
+    python -m benchmarks.field after
+
+Each case is made once, in `.field/`, and its commands run in a copy of it, in a time limit, with no
+cache and no data sets but the embedded one. A case that cannot be made or run costs its own row.
+Rows are kept in `results/field.csv` under the name of the run (`before`), so that the table
+compares runs; `--only` takes a pattern of names, `--missing` the cases that have no row yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.field import (  # noqa: F401 - each registers its cases
+    folders,
+    formats,
+    layers,
+    model_files,
+    outputs,
+    preparation,
+    saved_models,
+    smaller,
+)
+from benchmarks.field.case import CASES, Case, Run
+from benchmarks.field.material import npz
+from benchmarks.side_by_side import RESULTS
+from toolchain.chatter import silence
+
+INPUTS = RESULTS.parent.parent / ".field"
+ROWS, PAGE = RESULTS / "field.csv", RESULTS / "field.md"
+SECONDS = 300.0
+SHOWN = 80  # characters of either end of a message
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a case in a run; `faults` is empty where it is as expected."""
+
+    run: str
+    case: str
+    code: str
+    message: str
+    faults: str
+
+
+def made(case: Case) -> Path:
+    """The folder with a case's input, which is made if it is not there."""
+    folder = INPUTS / case.name
+    if not folder.exists():
+        INPUTS.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=INPUTS) as place:
+            npz(Path(place, "fashion.npz"))
+            case.build(Path(place))
+            shutil.copytree(place, folder)
+    return folder
+
+
+def run(case: Case, place: Path, toolchain: Path, seconds: float) -> Run:
+    """The case's commands in `place`, up to the first that fails."""
+    place.mkdir()
+    home = str(place.parent / "home")
+    surroundings = os.environ | {
+        "HOME": home,
+        "XDG_CACHE_HOME": home,
+        "TOOLCHAIN_DATA": home,
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }
+    shutil.copytree(made(case), place, dirs_exist_ok=True)
+    for command in case.commands:
+        try:
+            done = subprocess.run(
+                [toolchain, *shlex.split(command)],
+                cwd=place,
+                env=surroundings,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired:
+            return Run(None, "", f"Error: {command} was stopped after {seconds:.0f} s")
+        if done.returncode:
+            break
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def judged(name: str, case: Case, toolchain: Path, seconds: float) -> Row:
+    """One case in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="field-") as temporary:
+        place = Path(temporary).resolve() / "place"
+        try:
+            done = run(case, place, toolchain, seconds)
+            faults = case.expected.faults(done, place)
+        except Exception as error:  # of any kind: a case that cannot be made costs its own row
+            done, faults = Run(None, "", ""), [f"not made: {type(error).__name__}: {error}"]
+        message = done.message.replace(f"{place}/", "").replace(str(place), ".")
+        return Row(name, case.name, str(done.code), message, "; ".join(faults))
+
+
+def kept() -> dict[tuple[str, str], Row]:
+    """The rows so far, by run and case."""
+    if not ROWS.exists():
+        return {}
+    with ROWS.open(encoding="utf-8", newline="") as file:
+        return {(row["run"], row["case"]): Row(**row) for row in csv.DictReader(file)}
+
+
+def keep(rows: dict[tuple[str, str], Row]) -> None:
+    """Write the rows, and the table made of them."""
+    RESULTS.mkdir(exist_ok=True)
+    with ROWS.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Row.__dataclass_fields__)
+        writer.writerows(vars(row).values() for _, row in sorted(rows.items()))
+    PAGE.write_text(page(rows), encoding="utf-8")
+
+
+def page(rows: dict[tuple[str, str], Row]) -> str:
+    """The table: a line for each case, a column for each run."""
+    runs = sorted({row.run for row in rows.values()}, key=lambda name: (name != "before", name))
+    head = ("kind", "case", "command", *runs)
+    lines = [head, ["---"] * len(head)]
+    for case in CASES:
+        cells = [_cell(rows.get((name, case.name))) for name in runs]
+        commands = "<br>".join(f"`{command}`" for command in case.commands)
+        lines.append((case.kind, case.title, commands, *cells))
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    counts = "; ".join(_count(name, rows) for name in runs)
+    return f"# `benchmarks/field`\n\n`python -m benchmarks.field`: {counts}.\n\n{table}"
+
+
+def _count(name: str, rows: dict[tuple[str, str], Row]) -> str:
+    known = [rows[name, case.name] for case in CASES if (name, case.name) in rows]
+    return f"{name}: {sum(not row.faults for row in known)} of {len(known)} as expected"
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    verdict = f"**not as expected**: {_short(row.faults)}" if row.faults else "as expected"
+    return f"{row.code}: {_short(row.message)}<br>{verdict}"
+
+
+def _short(text: str) -> str:
+    text = text.replace("|", "/").replace("<", "&lt;")
+    return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]} … {text[-SHOWN:]}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", help="the name of its column, such as before")
+    parser.add_argument(
+        "--toolchain", type=Path, default=Path(sys.executable).parent / "toolchain", metavar="FILE"
+    )
+    parser.add_argument("--only", default="", metavar="PATTERN", help="cases with such a name")
+    parser.add_argument("--missing", action="store_true", help="cases without a row yet")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each command")
+    asked = parser.parse_args(arguments)
+    silence()
+    for case in CASES:
+        if re.search(asked.only, case.name) and not (
+            asked.missing and (asked.run, case.name) in kept()
+        ):
+            row = judged(asked.run, case, asked.toolchain.absolute(), asked.seconds)
+            keep(kept() | {(asked.run, case.name): row})
+            print(f"{case.name}: {row.code}, {row.faults or 'as expected'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
