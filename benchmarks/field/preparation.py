@@ -68,7 +68,7 @@ for prepare, name, options in (
     (moments, "moments", "--mean 0.1307 --std 0.3081"),
     (moments, "moments_255", "--mean 33.3285 --std 78.5655"),
     (centred, "centred", "--mean 127.5 --std 255"),
-    (standardised, "standardised", "--scale image"),
+    (standardised, "standardised", "--scale per-image"),
     (to_1, "right_scale", "--scale 0..1"),
 ):
     title = prepare.__doc__ or ""
