@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests import forked
+from tests import forked, terminal
 from tests.conftest import LENIENT_OPTIONS
 from tests.unbalanced import unbalance
 from toolchain import __version__, seal, training
@@ -179,15 +179,9 @@ def test_on_a_terminal_no_name_and_no_verdict_is_cut(
     benched: Benched, exported: Path, tmp_path: Path, columns: int
 ) -> None:
     (tmp_path / "show.py").write_text(SHOW)
-    command = f"stty cols {columns}; {sys.executable} {tmp_path / 'show.py'} {benched.path}"
-    done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        # readline, which pytest imports, writes a width of its own there
-        env={k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"PYTHONPATH": str(ROOT)},
-    )
+    # readline, which pytest imports, writes a width of its own there
+    env = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"PYTHONPATH": str(ROOT)}
+    done = terminal.run([sys.executable, tmp_path / "show.py", benched.path], columns, ROOT, env)
     assert done.returncode == 0, done.stdout
     assert f"{exported.name}.int8.tflite " in done.stdout
     assert "Ship " in done.stdout

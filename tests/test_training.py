@@ -213,7 +213,7 @@ def interrupted(out: Path, after: str, how: signal.Signals) -> tuple[int, str]:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     said = ""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while after not in said:
         assert time.monotonic() < deadline
         line = process.stderr.readline()
