@@ -31,6 +31,10 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+# What some machines, CI services among them, say of terminals.
+for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
+
 # Whatever is trained, here or in a command, becomes the same again on the same machine: TensorFlow
 # reads this when it computes for the first time (tensorflow/core/util/determinism.cc).
 os.environ["TF_DETERMINISTIC_OPS"] = "1"
