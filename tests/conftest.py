@@ -38,6 +38,7 @@ for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS"
 # Whatever is trained, here or in a command, becomes the same again on the same machine: TensorFlow
 # reads this when it computes for the first time (tensorflow/core/util/determinism.cc).
 os.environ["TF_DETERMINISTIC_OPS"] = "1"
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever this user's settings for Keras say
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
