@@ -224,7 +224,7 @@ def interrupted(out: Path, after: str, how: signal.Signals) -> tuple[int, str]:
         assert line, said
         said += line
     process.send_signal(how)
-    output, rest = process.communicate(timeout=60)
+    output, rest = process.communicate(timeout=300)
     return process.returncode, said + output + rest
 
 
