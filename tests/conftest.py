@@ -24,7 +24,6 @@ from toolchain.recipe import Recipe
 LENIENT = Gate(largest_drop=3, least_agreement=0.97)
 LENIENT_OPTIONS = ("--max-drop", "3", "--min-agreement", "0.97")
 
-
 # How long an example takes depends on the machine, and on what else it does.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -329,6 +329,7 @@ def test_a_bundle_that_fails_there_is_not_put_in_place(
     assert deploy(made, pi)[0].passed
     done = run(failing, pi.name, code=4)
     assert "FAILED: self-test" in done.stdout
+    assert f"{pi.name}: failed: self-test\n" in done.stderr
     assert "does not answer there as on the workstation" in done.stderr
     assert pi.files() == [NAME]
     assert pi.works()
