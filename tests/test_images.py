@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -170,10 +170,10 @@ def test_a_huge_declared_size_is_refused_before_it_costs_anything() -> None:
     resource = pytest.importorskip("resource")  # POSIX only
     bomb = png((60_000, 60_000), 8, 2, b"\0")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()  # not that of other processes
     with pytest.raises(ToolchainError, match="50 megapixels"):
         to_pixels(bomb, GRAY)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000_000 / 1024
 
 
@@ -657,7 +657,6 @@ STORED = {  # row 0 of the file is at the picture's …, column 0 at its … (EX
     st.sampled_from([GRAY, RGB, InputContract(7, 9, 3), InputContract(5, 5, 1, Fit.CROP)]),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_any_file_shows_what_its_upright_frame_shows(
     frame: np.ndarray, kind: str, orientation: int, contract: InputContract, invert: bool
 ) -> None:
@@ -672,7 +671,6 @@ def test_any_file_shows_what_its_upright_frame_shows(
 
 
 @given(frames)
-@settings(deadline=None)
 def test_a_frame_of_the_right_size_keeps_every_value(frame: np.ndarray) -> None:
     height, width, channels = frame.shape
     shown = on_white(frame) if channels == 4 else np.repeat(frame, 4 - channels, 2)[..., :3]
@@ -686,7 +684,6 @@ def test_a_frame_of_the_right_size_keeps_every_value(frame: np.ndarray) -> None:
         arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
     )
 )
-@settings(deadline=None)
 def test_any_array_is_a_picture_or_refused(frame: Any) -> None:
     try:
         pixels = to_pixels(frame, GRAY)
@@ -737,7 +734,6 @@ def test_random_bytes_behind_a_true_beginning_never_crash(magic: bytes, data: by
     survives(magic + data)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(REAL),
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=6),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import terminal
 from toolchain import progress
 from toolchain.history import Epoch
 from toolchain.progress import TrainingProgress, bench_bar
@@ -56,12 +56,7 @@ with progress.TrainingProgress().shown() as shown:
 
 def test_a_terminal_has_a_bar_instead(tmp_path: Path) -> None:
     (tmp_path / "show.py").write_text(SHOW)
-    command = f"{sys.executable} {tmp_path / 'show.py'}"
-    done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"},
-    )
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    done = terminal.run([sys.executable, tmp_path / "show.py"], 80, ROOT, env)
     assert "32/1875" in done.stdout
     assert "32 of 1,875" not in done.stdout

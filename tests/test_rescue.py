@@ -125,7 +125,7 @@ def test_tflite_runtime_answers_alike(made: list[Outcome], digits: Dataset, tmp_
     )
     arguments = [path, tmp_path / "images.npy", tmp_path / "answers.npy"]
     subprocess.run(
-        [OLD, "-c", code, *arguments], cwd=Path(__file__).parent.parent, check=True, timeout=100
+        [OLD, "-c", code, *arguments], cwd=Path(__file__).parent.parent, check=True, timeout=300
     )
     answers = np.load(tmp_path / "answers.npy")
     assert np.abs(answers - expected).max() <= 0.1

@@ -6,8 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import browser
 from tests.test_cli import run
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
@@ -261,7 +260,7 @@ def test_the_page_shows_the_pictures_and_escapes_every_name(faulty: Path) -> Non
     assert html.escape("train/b/clash.bmp") in text
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no browser here")
+@browser.needed
 @pytest.mark.parametrize("width", [1280, 500])
 def test_the_page_in_a_browser_is_no_wider_than_the_window(
     faulty: Path, tmp_path: Path, width: int
@@ -276,15 +275,8 @@ def test_the_page_in_a_browser_is_no_wider_than_the_window(
     )
     # the page itself forbids scripts
     path.write_text(re.sub(r"<meta http-equiv=[^>]+>", "", text).replace("</body>", probe))
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    done = subprocess.run(
-        [*command, f"--window-size={width},800", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    scrolled, seen = re.search(r"<title>(\d+) (\d+)</title>", done.stdout).groups()  # type: ignore[union-attr]
+    shown = browser.dom(path, f"--window-size={width},800")
+    scrolled, seen = re.search(r"<title>(\d+) (\d+)</title>", shown).groups()  # type: ignore[union-attr]
     assert int(scrolled) <= int(seen)
 
 

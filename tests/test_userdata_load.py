@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests import privileges
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.artifact import Fit, InputContract
@@ -130,25 +130,15 @@ def test_names_that_are_no_text(tmp_path: Path, digits: Dataset) -> None:
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[Path]:
-    """A folder of somebody who may not read everything, while the test runs as that user."""
-    with tempfile.TemporaryDirectory() as name:
-        if os.geteuid() != 0:
-            yield Path(name)
-            return
-        os.chmod(name, 0o777)
-        os.seteuid(65534)
-        try:
-            yield Path(name)
-        finally:
-            os.seteuid(0)
+def ordinary() -> Iterator[None]:
+    """Permissions count, whoever runs the tests."""
+    with privileges.ordinary():
+        yield
 
 
-def test_without_the_right_to_read(
-    unprivileged: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(unprivileged / "cache"))
-    folder = class_folders(unprivileged / "f", digits, {"a": 10, "b": 10})
+@pytest.mark.usefixtures("ordinary")
+def test_without_the_right_to_read(tmp_path: Path, digits: Dataset, cache: Path) -> None:
+    folder = class_folders(tmp_path / "f", digits, {"a": 10, "b": 10})
     locked = folder / "a" / "图 003.png"
     locked.chmod(0)
     said: list[str] = []
@@ -163,11 +153,11 @@ def test_without_the_right_to_read(
     with pytest.raises(ToolchainError, match=r"Not allowed to look into b"):
         userdata.load(folder, CONTRACT, say=silent)
     (folder / "b").chmod(0o700)
-    cache = unprivileged / "cache" / "toolchain" / "pictures"
-    cache.chmod(0o500)
+    pictures = cache / "toolchain" / "pictures"
+    pictures.chmod(0o500)
     with pytest.raises(ToolchainError, match=r"Cannot write"):
         userdata.load(folder, InputContract(9, 9, 1), say=silent)
-    cache.chmod(0o700)
+    pictures.chmod(0o700)
 
 
 def empty(folder: Path, digits: Dataset) -> None:
