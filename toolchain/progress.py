@@ -115,7 +115,8 @@ class TrainingProgress:
             self.say(f"epoch {epoch}: {min(done, total):,} of {total:,} batches")
 
     def epoch(self, epoch: Epoch, most: int, watched: str) -> None:
+        beside = f" {watched} {epoch.watched_accuracy:.2%}," if watched != "training" else ""
         self.say(
-            f"epoch {epoch.number} of at most {most}: training {epoch.accuracy:.2%}, "
-            f"{watched} {epoch.watched_accuracy:.2%}, {epoch.seconds:.0f} s"
+            f"epoch {epoch.number} of at most {most}: training {epoch.accuracy:.2%},"
+            f"{beside} {epoch.seconds:.0f} s"
         )
