@@ -24,7 +24,17 @@ PACKAGE = Path(__file__).parent
 # what a device needs of this package; a test runs every command of a bundle with nothing else
 MODULES = (
     *("__init__", "artifact", "bundle", "chatter", "child", "device", "doctor", "engines"),
-    *("errors", "evaluation", "files", "images", "interrupts", "machine", "manifest", "records"),
+    *(
+        "errors",
+        "evaluation",
+        "file_kinds",
+        "files",
+        "images",
+        "interrupts",
+        "machine",
+        "manifest",
+        "records",
+    ),
     *("seal", "spelling", "trust", "vouching"),
     *("datasets/__init__", "formats/__init__", "formats/_contract"),
     *("formats/tflite", "formats/_tflite_metadata", "formats/onnx", "formats/_onnx_passes"),
