@@ -86,7 +86,7 @@ def default_path(path: Path) -> Path:
 
 
 def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
-    """Write the bundle of the model file `path` to `out`, and read it back.
+    """Write the bundle of the model file `path` to `out`, once it was read back whole.
 
     The same file, data set and toolchain give the same bytes.
 
@@ -119,8 +119,11 @@ def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
             for part in bundle.GOLDEN_PARTS
         },
     }
-    files.replace(out, bundle.sealed(_archive(members)))
-    return bundle.read(out)
+    whole = bundle.sealed(_archive(members))
+    made = bundle.parse(out, whole)
+    made.golden()  # nothing is written that could not be read
+    files.replace(out, whole)
+    return made
 
 
 def _device_formats() -> tuple[str, ...]:
@@ -138,7 +141,8 @@ def _golden(classifier: Classifier, dataset: Dataset) -> bundle.Golden:
     ]
     chosen = np.sort(np.concatenate(drawn))
     images = dataset.test_images[chosen]
-    return bundle.Golden(images, truth[chosen], classifier.scores(images))
+    kind = np.min_scalar_type(len(dataset.labels) - 1)
+    return bundle.Golden(images, truth[chosen].astype(kind), classifier.scores(images))
 
 
 def _npy(array: NDArray[np.generic]) -> bytes:

@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from toolchain.errors import require, require_installed
 from toolchain.interrupts import at_once
 
 if TYPE_CHECKING:
     from toolchain.history import Epoch
+    from toolchain.training.layers import Layer
 
 
 SILENCE = 10.0  # seconds after which a log, where no bar can be drawn, gets a line
@@ -97,6 +100,7 @@ class TrainingProgress:
         )
         self._task = self._bar.add_task("", number=1, total=None)
         self._pulse = _Pulse()
+        self._layers: set[tuple[Layer, ...]] = set()  # that were shown
 
     @contextmanager
     def shown(self) -> Iterator[TrainingProgress]:
@@ -106,6 +110,23 @@ class TrainingProgress:
 
     def say(self, message: str) -> None:
         self._bar.console.print(message, highlight=False, markup=False, soft_wrap=True)
+        self._pulse.beat()
+
+    def layers(self, layers: tuple[Layer, ...]) -> None:
+        """A table, once for all seeds of a model."""
+        if layers in self._layers:
+            return
+        self._layers.add(layers)
+        table = Table(box=SIMPLE_HEAD, show_footer=True)
+        table.add_column("layer", "total")
+        table.add_column("output")
+        totals = sum(each.parameters for each in layers), sum(each.macs for each in layers)
+        for name, total in zip(("parameters", "multiply-accumulates"), totals, strict=True):
+            table.add_column(name, f"{total:,}", justify="right")
+        for layer in layers:
+            shape = " × ".join(map(str, layer.output))
+            table.add_row(layer.kind, shape, f"{layer.parameters:,}", f"{layer.macs:,}")
+        self._bar.console.print(table, highlight=False, markup=False)
         self._pulse.beat()
 
     def batches(self, epoch: int, done: int, total: int) -> None:

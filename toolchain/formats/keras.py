@@ -179,6 +179,12 @@ def _layers(model: Any) -> Iterator[Any]:
             yield layer
 
 
+def summarized_layers(model: Any) -> list[tuple[Any, tuple[int | None, ...], int]]:
+    """Each layer that computes, the shape of its output for one image, and its multiply-accumulates
+    for one image."""
+    return [(layer, tuple(_output_shape(layer)[1:]), _macs(layer)) for layer in _layers(model)]
+
+
 def engines() -> tuple[str, ...]:
     require_installed("keras", "export")
     return ENGINES

@@ -14,6 +14,7 @@ from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.interrupts import Held
 from toolchain.training import optimization, teaching
+from toolchain.training.layers import Layer, layers
 from toolchain.training.parts import class_weights, not_validated, split, watched_part
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import INTERRUPTED, Result, publish
@@ -32,6 +33,9 @@ class Progress(Protocol):
 
     def say(self, message: str) -> None:
         """Something to know about the run."""
+
+    def layers(self, layers: tuple[Layer, ...]) -> None:
+        """The layers of the model that is going to be trained."""
 
     def batches(self, epoch: int, done: int, total: int) -> None:
         """So many batches of the epoch are done."""
@@ -117,6 +121,8 @@ def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Pro
     history = state.resume(model, progress.say)
     if history.epochs and plan.stop(history):
         return history
+    if not history.epochs:
+        progress.layers(layers(model))
     _tell_parts(plan, dataset, progress)
     with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
         keeper = _keeper(model, state, plan, history, progress, held)

@@ -80,7 +80,7 @@ def test_pictures(
 
 
 def _labels(source: Source) -> NDArray[np.unsignedinteger]:
-    kind = np.uint8 if len(source.labels) <= 256 else np.uint16
+    kind = np.min_scalar_type(len(source.labels) - 1)
     return np.array([picture.label for picture in source.pictures], kind)
 
 
