@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from toolchain import progress
+from toolchain.artifact import Layer
 from toolchain.history import Epoch
 from toolchain.progress import TrainingProgress, bench_bar
-from toolchain.training.layers import Layer
 
 ROOT = Path(__file__).parent.parent
 EPOCH = Epoch(1, 0.5, 0.1, 0.5, 0.1, 3.0)

@@ -17,8 +17,8 @@ from toolchain.errors import require, require_installed
 from toolchain.interrupts import at_once
 
 if TYPE_CHECKING:
+    from toolchain.artifact import Layer
     from toolchain.history import Epoch
-    from toolchain.training.layers import Layer
 
 
 SILENCE = 10.0  # seconds after which a log, where no bar can be drawn, gets a line

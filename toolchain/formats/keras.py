@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain import engines as runtimes
-from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
+from toolchain.artifact import GraphSummary, Layer, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require, require_installed
 from toolchain.formats import _frozen
 from toolchain.formats._contract import check_images
@@ -179,10 +179,17 @@ def _layers(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def summarized_layers(model: Any) -> list[tuple[Any, tuple[int | None, ...], int]]:
-    """Each layer that computes, the shape of its output for one image, and its multiply-accumulates
-    for one image."""
-    return [(layer, tuple(_output_shape(layer)[1:]), _macs(layer)) for layer in _layers(model)]
+def layers(model: Any) -> tuple[Layer, ...]:
+    """The layers of `model` that compute, in their order; those of nested models in their place."""
+    return tuple(
+        Layer(
+            kind=type(layer).__name__,
+            output=tuple(_output_shape(layer)[1:]),
+            parameters=int(layer.count_params()),
+            macs=_macs(layer),
+        )
+        for layer in _layers(model)
+    )
 
 
 def engines() -> tuple[str, ...]:

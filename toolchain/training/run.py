@@ -14,7 +14,6 @@ from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.interrupts import Held
 from toolchain.training import optimization, teaching
-from toolchain.training.layers import Layer, layers
 from toolchain.training.parts import class_weights, not_validated, split, watched_part
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import INTERRUPTED, Result, publish
@@ -22,6 +21,7 @@ from toolchain.training.state import State
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
+    from toolchain.artifact import Layer
     from toolchain.datasets import Dataset
 
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
@@ -122,7 +122,7 @@ def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Pro
     if history.epochs and plan.stop(history):
         return history
     if not history.epochs:
-        progress.layers(layers(model))
+        progress.layers(keras_format.layers(model))
     _tell_parts(plan, dataset, progress)
     with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
         keeper = _keeper(model, state, plan, history, progress, held)
