@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -330,6 +331,34 @@ def test_bundles_that_were_put_together_wrongly(made: Path, tmp_path: Path) -> N
             bundle.read(wrong)
 
 
+def test_golden_vectors_of_more_than_256_classes(made: Path, tmp_path: Path) -> None:
+    held = bundle.read(made)
+    info = dataclasses.replace(held.entry.info, labels=tuple(map(str, range(300))))
+    golden = held.golden()
+    scores = np.zeros((len(golden.truth), 300), np.float32)
+    truth = golden.truth.astype(np.uint16) + 290
+    parts = {"truth": truth, "probabilities": scores}
+    many = dataclasses.replace(
+        held,
+        entry=dataclasses.replace(held.entry, info=info),
+        golden_parts=held.golden_parts
+        | {name: bundling._npy(each) for name, each in parts.items()},
+    )
+    assert many.golden().truth.tolist() == truth.tolist()
+
+
+def test_a_bundle_that_could_not_be_read_is_not_written(
+    exported: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(self: bundle.Bundle) -> bundle.Golden:
+        raise ToolchainError("The golden vectors are damaged.")
+
+    monkeypatch.setattr(bundle.Bundle, "golden", cut_short)
+    with pytest.raises(ToolchainError, match="damaged"):
+        bundling.make(next(exported.glob("*.int8.tflite")), digits, tmp_path / "new.pyz")
+    assert list(tmp_path.iterdir()) == []
+
+
 GOLDEN_TRUTH = f"{bundle.GOLDEN}truth.npy"
 
 
@@ -341,6 +370,8 @@ GOLDEN_TRUTH = f"{bundle.GOLDEN}truth.npy"
         np.zeros((), np.uint8),
         np.zeros(100, np.float64),
         np.zeros(100, "S1"),
+        np.zeros(100, np.uint16),  # as of more than 256 classes
+        np.full(100, 10, np.uint8),  # of a class that the model does not know
     ],
 )
 def test_golden_vectors_of_another_model(made: Path, tmp_path: Path, truth: np.ndarray) -> None:

@@ -267,7 +267,9 @@ def test_content_counts_and_not_the_suffix(tmp_path: Path) -> None:
 def test_formats_not_named_are_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(encoded(Image.fromarray(COLOURS), kind))
-    with pytest.raises(ToolchainError, match=r"picture\.png: its \d+ bytes are of another kind"):
+    with pytest.raises(
+        ToolchainError, match=r"picture\.png: (its .* of another kind|it is an? \w+)"
+    ):
         to_pixels(path, RGB)
 
 

@@ -115,7 +115,7 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
     severities = [list(Severity).index(finding.severity) for finding in report.findings]
     assert severities == sorted(severities, reverse=True)
     reasons = {each.files[0]: each.why for each in found["unreadable"].examples}
-    assert "another kind" in reasons["train/a/text.jpg"]
+    assert "it is a text" in reasons["train/a/text.jpg"]
     counts = {each.label: (each.training, each.test) for each in report.classes}
     assert counts["a"] == (123, 21)
     with pytest.raises(ToolchainError, match=r"'c' has 10 to train and 0"):

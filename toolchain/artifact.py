@@ -177,6 +177,17 @@ class Operator:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A layer of a Keras model: its kind, the shape of its output for one image, its parameters,
+    and its multiply-accumulates for one image."""
+
+    kind: str
+    output: tuple[int | None, ...]
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
 class GraphSummary:
     """What is inside a file, read from its graph and not from its description.
 

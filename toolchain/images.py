@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
+from toolchain.file_kinds import RAW, START, FileKind, recognize
 from toolchain.files import read_bytes
 from toolchain.spelling import nearest_path
 
@@ -76,6 +77,7 @@ _TRANSPARENT = {"P", "PA", "LA", "RGBA", "RGBa"}  # a palette may hold transpare
 _PNG_GRAY_STEP = {"1": 255, "L;2": 85, "L;4": 17}
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 _TIFF_TILE_SIDES = 322, 323
+_TIFF_SUBFILE, _DNG_VERSION = 254, 50706
 # what begins a segment or ends the file; a zero or a restart marker after 0xFF belongs to a scan
 _JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
@@ -267,12 +269,21 @@ def _has_too_many_scans(jpeg: bytes) -> bool:
 def _opened(data: bytes) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
+    kind = recognize(data[:START])
+    if kind is RAW:  # of which Pillow may open the preview, for it is a TIFF by its first bytes
+        raise ValueError(_told(kind))
     try:
         return Image.open(io.BytesIO(data), formats=tuple(_FORMATS))
     except UnidentifiedImageError:
+        if kind:
+            raise ValueError(_told(kind)) from None
         raise ValueError(
             f"its {len(data)} bytes are of another kind, or damaged at their beginning"
         ) from None
+
+
+def _told(kind: FileKind) -> str:
+    return f"it is {kind.name}. {kind.remedy}"
 
 
 def _check(picture: Image.Image) -> None:
@@ -288,6 +299,8 @@ def _check(picture: Image.Image) -> None:
     if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
         raise ValueError("its grayscale values are 32-bit or signed")
     tags = getattr(picture, "tag_v2", {})
+    if tags.get(_TIFF_SUBFILE, 0) & 1 or _DNG_VERSION in tags:
+        raise ValueError(_told(RAW))  # what Pillow would show is a small preview
     if math.prod(tags.get(side, 1) for side in _TIFF_TILE_SIDES) > MAX_PIXELS:
         raise ValueError(f"one of its tiles has more than {MAX_PIXELS} pixels")
     if set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) != {1}:

@@ -17,6 +17,7 @@ from toolchain.cli.options import (
     Size,
     Verbose,
     examples,
+    output_file,
 )
 from toolchain.errors import ToolchainError, require
 from toolchain.records import as_json
@@ -80,8 +81,11 @@ def check(
     color: Color = False,
     crop: Crop = False,
     page: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the findings there, with pictures, as HTML."),
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write the findings to this file or folder, with pictures, as HTML.",
+        ),
     ] = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -99,8 +103,9 @@ def check(
     asked = userdata.contract(size, color, crop, path) if size or color or crop else None
     found = look_for_faults(path, asked, say)
     if page is not None:
-        files.replace(page, pages.page(found, path).encode())
-        say(f"Wrote {page}.")
+        target = output_file(page, "data.html")
+        files.replace(target, pages.page(found, path).encode())
+        say(f"Wrote {target}.")
     if json:
         typer.echo(as_json(found), nl=False)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -130,6 +131,18 @@ Trusted = Annotated[
 AllowOlder = Annotated[
     bool, typer.Option("--allow-older", help="Accept a lower number than was seen before.")
 ]
+
+
+def output_file(named: str, usual: Path | str) -> Path:
+    """The file that an option names; where it names a folder, by one that is there or by a slash
+    at its end, the file of the `usual` name in it."""
+    path = Path(named)
+    return path / Path(usual).name if names_folder(named) else path
+
+
+def names_folder(named: str) -> bool:
+    """Whether an option for a file names a folder, which may still have to be made."""
+    return named.endswith(("/", os.sep)) or Path(named).is_dir()
 
 
 def accepted_by(keys: list[Path] | None, allow_older: bool) -> Trust | None:

@@ -37,7 +37,8 @@ class Dataset:
     Images are uint8 `[N, H, W, C]`, C-contiguous, 0–255, and may be read-only or a file that is
     mapped into memory. Label numbers are unsigned `[N]` and count from 0 in `labels`. Of pictures
     that a user brings, `train_files` and `test_files` say where each comes from, below the folder,
-    and `fit` how they were brought to one size.
+    and `fit` how they were brought to one size. `validation_rows` are the training images that the
+    user set aside to validate on; where there are none, training chooses some.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Dataset:
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
     fit: Fit = Fit.PAD
+    validation_rows: tuple[int, ...] = ()
 
     @property
     def contract(self) -> InputContract:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain import engines as runtimes
-from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
+from toolchain.artifact import GraphSummary, Layer, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require, require_installed
 from toolchain.formats import _frozen
 from toolchain.formats._contract import check_images
@@ -177,6 +177,19 @@ def _layers(model: Any) -> Iterator[Any]:
             yield from _layers(layer)
         elif not isinstance(layer, keras.layers.InputLayer):
             yield layer
+
+
+def layers(model: Any) -> tuple[Layer, ...]:
+    """The layers of `model` that compute, in their order; those of nested models in their place."""
+    return tuple(
+        Layer(
+            kind=type(layer).__name__,
+            output=tuple(_output_shape(layer)[1:]),
+            parameters=int(layer.count_params()),
+            macs=_macs(layer),
+        )
+        for layer in _layers(model)
+    )
 
 
 def engines() -> tuple[str, ...]:
