@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toolchain.errors import ToolchainError
+from toolchain.spelling import nearest_path
 
 PIECE = 2**20  # bytes
 LOCK = ".lock"
@@ -31,6 +32,10 @@ def read_bytes(path: Path, limit: int = 2**31) -> bytes:
     try:
         with path.open("rb") as file:
             data = b"".join(_pieces(file, limit + 1))
+    except FileNotFoundError as error:
+        raise ToolchainError(
+            f"Cannot read {path}: No such file. {nearest_path(path)}Check the spelling."
+        ) from error
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         raise ToolchainError(f"Cannot read {path}: {_reason(error)}.") from error
     if len(data) > limit:

@@ -87,7 +87,7 @@ def main():
                 layer.finalize_state()  # it computes from its weights when it was adapted
         answers[name] = model.predict(images.astype(np.float32), verbose=0)
         for suffix in suffixes:
-            model.save(HERE / f"{name}{suffix}", include_optimizer=False)
+            model.save(HERE / f"{name}{suffix}")
     np.savez_compressed(HERE / "answers.npz", **answers)
 
 

@@ -213,8 +213,10 @@ def _made(kind: str, settings: dict[str, Any], name: str) -> Any:
         return lambda inputs: inputs
     if kind == "Lambda":
         return keras2_operations.preparation(settings)
-    described = _translated(kind, {**settings, "name": re.sub(r"[/\\]", "_", name)})
-    return keras.layers.deserialize(described)
+    name = re.sub(r"[/\\]", "_", name)
+    if hasattr(keras.ops, re.sub(r"_\d+$", "", name)):
+        name += "_layer"  # operations, which Keras names itself, must not meet the same name
+    return keras.layers.deserialize(_translated(kind, {**settings, "name": name}))
 
 
 def _translated(kind: str, settings: dict[str, Any]) -> dict[str, Any]:

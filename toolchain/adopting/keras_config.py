@@ -36,18 +36,21 @@ def translated(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     node = {key: translated(value) for key, value in node.items()}
+    settings = node.get("config")
     if node.get("class_name") == "function":
         return function(node)
-    if node.get("class_name") == "InputLayer" and node.get("config", {}).get("batch_shape"):
-        node["config"]["batch_shape"][0] = None  # any number of images
-    if node.get("class_name") in ONE_GROUP and node.get("config", {}).get("groups") == 1:
-        del node["config"]["groups"]
+    if not isinstance(settings, dict):
+        return node
+    if node.get("class_name") == "InputLayer" and isinstance(settings.get("batch_shape"), list):
+        settings["batch_shape"][:1] = [None]  # any number of images
+    if node.get("class_name") in ONE_GROUP and settings.get("groups") == 1:
+        del settings["groups"]
     return _activation_layer(node) if node.get("class_name") == "Lambda" else node
 
 
 def function(node: dict[str, Any]) -> Any:
     """A stored function as the built-in one that computes the same, or as it is."""
-    name = node.get("config")
+    name = str(node.get("config"))
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
     if name in NAMESAKES:

@@ -73,7 +73,9 @@ def _from_h5(data: bytes) -> Any:
             if _is_keras2(version, config):
                 return _rebuilt(config, version, lambda graph: keras2_weights.from_h5(graph, file))
             file.attrs["model_config"] = json.dumps(keras_config.translated(config)).encode()
-    except (OSError, RuntimeError, KeyError) as error:  # h5py's, of damaged files
+    except ToolchainError:
+        raise
+    except Exception as error:  # h5py raises whatever damaged files lead to
         raise ToolchainError(
             f"The file is damaged ({error}). Fetch a fresh copy, or save the model again."
         ) from error

@@ -77,7 +77,7 @@ def _hdf5(path: Path, data: bytes) -> str | None:
     try:
         with h5py.File(io.BytesIO(data)) as file:
             names = {*file.attrs, *file}
-    except (OSError, RuntimeError):
+    except Exception:  # h5py raises whatever damaged files lead to
         return (
             "is a damaged HDF5 file: its end may be missing, as after a download that broke off. "
             "Fetch it again, or save the model again."

@@ -144,11 +144,11 @@ def _loaded(path: Path) -> tuple[Any, str]:
 def _flat(model: Any) -> Any:
     """The model with its one input and its one output in no list and no dictionary."""
     keras = require("keras", "export")
-    ends = [getattr(model, name, None) or [] for name in ("inputs", "outputs")]
-    if [len(end) for end in ends] != [1, 1]:
+    ends = [getattr(model, name, None) for name in ("input", "output")]  # Sequential has none
+    if None in ends or all(isinstance(end, keras.KerasTensor) for end in ends):
         return model
-    if all(isinstance(end, keras.KerasTensor) for end in (model.input, model.output)):
-        return model
+    if (len(model.inputs), len(model.outputs)) != (1, 1):
+        return model  # which is refused
     return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 

@@ -40,8 +40,8 @@ ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, zlib.error, lzma.LZMAErro
 FIRST, END, END_SIZE = b"PK\3\4", b"PK\5\6", 22
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
 INSTEAD = (  # of what Keras does not load
-    "Or write a SavedModel in the program that trained it, with model.export('my_model'), and "
-    "export that folder: toolchain export my_model."
+    "a SavedModel, written in the program that trained the model with model.export('my_model'), is "
+    "loaded: toolchain export my_model."
 )
 BATCH = 250  # images a step, at most: larger steps gain nothing and need memory
 BATCH_PIXELS = 2**21  # values a step, at most: large images need memory sooner
@@ -287,16 +287,22 @@ def _why(error: Exception) -> str:
     if "a Python lambda" in said or "a `lambda` or a Python function" in said:
         return (
             "it has a Lambda layer, whose Python code lies in the file, and code from files is "
-            f"never run here. {INSTEAD}"
+            f"never run here. Instead of the file, {INSTEAD}"
         )
     missing = re.search(r"(?:Could not locate \w+|Unknown \w+:?) '([^']+)'", said)
     if missing:
         name = missing[1].rpartition(">")[2]
+        if name == "preprocess_input":
+            return (
+                "it has a Lambda layer of preprocess_input, and each of keras.applications has a "
+                f"function of this name. Instead of the file, {INSTEAD}"
+            )
         return (
             f"it uses '{name}', which is no part of Keras. Decorate it with "
             "@keras.saving.register_keras_serializable(), save the model again, and name the "
-            f"module that has it: --import MODULE. {INSTEAD}"
+            f"module that has it: --import MODULE. Or, instead of the file, {INSTEAD}"
         )
     return (
-        f"{reason(error)} Expected a whole .keras file of built-in layers; train or save it again."
+        f"{reason(error)} Expected a whole file of built-in layers; save the model again. "
+        f"Or, instead of the file, {INSTEAD}"
     )
