@@ -24,7 +24,13 @@ DROPPED = re.compile(
 )
 RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}, "ThresholdedReLU": {"theta": "threshold"}}
 CLASSES = {"ThresholdedReLU": "ReLU"}
-NOTHING = (None, False, 1, "", [])  # values of settings that Keras 3 lacks and that change nothing
+NOTHING: tuple[Any, ...] = (
+    None,
+    False,
+    1,
+    "",
+    [],
+)  # values of settings that Keras 3 lacks and that change nothing
 ONLY_IN_TRAINING = ("RandomHeight", "RandomWidth")  # Keras 3 has no layers like these
 CHANGED = "hard_sigmoid"  # 0.2 x + 0.5 in Keras 2, x / 6 + 0.5 in Keras 3
 CONSTANT = "_CONSTANT_VALUE"  # in the place of a layer's name

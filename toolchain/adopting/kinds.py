@@ -14,7 +14,7 @@ from toolchain.adopting.saved_model import NAME as SAVED_MODEL
 from toolchain.errors import UsageError, require
 
 READ = "a .keras or .h5 file of a whole model, or a SavedModel's folder"
-ZIP, PICKLE = b"PK\3\4", b"\x80"
+ZIP = b"PK\3\4"
 PICKLES = (".pkl", ".pickle", ".joblib", ".sav")
 TORCH = (".pt", ".pth", ".bin")
 JAVASCRIPT = (
@@ -45,7 +45,7 @@ def demand_model(path: Path, data: bytes) -> None:
 def _told(path: Path, data: bytes) -> str | None:
     for is_so, advice in BY_CONTENT:
         if is_so(data):
-            return advice(path, data) if callable(advice) else advice
+            return advice if isinstance(advice, str) else advice(path, data)
     return _by_name(path)
 
 
@@ -116,7 +116,8 @@ def _tflite(path: Path, data: bytes) -> str:
     )
 
 
-BY_CONTENT: tuple[tuple[Callable[[bytes], bool], Any], ...] = (
+Advice = str | Callable[[Path, bytes], str | None]
+BY_CONTENT: tuple[tuple[Callable[[bytes], bool], Advice], ...] = (
     (lambda data: not data, f"is empty. Save or fetch it again. Expected {READ}."),
     (
         _starts(LFS),
