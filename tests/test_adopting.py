@@ -422,7 +422,7 @@ def two_outputs() -> keras.Model:
     [
         (two_inputs, r"2 inputs: image \[None, 28, 28, 1\], age \[None, 1\]"),
         (two_outputs, r"gives \[None, 10\] and \[None, 1\]"),
-        (lambda: network((784,)), r"takes \[None, 784\]"),
+        (lambda: network((784,)), r"784 numbers in a row.*--size 28"),
         (lambda: network((3, 28, 28)), "channels_last"),
         (lambda: network((28, 28, 4)), "with 1 or 3 channels"),
         (
@@ -444,7 +444,7 @@ def test_code_in_a_file_is_not_run(suffix: str, tmp_path: Path) -> None:
     image = keras.Input((28, 28, 1))
     model = keras.Model(image, layers.Lambda(lambda x: keras.ops.mean(x, (1, 2)))(image))
     model.save(tmp_path / f"mine{suffix}")
-    with pytest.raises(ToolchainError, match=r"Lambda layer.*register_keras_serializable"):
+    with pytest.raises(ToolchainError, match=r"Lambda layer.*model\.export"):
         own_model.load(tmp_path / f"mine{suffix}")
 
 
@@ -669,7 +669,7 @@ def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> 
     files = {path.name for path in (tmp_path / "models" / "mine").iterdir()}
     assert files >= {"mine.keras", "mine.int8.tflite", "mine.int8.onnx", "adopted.json"}
     assert (
-        "no model of your own"
+        "a model that toolchain made"
         in run("export", "mine", "--scale", "0..1", code=2, cwd=tmp_path).stderr
     )
     assert "proved" in run("export", "mine", "--precision", "float16", cwd=tmp_path).stdout

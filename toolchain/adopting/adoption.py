@@ -172,7 +172,7 @@ def _preparation(own: OwnModel, given: Scale | None, trial: Trial) -> Scale:
     Raises:
         UsageError: none is known, or the one given contradicts the model.
     """
-    inside = own.takes_pixels or scales.prepares_itself(own.model, own.shape)
+    inside = own.takes_pixels or scales.prepares_itself(own.model, own.takes)
     if given is None and not inside:
         raise UsageError(
             "The model does not say how its pixels were prepared in training. "
@@ -244,7 +244,8 @@ def _has_own_code(model: Any) -> bool:
     """Whether Keras could not load the model without a module of the user's."""
     config = json.dumps(require("keras", "export").saving.serialize_keras_object(model))
     names = re.findall(r'"registered_name": "([^"]*>[^"]*)"', config)
-    return any(not name.startswith("toolchain>") for name in names)
+    own_functions = '"class_name": "function"' in config  # Keras writes its own by name alone
+    return own_functions or any(not name.startswith("toolchain>") for name in names)
 
 
 def _is_there(path: Path, info: ModelInfo, adoption: Adoption) -> bool:

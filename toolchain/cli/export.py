@@ -114,13 +114,14 @@ def export(
     own = _Own(scale, import_, size, crop, name, dataset)
     if own_model.is_own(Path(model)):
         folder, found = _adopted(Path(model), own, data, data_dir)
-    elif own != _Own():
-        raise UsageError(
-            f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
-            "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
-        )
     else:
         folder = locate.trained_folder(model)
+        own_model.demand_none(folder)
+        if own != _Own():
+            raise UsageError(
+                f"{model} is a model that toolchain made, so --dataset, --scale, --import, --size, "
+                "--crop and --name do not apply: it says all that itself. Leave them out."
+            )
         found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
     import_keras()
     if calibration_study is not None:
@@ -160,6 +161,7 @@ def _adopted(
 
     folder = _own_folder(path, own.name)
     size = sides(own.size) if own.size else None
+    own_model.demand_model(path)
     locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
     import_keras()
     if own.module:

@@ -39,6 +39,10 @@ ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, zlib.error, lzma.LZMAErro
 # only its comment follows
 FIRST, END, END_SIZE = b"PK\3\4", b"PK\5\6", 22
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
+INSTEAD = (  # of what Keras does not load
+    "a SavedModel, written in the program that trained the model with model.export('my_model'), is "
+    "loaded: toolchain export my_model."
+)
 BATCH = 250  # images a step, at most: larger steps gain nothing and need memory
 BATCH_PIXELS = 2**21  # values a step, at most: large images need memory sooner
 
@@ -277,23 +281,41 @@ def _elements(shape: Any) -> int:
     return product
 
 
+def reason(error: Exception) -> str:
+    """The line of a message of Keras that says what went wrong.
+
+    Keras puts pages before it, and a layer's whole configuration: the reason comes after "Exception
+    encountered:", or else first.
+    """
+    said = re.split(r"Exception encountered: ", str(error).strip())[-1]
+    said = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", said or type(error).__name__).splitlines()[0]
+    return re.split(r"\s*(?:Full object config:|, config=\{|using config=\{)", said)[0][
+        :300
+    ].rstrip()
+
+
 def _why(error: Exception) -> str:
     """What Keras says, or what it means where that is known, and what to do."""
     said = str(error).strip()
-    if "a Python lambda" in said:
+    if "a Python lambda" in said or "a `lambda` or a Python function" in said:
         return (
             "it has a Lambda layer, whose Python code lies in the file, and code from files is "
-            "never run here. Write it as a layer of your own, registered with "
-            "@keras.saving.register_keras_serializable(), or with built-in layers; save it again."
+            f"never run here. Instead of the file, {INSTEAD}"
         )
     missing = re.search(r"(?:Could not locate \w+|Unknown \w+:?) '([^']+)'", said)
     if missing:
+        name = missing[1].rpartition(">")[2]
+        if name == "preprocess_input":
+            return (
+                "it has a Lambda layer of preprocess_input, and each of keras.applications has a "
+                f"function of this name. Instead of the file, {INSTEAD}"
+            )
         return (
-            f"it uses '{missing[1]}', which is no part of Keras. Decorate it with "
+            f"it uses '{name}', which is no part of Keras. Decorate it with "
             "@keras.saving.register_keras_serializable(), save the model again, and name the "
-            "module that has it: --import MODULE."
+            f"module that has it: --import MODULE. Or, instead of the file, {INSTEAD}"
         )
     return (
-        f"{(said or type(error).__name__).splitlines()[0]} "
-        "Expected a whole .keras file of built-in layers; train or save it again."
+        f"{reason(error)} Expected a whole file of built-in layers; save the model again. "
+        f"Or, instead of the file, {INSTEAD}"
     )
