@@ -18,6 +18,7 @@ from tests.forked import run
 from toolchain.adopting import own_model
 from toolchain.adopting.adoption import adopt
 from toolchain.adopting.scale import Scale
+from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
@@ -58,7 +59,7 @@ def test_keras_2_files_answer_as_in_keras_2(name: str) -> None:
     own = own_model.load(KERAS_2 / name)
     given = answers(own, known["images"].astype(np.float32))
     np.testing.assert_allclose(given, known[name.split(".")[0]], atol=1e-5)
-    published = keras_format.load(keras_format.convert(own.model, None, None))  # type: ignore[arg-type]
+    published = keras_format.load(keras_format.convert(own.model, Precision.FLOAT32, None))
     np.testing.assert_allclose(published(known["images"].astype(np.float32)), given, atol=1e-6)
 
 
@@ -78,7 +79,7 @@ def test_functions_of_tensorflow_are_known(name: str, suffix: str, tmp_path: Pat
     model.save(path)
     own = own_model.load(path)
     np.testing.assert_allclose(answers(own, IMAGES), model(IMAGES), atol=1e-6)
-    published = keras_format.convert(own.model, None, None)  # type: ignore[arg-type]
+    published = keras_format.convert(own.model, Precision.FLOAT32, None)
     assert b"_v2" not in zipfile.ZipFile(io.BytesIO(published)).read("config.json")
 
 
