@@ -8,16 +8,19 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
+import tests.keras2.make as keras2_make
 from tests.forked import run
 from toolchain.adopting import own_model
 from toolchain.adopting.adoption import adopt
 from toolchain.adopting.scale import Scale
+from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
@@ -47,26 +50,40 @@ def zipped(*names: str) -> bytes:
     return file.getvalue()
 
 
-KERAS_2_FILES = sorted(
-    path.name for path in KERAS_2.glob("*.*") if path.suffix in (".h5", ".keras")
-)
+def keras_2(name: str, folder: Path) -> Path:
+    """A file that Keras 2 wrote."""
+    with zipfile.ZipFile(KERAS_2 / "models.zip") as archive:
+        return Path(archive.extract(name, folder))
 
 
-@pytest.mark.parametrize("name", [name for name in KERAS_2_FILES if name != "unknown.h5"])
-def test_keras_2_files_answer_as_in_keras_2(name: str) -> None:
-    known = np.load(KERAS_2 / "answers.npz")
-    own = own_model.load(KERAS_2 / name)
-    given = answers(own, known["images"].astype(np.float32))
-    np.testing.assert_allclose(given, known[name.split(".")[0]], atol=1e-5)
-    published = keras_format.load(keras_format.convert(own.model, None, None))  # type: ignore[arg-type]
-    np.testing.assert_allclose(published(known["images"].astype(np.float32)), given, atol=1e-6)
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("name", ["small", "func", "nested", "arith"])
+def test_keras_2_files_answer_as_in_keras_2(name: str, suffix: str, tmp_path: Path) -> None:
+    own = own_model.load(keras_2(f"{name}{suffix}", tmp_path))
+    given = answers(own, keras2_make.images())
+    np.testing.assert_allclose(given, np.load(KERAS_2 / "answers.npz")[name], atol=1e-5)
+    published = keras_format.load(keras_format.convert(own.model, Precision.FLOAT32, None))
+    np.testing.assert_allclose(published(keras2_make.images(), training=False), given, atol=1e-6)
 
 
-def test_what_keras_2_computed_otherwise_gets_a_way_on() -> None:
-    with pytest.raises(ToolchainError, match="Keras 2") as refused:
-        own_model.load(KERAS_2 / "unknown.h5")
-    assert "tf.image.per_image_standardization" in str(refused.value)
+def test_what_keras_3_cannot_compute_gets_a_way_on(tmp_path: Path) -> None:
+    path = keras_2("arith.h5", tmp_path)
+    with h5py.File(path, "r+") as file:
+        config = file.attrs["model_config"]
+        file.attrs["model_config"] = config.replace('"math.abs"', '"image.adjust_jpeg_quality"')
+    with pytest.raises(ToolchainError, match=r"written by Keras 2\.21\.0") as refused:
+        own_model.load(path)
+    assert "tf.image.adjust_jpeg_quality" in str(refused.value)
     assert "tf.saved_model.save(model, 'my_model')" in str(refused.value)
+
+
+def test_weights_that_find_no_place_are_an_error(tmp_path: Path) -> None:
+    path = keras_2("func.h5", tmp_path)
+    with h5py.File(path, "r+") as file:
+        weights = file["model_weights/conv2d_2"]
+        weights.attrs["weight_names"] = weights.attrs["weight_names"][:1]
+    with pytest.raises(ToolchainError, match="the weights of 'conv2d_2'"):
+        own_model.load(path)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "relu", "leaky_relu", "silu"])
@@ -78,7 +95,7 @@ def test_functions_of_tensorflow_are_known(name: str, suffix: str, tmp_path: Pat
     model.save(path)
     own = own_model.load(path)
     np.testing.assert_allclose(answers(own, IMAGES), model(IMAGES), atol=1e-6)
-    published = keras_format.convert(own.model, None, None)  # type: ignore[arg-type]
+    published = keras_format.convert(own.model, Precision.FLOAT32, None)
     assert b"_v2" not in zipfile.ZipFile(io.BytesIO(published)).read("config.json")
 
 

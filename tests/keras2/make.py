@@ -1,93 +1,100 @@
-"""Made the files beside it, with tf-keras 2.21, which is Keras 2: `python tests/keras2/make.py`.
+"""Made `models.zip` and `answers.npz` with tf-keras 2.21, which is Keras 2: `python make.py`.
 
-`answers.npz` has two images and what Keras 2 gives for them.
+Each model lies in the archive as `.h5` and as `.keras`, with random weights; the answers are what
+Keras 2 gave for the images of `images()`.
 """
 
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
-from tf_keras import layers
 
 HERE = Path(__file__).parent
-SHAPE = (8, 8, 3)
+SHAPE = (32, 32, 3)
 
 
-def block(image, name):
-    """A slash in a name, a frozen nested model, and layers that Keras 3 spells otherwise."""
-    x = layers.Conv2D(3, 3, name="stem/conv")(image)
-    x = layers.BatchNormalization()(x)
-    x = layers.LeakyReLU(0.1)(x)
-    inner = keras.Sequential(
-        [layers.DepthwiseConv2D(3), layers.BatchNormalization(), layers.ReLU(6.0)], name=name
+def images():
+    return (np.random.RandomState(0).rand(3, *SHAPE) * 255).astype(np.float32)
+
+
+def small(keras, layers, tf):
+    """Layers whose settings Keras 3 lacks or calls otherwise."""
+    return keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(0.1),
+            layers.MaxPooling2D(),
+            layers.DepthwiseConv2D(3),
+            layers.ReLU(6.0),
+            layers.SeparableConv2D(4, 3),
+            layers.PReLU(shared_axes=[1, 2]),
+            layers.ELU(),
+            layers.Dropout(0.2),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10, activation="softmax"),
+        ]
     )
-    x = inner(x)
-    inner.trainable = False
-    x = layers.Add()([x, layers.Conv2D(3, 1, padding="same")(x)])
-    return layers.GlobalAveragePooling2D()(x)
 
 
-def caffe():
-    """Arithmetic as preprocess_input of ResNet50 leaves it."""
+def func(keras, layers, tf):
+    """A name with a slash, and layers of several inputs."""
     image = keras.Input(SHAPE)
-    x = block(keras.applications.resnet50.preprocess_input(image), "inner")
-    return keras.Model(image, [layers.Dense(4, activation=tf.nn.softmax)(x)])
+    x = layers.Conv2D(4, 3, padding="same", name="a/b")(image)
+    y = layers.Conv2D(4, 3, padding="same")(x)
+    x = layers.Concatenate()([layers.Add()([x, y]), y])
+    x = layers.GlobalMaxPooling2D()(x)
+    return keras.Model(image, layers.Dense(10, activation="softmax")(x))
 
 
-def tf_mode():
-    """Arithmetic as preprocess_input of MobileNetV2 leaves it."""
+def nested(keras, layers, tf):
+    """Models within a model, and augmentation."""
+    augment = keras.Sequential([layers.RandomFlip("horizontal"), layers.Rescaling(1 / 255)])
+    end = keras.Sequential(
+        [layers.Conv2D(4, 3, input_shape=SHAPE), layers.GlobalAveragePooling2D()]
+    )
+    inner = keras.Input(SHAPE)
+    middle = keras.Model(inner, layers.Add()([layers.Conv2D(3, 1)(inner), inner]))
     image = keras.Input(SHAPE)
-    x = block(keras.applications.mobilenet_v2.preprocess_input(image), "inner")
-    return keras.Model(image, tf.nn.softmax(layers.Dense(4)(x) * 2))
+    x = end(middle(augment(image)))
+    return keras.Model(image, layers.Dense(10, activation="softmax")(x))
 
 
-def normalized():
-    augment = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)])
-    normalization = layers.Normalization()
-    normalization.adapt(np.random.default_rng(0).uniform(0, 255, (9, *SHAPE)))
-    rest = [layers.Flatten(), layers.Dense(4, activation="softmax")]
-    return keras.Sequential([keras.Input(SHAPE), augment, normalization, *rest])
-
-
-def recurrent():
-    rows = layers.Reshape((8, 24))
-    both = layers.Bidirectional(layers.LSTM(2, return_sequences=True))
-    return keras.Sequential([keras.Input(SHAPE), rows, both, layers.GRU(2), layers.Dense(4)])
-
-
-def unknown():
-    """A function that is not translated."""
+def arith(keras, layers, tf):
+    """Arithmetic and TensorFlow's functions in the graph."""
     image = keras.Input(SHAPE)
-    x = tf.image.per_image_standardization(image)
-    return keras.Model(image, layers.Dense(4)(layers.Flatten()(x)))
-
-
-MODELS = {
-    "caffe": (caffe, [".h5"]),  # Keras 2 cannot write its `[..., ::-1]` as .keras
-    "tf": (tf_mode, [".h5", ".keras"]),
-    "normalized": (normalized, [".h5", ".keras"]),
-    "recurrent": (recurrent, [".h5", ".keras"]),
-    "unknown": (unknown, [".h5"]),
-}
+    x = (tf.cast(image, tf.float32) / 255.0 - 0.5) * 2
+    x = layers.Conv2D(4, 3)(1 - x)
+    y = tf.reduce_mean(tf.nn.relu(x), axis=[1, 2])
+    z = tf.concat([y, y], axis=-1)
+    z = z + y[:, 0:1]
+    z = z * 2 + tf.abs(z)
+    return keras.Model(image, tf.nn.softmax(layers.Dense(10)(z)))
 
 
 def main():
+    import tensorflow as tf
+    import tf_keras as keras
+
     keras.utils.set_random_seed(0)
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (2, *SHAPE)).astype(np.uint8)
-    answers = {"images": images}
-    for name, (make, suffixes) in MODELS.items():
-        model = make()
-        for weight in model.weights:
-            if weight.dtype == tf.float32:
-                weight.assign(weight + random.uniform(0, 0.2, weight.shape))
-        for layer in model.layers:
-            if isinstance(layer, layers.Normalization):
-                layer.finalize_state()  # it computes from its weights when it was adapted
-        answers[name] = model.predict(images.astype(np.float32), verbose=0)
-        for suffix in suffixes:
-            model.save(HERE / f"{name}{suffix}")
+    answers = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        zipfile.ZipFile(HERE / "models.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for make in (small, func, nested, arith):
+            model, random = make(keras, keras.layers, tf), np.random.RandomState(1)
+            for weight in model.weights:
+                if weight.dtype == tf.float32:
+                    weight.assign(weight + random.uniform(0, 0.1, weight.shape))
+            answers[make.__name__] = model.predict(images(), verbose=0)
+            for suffix in (".h5", ".keras"):
+                path = Path(folder, make.__name__ + suffix)
+                model.save(path)
+                archive.write(path, path.name)
     np.savez_compressed(HERE / "answers.npz", **answers)
 
 

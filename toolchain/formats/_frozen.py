@@ -8,6 +8,7 @@ graph can touch files, processes or Python.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable
 from pathlib import Path
@@ -88,10 +89,11 @@ def freeze(function: Any) -> Any:
             f"The graph takes {takes.shape} and gives {gives.shape}. Expected any number of images "
             "of one shape: export it with a batch of None."
         )
+    definition = graph.SerializeToString()
     if takes.shape[0] is None:
-        return _model(graph.SerializeToString(), takes, gives)
+        return _model(definition, takes, gives)
     free = _model(_freed(graph, frozen.graph, takes).SerializeToString(), takes, gives)
-    _check_freed(free, frozen, takes)
+    _check_freed(free, _function(definition, takes.name, gives.name), takes)
     return free
 
 
@@ -104,41 +106,41 @@ def _model(graph: bytes, takes: Any, gives: Any) -> Any:
 
 
 def _freed(definition: Any, graph: Any, takes: Any) -> Any:
-    """The graph for any number of images: its input is, and what is given a new shape, keeps as
-    many images as come in."""
+    """The `definition` of a graph of one image as that of any number: its input has no fixed batch,
+    and each Reshape keeps as many images as come in."""
     tf = require("tensorflow", "export")
-    nodes = {node.name: node for node in definition.node}
-    nodes[takes.op.name].attr["shape"].shape.dim[0].size = -1
     for node in list(definition.node):
-        shape = graph.get_operation_by_name(node.name).outputs[:1]
-        if node.op != "Reshape" or not shape[0].shape.is_fully_defined() or shape[0].shape[0] != 1:
+        if "_output_shapes" in node.attr:
+            del node.attr["_output_shapes"]
+        if node.name == takes.op.name:
+            node.attr["shape"].shape.dim[0].size = -1
+        if node.op != "Reshape":
             continue
-        wanted = tf.constant([-1, *shape[0].shape[1:]], tf.int32)
-        added = definition.node.add(name=f"{node.name}/free", op="Const")
-        added.attr["dtype"].type = tf.int32.as_datatype_enum
-        added.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(wanted))
-        node.input[1] = added.name
+        (reshaped,) = graph.get_operation_by_name(node.name).outputs
+        if not reshaped.shape.is_fully_defined() or list(reshaped.shape[:1]) != [1]:
+            continue
+        shape = definition.node.add(name=f"{node.name}/any_number", op="Const")
+        shape.attr["dtype"].type = tf.int32.as_datatype_enum
+        sizes = np.array([-1, *reshaped.shape[1:]], np.int32)
+        shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(sizes))
+        node.input[1] = shape.name
         node.attr["Tshape"].type = tf.int32.as_datatype_enum
-    for node in definition.node:
-        node.attr.pop("_output_shapes", None)
     return definition
 
 
-def _check_freed(model: Any, frozen: Any, takes: Any) -> None:
+def _check_freed(free: Any, alone: Any, takes: Any) -> None:
     """
     Raises:
-        ToolchainError: several images at once are not answered as each alone.
+        ToolchainError: `free` does not answer several images as the function `alone` answers each.
     """
     tf = require("tensorflow", "export")
-    shape = (3, *takes.shape[1:])
-    images = tf.cast(tf.random.stateless_uniform(shape, (0, 0), 0, 255), takes.dtype)
-    try:
-        together = model(images)
-        alone = tf.concat([frozen(image[None])[0] for image in images], axis=0)
-        if together.shape == alone.shape and np.allclose(together, alone, rtol=1e-4, atol=1e-5):
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, *takes.shape[1:]))
+    images = tf.cast(pixels, takes.dtype)
+    with contextlib.suppress(ValueError, tf.errors.OpError):
+        expected = tf.concat([alone(image[None]) for image in images], axis=0)
+        given = free(images)
+        if given.shape == expected.shape and np.allclose(given, expected, rtol=1e-4, atol=1e-5):
             return
-    except (ValueError, tf.errors.OpError):
-        pass
     raise ToolchainError(
         f"The graph takes {takes.shape}: one image at a time, and does not answer several. "
         "Export it with a batch of None, as model.export('my_model') does."
