@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from importlib.metadata import version
@@ -18,9 +19,11 @@ from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _onnx_passes as passes
 from toolchain.formats._contract import check_contract, check_images
+from toolchain.formats._recurrent import unrolled
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
+_log = logging.getLogger(__name__)  # only heard with --verbose
 OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
 INFO_KEY, SEAL_KEY = "toolchain", "toolchain_seal"
 INPUT, OUTPUT = "image", "probabilities"
@@ -29,22 +32,15 @@ RUNTIMES = {15: "1.10", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15", 20: "1.1
 
 
 def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
-    """An `.onnx` file with a free batch (onnxruntime.ai, "Quantize ONNX models").
+    """An `.onnx` file (onnxruntime.ai, "Quantize ONNX models"), for any number of images where
+    that is possible, else for one.
 
-    The graph is converted with batch 1, so that every shape is a constant that folds away; the
-    batch is set free afterwards. int8 is static QDQ, weights per channel in 7 bits, activations
-    uint8.
+    int8 is static QDQ, weights per channel in 7 bits, activations uint8.
     """
     onnx = require("onnx", "export")
     try:
-        graph = _simplified(model)
-        passes.apply(
-            graph,
-            passes.fold_scale,
-            passes.fold_flatten_transpose,
-            passes.fold_dense_normalisation,
-            passes.free_batch,
-        )
+        with unrolled(model):
+            graph = _for_any_batch(model) or _for_batch(model, 1)
         if precision is Precision.INT8:
             if calibration is None:
                 raise ToolchainError("int8 needs calibration images, and none were given.")
@@ -64,14 +60,49 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     return bytes(graph.SerializeToString())
 
 
-def _simplified(model: Any) -> Any:
-    """The model as an ONNX graph for one image, constants folded."""
+def _for_any_batch(model: Any) -> Any | None:
+    """The model as an ONNX graph for any number of images at once; None where it cannot be one.
+
+    With a free batch from the start, the converter would compute every shape at run time.
+    """
+    from toolchain.formats import _onnx_batch as batch
+
+    try:
+        graph, other = (_for_batch(model, size) for size in batch.SIZES)
+        batch.free_batch(graph, other)
+        passes.apply(graph)  # drops the constants for 2 images
+        session = _runtime_session(graph.SerializeToString(), threads=1, optimize=True)
+        free = batch.answers_alike(
+            lambda images: session.run([OUTPUT], {INPUT: images})[0], model.input_shape[1:]
+        )
+    except Exception as error:  # whatever converter and runtime raise; for 1 image it may work
+        _log.warning("the batch of the ONNX file is 1: %s", error)
+        return None
+    return graph if free else None
+
+
+def _for_batch(model: Any, size: int) -> Any:
+    """The model as an ONNX graph for `size` images, with constants and scaling folded."""
+    graph = _converted(model, size)
+    passes.apply(
+        graph,
+        passes.order,
+        passes.fold_scale,
+        passes.fold_flatten_transpose,
+        passes.fold_dense_normalisation,
+    )
+    return graph
+
+
+def _converted(model: Any, size: int) -> Any:
     tf = require("tensorflow", "export")
     tf2onnx = require("tf2onnx", "export")
     onnxslim = require("onnxslim", "export")
     from tensorflow.python.framework import convert_to_constants
 
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8, name=INPUT)]
+    from toolchain.formats import _onnx_operators
+
+    signature = [tf.TensorSpec((size, *model.input_shape[1:]), tf.uint8, name=INPUT)]
     # `from_keras` of tf2onnx fails on Keras 3; a plain function of the model does not.
     function = tf.function(
         lambda image: tf.identity(model(image, training=False), name=OUTPUT),
@@ -88,6 +119,7 @@ def _simplified(model: Any) -> Any:
         output_names=[frozen.outputs[0].name],
         tensors_to_rename={f"{INPUT}:0": INPUT, frozen.outputs[0].name: OUTPUT},
         opset=OPSET,
+        custom_op_handlers=_onnx_operators.handlers(),
     )
     return onnxslim.slim(graph)
 

@@ -20,6 +20,7 @@ from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats._contract import check_contract, check_images
+from toolchain.formats._recurrent import unrolled
 
 PRECISIONS = (
     Precision.FLOAT32,
@@ -56,7 +57,7 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
 
 
 def calibrate(model: Any, images: NDArray[np.uint8]) -> bytes:
-    with _told(Precision.INT8):
+    with _told(Precision.INT8), unrolled(model):
         converter = _converter(model)
         converter.optimizations = [require("tensorflow", "export").lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in images)
