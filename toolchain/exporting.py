@@ -264,7 +264,7 @@ def _proved(
         source_sha256=reference.sha256,
         calibration_sha256=used.sha256 if used else "",
         float_layers=float_layers,
-        min_runtime=maker.summarize(converted).min_runtime,
+        min_runtime=maker.min_runtime(converted),
         versions=versions(maker.PACKAGES),
     )
     final = maker.embed(converted, info)

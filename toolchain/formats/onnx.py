@@ -174,7 +174,19 @@ def read_info(data: bytes) -> ModelInfo | None:
     return None if text is None else ModelInfo.from_json(text)
 
 
-def summarize(data: bytes) -> GraphSummary:
+def min_runtime(data: bytes) -> str:
+    imports = _loaded(data).opset_import
+    opsets = [each.version for each in imports if each.domain in ("", "ai.onnx")]
+    runtime = RUNTIMES.get(max(opsets, default=0))
+    return f"onnxruntime {runtime}" if runtime else ""
+
+
+def _loaded(data: bytes) -> Any:
+    """The file with the shapes of its tensors, as far as they can be told.
+
+    Raises:
+        ToolchainError: it is no ONNX file.
+    """
     onnx = require("onnx", "export")
     try:
         model = onnx.load_from_string(data)
@@ -183,6 +195,11 @@ def summarize(data: bytes) -> GraphSummary:
         raise ToolchainError(f"This is not a whole ONNX file: {error}") from error
     if not model.graph.node:
         raise ToolchainError("This ONNX file is empty: it has no operators.")
+    return model
+
+
+def summarize(data: bytes) -> GraphSummary:
+    model = _loaded(data)
     shapes = {value.name: _shape(value.type.tensor_type) for value in model.graph.value_info}
     shapes |= {value.name: _shape(value.type.tensor_type) for value in model.graph.output}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -198,14 +215,10 @@ def summarize(data: bytes) -> GraphSummary:
         operators=operators,
         parameters=sum(math.prod(constants[name].dims) for name in used),
         activation_bytes=sum(_bytes(value.type.tensor_type) for value in activations),
-        min_runtime=_min_runtime(model),
+        min_runtime=min_runtime(data),
+        opaque=any(attribute.g.node for node in model.graph.node for attribute in node.attribute),
+        batch=model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or None,
     )
-
-
-def _min_runtime(model: Any) -> str:
-    opsets = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
-    runtime = RUNTIMES.get(max(opsets, default=0))
-    return f"onnxruntime {runtime}" if runtime else ""
 
 
 def _weights_behind(nodes: Any, constants: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +237,9 @@ def _macs(node: Any, shapes: dict[str, list[int]], weights: dict[str, Any]) -> i
     if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in weights:
         return 0
     size: int = math.prod(weights[node.input[1]].dims)
-    return size * (math.prod(shapes[node.output[0]][2:]) if node.op_type == "Conv" else 1)
+    result = shapes.get(node.output[0], [])
+    positions = result[2:] if node.op_type == "Conv" else result[1:-1]
+    return size * math.prod(positions)
 
 
 def _shape(tensor: Any) -> list[int]:
@@ -268,6 +283,7 @@ class OnnxSession:
             gives[0].shape,
             "float32" if gives[0].type == "tensor(float)" else gives[0].type,
         )
+        self.batch = takes[0].shape[0] if isinstance(takes[0].shape[0], int) else None
         self._input, self._output = takes[0].name, [gives[0].name]
         self._last = np.zeros((1, *self.shape), np.uint8)  # what `invoke` computes again
         self._bound: NDArray[np.uint8] | None = None
@@ -288,6 +304,13 @@ class OnnxSession:
             self._last = images
         return answers
 
+    def run_together(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self.shape, self.batch)
+        try:
+            return self._answer(images)
+        except Exception as error:
+            raise ToolchainError(f"onnxruntime cannot compute: {error}") from error
+
     def invoke(self) -> None:
         if self._bound is not self._last:
             self._bound, self._binding = self._last, self._session.io_binding()
@@ -295,9 +318,9 @@ class OnnxSession:
             self._binding.bind_output(self._output[0])
         self._session.run_with_iobinding(self._binding)
 
-    def _answer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answer: NDArray[np.float32] = self._session.run(self._output, {self._input: image})[0]
-        return answer
+    def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        answers: NDArray[np.float32] = self._session.run(self._output, {self._input: images})[0]
+        return answers
 
 
 def _runtime_session(data: bytes, threads: int, optimize: bool) -> Any:
