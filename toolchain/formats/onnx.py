@@ -19,7 +19,6 @@ from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _onnx_passes as passes
 from toolchain.formats._contract import check_contract, check_images
-from toolchain.formats._recurrent import unrolled
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
@@ -38,6 +37,9 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     int8 is static QDQ, weights per channel in 7 bits, activations uint8.
     """
     onnx = require("onnx", "export")
+    from toolchain.formats._recurrent import unrolled
+    from toolchain.formats._refusal import refusal
+
     try:
         with unrolled(model):
             graph = _for_any_batch(model) or _for_batch(model, 1)
@@ -52,11 +54,7 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     except ToolchainError:
         raise
     except Exception as error:  # tf2onnx and onnxruntime raise straight from Exception
-        raise ToolchainError(
-            f"tf2onnx {version('tf2onnx')} cannot convert this model to ONNX {precision}: {error} "
-            "Run with --verbose for the converter's own words; "
-            "a custom layer or an unusual operator is the usual cause."
-        ) from error
+        raise refusal(f"ONNX {precision}", f"tf2onnx {version('tf2onnx')}", error) from error
     return bytes(graph.SerializeToString())
 
 

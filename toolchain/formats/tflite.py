@@ -20,7 +20,6 @@ from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require
 from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats._contract import check_contract, check_images
-from toolchain.formats._recurrent import unrolled
 
 PRECISIONS = (
     Precision.FLOAT32,
@@ -58,6 +57,8 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
 
 
 def calibrate(model: Any, images: NDArray[np.uint8]) -> bytes:
+    from toolchain.formats._recurrent import unrolled
+
     with _told(Precision.INT8), unrolled(model):
         converter = _converter(model)
         converter.optimizations = [require("tensorflow", "export").lite.Optimize.DEFAULT]
@@ -97,16 +98,14 @@ def _converter(model: Any) -> Any:
 def _told(precision: Precision) -> Iterator[None]:
     """Whatever the converter's passes raise, told as one error of ours."""
     tf = require("tensorflow", "export")
+    from toolchain.formats._refusal import refusal
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
-        raise ToolchainError(
-            f"TensorFlow {tf.__version__} cannot convert this model to TFLite {precision}: {error} "
-            "Run with --verbose for the converter's own words; "
-            "a custom layer or an unusual operator is the usual cause."
-        ) from error
+        raise refusal(f"TFLite {precision}", f"TensorFlow {tf.__version__}", error) from error
 
 
 def embed(data: bytes, info: ModelInfo) -> bytes:
