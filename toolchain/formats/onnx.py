@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)  # only heard with --verbose
 OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
 INFO_KEY, SEAL_KEY = "toolchain", "toolchain_seal"
 INPUT, OUTPUT = "image", "probabilities"
+COMPILED = "_XlaMustCompile"  # TensorFlow's mark of a function that XLA compiles
 # the first onnxruntime for each operator set (onnxruntime.ai, "Compatibility")
 RUNTIMES = {15: "1.10", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18"}
 
@@ -96,8 +97,6 @@ def _converted(model: Any, size: int) -> Any:
     tf = require("tensorflow", "export")
     tf2onnx = require("tf2onnx", "export")
     onnxslim = require("onnxslim", "export")
-    from tensorflow.python.framework import convert_to_constants
-
     from toolchain.formats import _onnx_operators
 
     signature = [tf.TensorSpec((size, *model.input_shape[1:]), tf.uint8, name=INPUT)]
@@ -108,9 +107,7 @@ def _converted(model: Any, size: int) -> Any:
     )
     # `from_function` of tf2onnx takes constants that a function captures, as those of a
     # Normalization layer, for inputs; of a frozen graph the inputs are named.
-    frozen = convert_to_constants.convert_variables_to_constants_v2(
-        function.get_concrete_function(*signature), lower_control_flow=False
-    )
+    frozen = _frozen(function.get_concrete_function(*signature))
     graph, _ = tf2onnx.convert.from_graph_def(
         frozen.graph.as_graph_def(),
         input_names=[f"{INPUT}:0"],
@@ -120,6 +117,30 @@ def _converted(model: Any, size: int) -> Any:
         custom_op_handlers=_onnx_operators.handlers(),
     )
     return onnxslim.slim(graph)
+
+
+def _frozen(function: Any) -> Any:
+    """The concrete TensorFlow `function` with constants for variables, and all in one graph."""
+    tf = require("tensorflow", "export")
+    from tensorflow.python.framework import convert_to_constants
+
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
+        function, lower_control_flow=False
+    )
+    graph = frozen.graph.as_graph_def()
+    compiled = [node for node in graph.node if COMPILED in node.attr]
+    if not compiled:
+        return frozen
+    # Keras has grouped convolutions compiled (XLA), and what is compiled stays a call.
+    for body in graph.library.function:
+        body.attr.clear()  # which keep it from being inlined
+        body.signature.name += "_plain"  # TensorFlow knows the other one under its name
+    for call in compiled:
+        call.attr.pop(COMPILED)
+        call.attr["f"].func.name += "_plain"
+    ends = frozen.inputs[0].name, frozen.outputs[0].name
+    plain = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+    return _frozen(plain.prune(*ends))
 
 
 def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
