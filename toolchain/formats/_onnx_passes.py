@@ -173,7 +173,8 @@ def feed_pixels_directly(model: Any) -> bool:
 
 
 def plain_names(model: Any) -> bool:
-    """Rule 6: nodes are numbered by their type, constants follow the node that reads them."""
+    """Rule 6: nodes are numbered by their type, constants follow the node that reads them, also in
+    their order."""
     graph = model.graph
     names = {graph.input[0].name: "image", graph.output[0].name: "probabilities", "": ""}
     counts: Counter[str] = Counter()
@@ -187,6 +188,8 @@ def plain_names(model: Any) -> bool:
     for node in graph.node:
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
+    places = {name: place for place, name in enumerate(names)}
+    graph.initializer.sort(key=lambda tensor: places[tensor.name])
     for value in (*graph.initializer, *graph.input, *graph.output):
         value.name = names[value.name]
     graph.name = "toolchain"
