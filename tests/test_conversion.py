@@ -191,6 +191,21 @@ def test_other_numbers_become_float32(policy: str, kind: str) -> None:
     assert np.allclose(np.asarray(rebuilt(images)), expected, atol=0.02)
 
 
+class NeedsNumber(layers.Layer):
+    """A layer without a configuration to build it from."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+
+def test_what_keras_cannot_build_again_says_what_to_do() -> None:
+    image = keras.Input((8, 8, 3))
+    answer = layers.Dense(4, dtype="mixed_float16")(layers.Flatten()(NeedsNumber(2)(image)))
+    with pytest.raises(ToolchainError, match=r"again in float32: .*load_weights"):
+        in_float32(keras.Model(image, answer))
+
+
 def test_float32_stays_as_it_is() -> None:
     model = half("float32", "nested")
     assert in_float32(model) is model

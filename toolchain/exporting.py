@@ -279,7 +279,7 @@ def _proved(
     again, doubts = reference.pictures.answers(session), proof.doubts
     if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
         doubts += ("the file answers differently once it carries its description",)
-    images, tolerance = ground.dataset.test_images, TOLERANCES[target.precision]
+    images, tolerance = reference.pictures.dataset.test_images, TOLERANCES[target.precision]
     if evaluation.differs_together(session, images, again, tolerance):
         doubts += ("it takes several images in one call, and answers otherwise than one by one",)
     if doubts != proof.doubts:

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolchain.errors import require
+from toolchain.errors import ToolchainError, require
 
 OTHERS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 
 
 def in_float32(model: Any) -> Any:
-    """The same model with the same weights, all of it in float32; itself where it is already."""
+    """The same model with the same weights, all of it in float32; itself where it is already.
+
+    Raises:
+        ToolchainError: Keras cannot build it again from its configuration.
+    """
     if not any(_types(layer) & {*OTHERS} for layer in model._flatten_layers()):
         return model
     keras = require("keras", "export")
-    rebuilt = keras.saving.deserialize_keras_object(
-        _changed(keras.saving.serialize_keras_object(model))
-    )
-    rebuilt.set_weights(model.get_weights())
+    try:
+        rebuilt = keras.saving.deserialize_keras_object(
+            _changed(keras.saving.serialize_keras_object(model))
+        )
+        rebuilt.set_weights(model.get_weights())
+    except Exception as error:  # layers of the user's own raise whatever they like
+        raise ToolchainError(
+            f"The model computes in other numbers than float32, and Keras cannot build it again in "
+            f"float32: {error} Build it with keras.mixed_precision.set_global_policy('float32'), "
+            "load the weights into it (load_weights), and save that."
+        ) from error
     return rebuilt
 
 

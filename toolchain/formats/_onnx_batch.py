@@ -36,13 +36,7 @@ def free_batch(two: Any, three: Any) -> None:
     before, after = tensor_shapes(two), tensor_shapes(three)
     batch = Batch(two.graph)
     for node, twin in pairs:
-        for index, names in enumerate(zip(node.input, twin.input, strict=True)):
-            small, large = (
-                constant_value(two.graph, names[0]),
-                constant_value(three.graph, names[1]),
-            )
-            if small is None or large is None or _same(small, large):
-                continue
+        for index, small, large in _differences(two.graph, node, three.graph, twin):
             if node.op_type == "Reshape":
                 results = before[node.output[0]], after[twin.output[0]]
                 given = before.get(node.input[0]), after.get(twin.input[0])
@@ -70,6 +64,16 @@ def _pairs(first: Any, second: Any) -> Iterator[tuple[Any, Any]]:
         if known != theirs:
             raise FixedBatchError(f"other inputs of {node.op_type}")
         yield node, twin
+
+
+def _differences(
+    first: Any, node: Any, second: Any, twin: Any
+) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
+    """The places of those inputs of a node that are other constants in the other graph; both."""
+    for index, (mine, theirs) in enumerate(zip(node.input, twin.input, strict=True)):
+        small, large = constant_value(first, mine), constant_value(second, theirs)
+        if small is not None and large is not None and not _same(small, large):
+            yield index, small, large
 
 
 def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:

@@ -32,7 +32,7 @@ def _replaced(*steps: tuple[str, Sequence[str]]) -> Callable[..., None]:
         value, output = node.input[0], node.output[0]
         graph.remove_node(node.name)
         for operator, inputs in steps:
-            names = [one if name is ONE else value for name in inputs]
+            names = [one if name == ONE else value for name in inputs]
             last = operator == steps[-1][0]
             made = graph.make_node(
                 operator, names, outputs=[output] if last else None, dtypes=dtypes, shapes=shapes

@@ -236,8 +236,16 @@ def summarize(data: bytes) -> GraphSummary:
         activation_bytes=sum(_bytes(value.type.tensor_type) for value in activations),
         min_runtime=min_runtime(data),
         opaque=any(attribute.g.node for node in model.graph.node for attribute in node.attribute),
-        batch=model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or None,
+        batch=_batch(model),
     )
+
+
+def _batch(model: Any) -> int | None:
+    """How many images the graph takes at once; None where it does not say so."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    given = [value for value in model.graph.input if value.name not in constants]
+    sizes = [size.dim_value for value in given for size in value.type.tensor_type.shape.dim]
+    return sizes[0] or None if sizes else None
 
 
 def _weights_behind(nodes: Any, constants: dict[str, Any]) -> dict[str, Any]:

@@ -135,8 +135,8 @@ def summarize(data: bytes) -> GraphSummary:
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     steps = interpreter._get_ops_details()
     computed = _known(steps, "outputs", tensors)
-    given = {tensor["index"] for tensor in interpreter.get_input_details()}
-    constants = _known(steps, "inputs", tensors) - computed - given
+    given = {tensor["index"]: tensor["shape"] for tensor in interpreter.get_input_details()}
+    constants = _known(steps, "inputs", tensors) - computed - given.keys()
     return GraphSummary(
         operators=tuple(Operator(step["op_name"], _macs(step, tensors)) for step in steps),
         parameters=sum(_elements(tensors[i]) for i in constants if _is_parameter(tensors[i])),
@@ -145,7 +145,7 @@ def summarize(data: bytes) -> GraphSummary:
         accelerated_by="XNNPACK",
         left_out=_left_out(data),
         opaque=any(step["op_name"] in WITH_GRAPHS for step in steps),
-        batch=int(interpreter.get_input_details()[0]["shape"][0]),
+        batch=next((int(shape[0]) for shape in given.values() if len(shape)), None),
     )
 
 
