@@ -350,8 +350,8 @@ def _rescue_advice(path: Path, found: Rescue) -> str:
     harm = f"int8 harms most: {worst}; {path.name}.{PICTURE} shows all."
     if found.kept is None:
         return (
-            f"{harm} No mixed file was made: whatever stays in float, it fails as well, or is no "
-            "smaller than the file in float32."
+            f"{harm} No choice of layers to keep in float passes and is smaller than the file in "
+            "float32."
         )
     mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
     kept = ", ".join(map(str, found.kept))

@@ -29,9 +29,10 @@ def in_float32(model: Any) -> Any:
         rebuilt.set_weights(model.get_weights())
     except Exception as error:  # layers of the user's own raise whatever they like
         raise ToolchainError(
-            f"The model computes in other numbers than float32, and Keras cannot build it again in "
-            f"float32: {error} Build it with keras.mixed_precision.set_global_policy('float32'), "
-            "load the weights into it (load_weights), and save that."
+            "The model computes in other numbers than float32, and Keras cannot build it again in "
+            f"float32: {(str(error) or type(error).__name__).splitlines()[0]} Build it with "
+            "keras.mixed_precision.set_global_policy('float32'), load the weights into it "
+            "(load_weights), and save that."
         ) from error
     return rebuilt
 

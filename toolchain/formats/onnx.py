@@ -201,15 +201,13 @@ def min_runtime(data: bytes) -> str:
 
 
 def _loaded(data: bytes) -> Any:
-    """The file with the shapes of its tensors, as far as they can be told.
-
+    """
     Raises:
         ToolchainError: it is no ONNX file.
     """
     onnx = require("onnx", "export")
     try:
         model = onnx.load_from_string(data)
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # protobuf raises its own family
         raise ToolchainError(f"This is not a whole ONNX file: {error}") from error
     if not model.graph.node:
@@ -219,6 +217,8 @@ def _loaded(data: bytes) -> Any:
 
 def summarize(data: bytes) -> GraphSummary:
     model = _loaded(data)
+    batch = _batch(model)
+    model = _for_one_image(model)
     shapes = {value.name: _shape(value.type.tensor_type) for value in model.graph.value_info}
     shapes |= {value.name: _shape(value.type.tensor_type) for value in model.graph.output}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -236,8 +236,24 @@ def summarize(data: bytes) -> GraphSummary:
         activation_bytes=sum(_bytes(value.type.tensor_type) for value in activations),
         min_runtime=min_runtime(data),
         opaque=any(attribute.g.node for node in model.graph.node for attribute in node.attribute),
-        batch=_batch(model),
+        batch=batch,
     )
+
+
+def _for_one_image(model: Any) -> Any:
+    """The graph with the shapes of its tensors, as far as they can be told, for one image.
+
+    Raises:
+        ToolchainError: its shapes contradict each other.
+    """
+    onnx = require("onnx", "export")
+    for value in model.graph.input:
+        for size in value.type.tensor_type.shape.dim[:1]:
+            size.dim_value = size.dim_value or 1
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # onnx's exceptions share no base but this
+        raise ToolchainError(f"This is not a whole ONNX file: {error}") from error
 
 
 def _batch(model: Any) -> int | None:
@@ -265,7 +281,7 @@ def _macs(node: Any, shapes: dict[str, list[int]], weights: dict[str, Any]) -> i
         return 0
     size: int = math.prod(weights[node.input[1]].dims)
     result = shapes.get(node.output[0], [])
-    positions = result[2:] if node.op_type == "Conv" else result[1:-1]
+    positions = result[2:] if node.op_type == "Conv" else result[:-1]
     return size * math.prod(positions)
 
 
