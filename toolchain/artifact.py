@@ -44,7 +44,8 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True)
 class InputContract:
-    """What every file takes: uint8 `[batch, height, width, channels]`, raw pixels 0–255.
+    """What every file takes: uint8 `[batch, height, width, channels]`, raw pixels 0–255. How many
+    images a batch may have is up to the file (`GraphSummary.batch`); one image every file takes.
 
     Sides are 1 to 65,536 pixels; `channels` is 1 (grayscale) or 3 (RGB). `fit` is how pictures
     were brought to that size in training, and are on the device. No caller ever normalises.
@@ -191,11 +192,13 @@ class Layer:
 class GraphSummary:
     """What is inside a file, read from its graph and not from its description.
 
+    `batch` is how many images the file takes in one call; None where that is free.
     `parameters` counts the values of all constant tensors; `activation_bytes` adds up all
     tensors that are computed for one image, an upper bound on what the runtime holds at once.
     `accelerated_by` names what the installed runtime hands operators to, such as `XNNPACK`, and
     `left_out` the operators that it does not take; they run one by one, more slowly. Of a graph
-    that is `opaque`, multiply-accumulates and activations are not known.
+    that is `opaque`, because it is frozen or has loops, multiply-accumulates and activations are
+    not known.
     """
 
     operators: tuple[Operator, ...]
@@ -205,6 +208,7 @@ class GraphSummary:
     accelerated_by: str = ""
     left_out: tuple[str, ...] = ()
     opaque: bool = False
+    batch: int | None = None
 
     @property
     def macs(self) -> int:

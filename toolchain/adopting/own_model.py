@@ -12,6 +12,7 @@ from toolchain.adopting import keras_file, kinds, saved_model
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError, UsageError, about, require
 from toolchain.formats import keras as keras_format
+from toolchain.formats._float32 import in_float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,7 @@ def _loaded(path: Path) -> tuple[Any, str]:
         return saved_model.load(content), files.sha256(b"".join(content.values()))
     data = keras_file.unpacked(path) if path.is_dir() else files.read_bytes(path)
     kinds.demand_model(path, data)
-    return _flat(keras_file.load(data)), files.sha256(data)
+    return in_float32(_flat(keras_file.load(data))), files.sha256(data)
 
 
 def _flat(model: Any) -> Any:

@@ -160,6 +160,10 @@ def frozen(model: Any) -> Any:
     return _frozen.freeze(answer.get_concrete_function(tf.TensorSpec(shape, kind)))
 
 
+def min_runtime(data: bytes) -> str:
+    return ""  # Keras does not say
+
+
 def summarize(data: bytes) -> GraphSummary:
     model = load(data)
     layers = list(_layers(model))
@@ -168,7 +172,7 @@ def summarize(data: bytes) -> GraphSummary:
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
         parameters=model.count_params() + frozen_in,
         activation_bytes=sum(4 * _elements(_output_shape(layer)) for layer in layers),
-        min_runtime="",  # Keras does not say
+        min_runtime=min_runtime(data),
         opaque=frozen_in > 0,
     )
 
@@ -227,6 +231,8 @@ def batch_size(shape: tuple[int, ...]) -> int:
 class KerasSession:
     """A Keras model with a free batch, called in one of three ways."""
 
+    batch: int | None = None
+
     def __init__(self, model: Any, engine: str) -> None:
         tf = require("tensorflow", "export")
         self.engine = f"keras {version('keras')} {engine}"
@@ -242,16 +248,20 @@ class KerasSession:
         }
         self._call = ways[engine]
         self._last: Any = np.zeros((1, *self.shape), np.uint8)
-        self._batch = batch_size(self.shape)
+        self._step = batch_size(self.shape)
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self.shape)
         answers = np.empty((len(images), self.classes), np.float32)
-        for i in range(0, len(images), self._batch):
-            answers[i : i + self._batch] = self._call(images[i : i + self._batch])
+        for i in range(0, len(images), self._step):
+            answers[i : i + self._step] = self._call(images[i : i + self._step])
         if len(images):
             self._last = images[-1:]
         return answers
+
+    def run_together(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self.shape)
+        return np.asarray(self._call(images), np.float32)
 
     def invoke(self) -> None:
         self._call(self._last)  # Keras' own conversions are part of it

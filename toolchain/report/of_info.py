@@ -23,15 +23,15 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
     if described is None:
         rows.append(("description", "none: another tool wrote this file"))
     else:
-        contract = described.input
+        contract, batch = described.input, summary.batch or "batch"
         rows += [
             ("model", f"{described.architecture} for {described.dataset}"),
             (
                 "takes",
-                f"uint8 [batch, {contract.height}, {contract.width}, {contract.channels}], "
+                f"uint8 [{batch}, {contract.height}, {contract.width}, {contract.channels}], "
                 "raw pixels 0–255",
             ),
-            ("gives", f"float32 [batch, {len(described.labels)}], probabilities"),
+            ("gives", f"float32 [{batch}, {len(described.labels)}], probabilities"),
             ("labels", _names(described.labels)),
             ("precision", described.precision),
             *([("in float", ", ".join(described.float_layers))] if described.float_layers else []),
@@ -44,7 +44,7 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
             ),
         ]
     counted = Counter(operator.name for operator in summary.operators)
-    hidden = "unknown, the graph is frozen; the exported files show it" if summary.opaque else ""
+    hidden = "unknown, the graph is frozen or has loops" if summary.opaque else ""
     rows += [
         ("needs", f"{summary.min_runtime} or later" if summary.min_runtime else "unknown"),
         ("file size", f"{size:,} bytes"),
