@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolchain import datasets, machine, userdata
-from toolchain.adopting import adoption, own_model
+from toolchain.adopting import adoption, own_model, preprocessing
 from toolchain.adopting.own_model import OwnModel
+from toolchain.adopting.trial import Hypothesis
 from toolchain.artifact import Fit, InputContract
 from toolchain.chatter import silence
 from toolchain.errors import require
@@ -322,7 +323,7 @@ def judge(case: Case, folder: Path) -> Answer:
     findings = adoption.examine(own, dataset, adoption.Asked(), lambda _: None, pictures)
     trial = findings.trial
     found = [findings.options(each) for each in trial.explaining]
-    advised = trial.answers[trial.explaining[0]].accuracy if len(found) == 1 else None
+    advised = _advised_accuracy(own, trial.explaining[0], case, folder) if len(found) == 1 else None
     return Answer(
         case,
         found[0] if len(found) == 1 else "",
@@ -333,7 +334,18 @@ def judge(case: Case, folder: Path) -> Answer:
 
 
 def _own_accuracy(own: OwnModel, case: Case, dataset: Dataset) -> float:
-    prepared = _preparations()[case.preparation](dataset.test_images.astype("float32"))
+    return _accuracy(own, _preparations()[case.preparation], dataset)
+
+
+def _advised_accuracy(own: OwnModel, advice: Hypothesis, case: Case, folder: Path) -> float:
+    dataset = data(case.data, folder, advice.fit)
+    return _accuracy(own, preprocessing.step(advice.preprocessing), dataset)
+
+
+def _accuracy(own: OwnModel, prepare: Prepare, dataset: Dataset) -> float:
+    import numpy as np
+
+    prepared = np.asarray(prepare(dataset.test_images.astype("float32")))
     named = own.model.predict(prepared, verbose=0).argmax(1)
     return float((named == dataset.test_labels).mean())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 from tests.userdata_pictures import save
-from toolchain import userdata
+from toolchain import course, manifest, userdata
 from toolchain.adopting import adoption, own_model, preprocessing
 from toolchain.adopting.adoption import Asked
 from toolchain.adopting.findings import Findings
@@ -17,7 +20,7 @@ from toolchain.adopting.preprocessing import NAMED, Preprocessing, Scale, asked_
 from toolchain.adopting.trial import Answers
 from toolchain.artifact import Fit
 from toolchain.datasets import Dataset
-from toolchain.errors import UsageError
+from toolchain.errors import ToolchainError, UsageError
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (5, 7, 6, 3), np.uint8)
@@ -140,7 +143,9 @@ def model(*front: keras.Layer, end: str = "softmax") -> keras.Sequential:
     return keras.Sequential([keras.Input((28, 28, 1)), *front, *hidden, layers.Dense(10, end)])
 
 
-def trained(prepare, digits: Dataset, *front: keras.Layer) -> keras.Sequential:
+def trained(
+    prepare: Callable[[np.ndarray], np.ndarray], digits: Dataset, *front: keras.Layer
+) -> keras.Sequential:
     keras.utils.set_random_seed(0)
     network = model(*front)
     network.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
@@ -154,13 +159,13 @@ def trained(prepare, digits: Dataset, *front: keras.Layer) -> keras.Sequential:
     return network
 
 
-def findings(network: keras.Model, digits: Dataset, tmp_path, asked: Asked) -> Findings:
+def findings(network: keras.Model, digits: Dataset, tmp_path: Path, asked: Asked) -> Findings:
     network.save(tmp_path / "mine.keras")
     own = own_model.load(tmp_path / "mine.keras")
     return adoption.examine(own, digits, asked, lambda _: None)
 
 
-def test_pixels_prepared_in_no_known_way_get_no_advice(digits: Dataset, tmp_path) -> None:
+def test_pixels_prepared_in_no_known_way_get_no_advice(digits: Dataset, tmp_path: Path) -> None:
     network = trained(lambda x: 1 - x / 255, digits)
     found = findings(network, digits, tmp_path, Asked())
     with pytest.raises(UsageError, match="None of these explains the model") as asked:
@@ -169,7 +174,7 @@ def test_pixels_prepared_in_no_known_way_get_no_advice(digits: Dataset, tmp_path
     assert "--fit" in str(asked.value)
 
 
-def test_what_is_said_and_explains_little_is_doubted(digits: Dataset, tmp_path) -> None:
+def test_what_is_said_and_explains_little_is_doubted(digits: Dataset, tmp_path: Path) -> None:
     """Trained with moments, used without: better than chance, and wrong."""
     network = trained(lambda x: 40 * (x / 255 - 0.1), digits)
     right = of_moments((0.1,), (0.025,))
@@ -181,7 +186,7 @@ def test_what_is_said_and_explains_little_is_doubted(digits: Dataset, tmp_path) 
     assert "does not explain the model" in doubtful.doubt(doubtful.used(right))
 
 
-def test_one_overflow_refuses_nothing_else(digits: Dataset, tmp_path) -> None:
+def test_one_overflow_refuses_nothing_else(digits: Dataset, tmp_path: Path) -> None:
     """In 16 bits, pixels to 255 grow too large for a sum; from 0 to 1 they do not."""
     network = trained(lambda x: x / 255, digits)
 
@@ -201,7 +206,7 @@ def test_one_overflow_refuses_nothing_else(digits: Dataset, tmp_path) -> None:
         found.used(Preprocessing())
 
 
-def test_the_fit_of_the_training_is_named(tmp_path) -> None:
+def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
     """What the mean shade of a picture says depends on whether it was stretched, padded or cut."""
     shades = {"dark": 0, "half": 100, "light": 200}
     for label, shade in shades.items():
@@ -230,3 +235,11 @@ def test_the_fit_of_the_training_is_named(tmp_path) -> None:
     stretched = found(Fit.STRETCH)
     assert stretched.used(None).fit is Fit.STRETCH
     assert stretched.doubt(stretched.used(None)) == ""
+
+
+def test_the_card_keeps_a_doubt(tmp_path: Path) -> None:
+    (tmp_path / manifest.ADOPTED).write_text('{"file": "m.h5", "sha256": "ab", "doubt": "why"}')
+    assert "**Doubtful:** why" in course.section(tmp_path)
+    (tmp_path / manifest.ADOPTED).write_text("{}")
+    with pytest.raises(ToolchainError, match="damaged"):
+        course.section(tmp_path)
