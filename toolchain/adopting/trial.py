@@ -326,8 +326,7 @@ class Tone(NamedTuple):
 
 
 def _bent(raw: NDArray[np.uint8], gamma: float) -> NDArray[np.float32]:
-    bent: NDArray[np.float32] = 255 * (raw.astype(np.float32) / 255) ** np.float32(gamma)
-    return bent
+    return (255 * (raw / 255) ** gamma).astype(np.float32)
 
 
 def _other_contrast(tried: Callable[[Tone], Answers]) -> float | None:
