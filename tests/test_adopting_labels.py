@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import keras
@@ -122,8 +121,6 @@ def test_every_command_keeps_to_the_models_order(field: Path) -> None:
     assert (info.labels, info.accuracy) == (MODELS_ORDER, 1)
     file = field / "models" / "shades" / "shades.float32.onnx"
     assert "proved" in run("export", "shades", *few, "--data", "photos", cwd=field).stdout
-    benched = run("bench", file, "--data", "photos", "--json", "-", "--quick", cwd=field)
-    assert json.loads(benched.stdout)["labels"] == [*MODELS_ORDER]
-    assert '"accuracy": 1.0' in benched.stdout
+    assert "100.00%" in run("bench", file, "--data", "photos", "--quick", cwd=field).stdout
     picture = field / "photos" / "light" / "0.png"
     assert "light" in run("classify", file, picture, cwd=field).stdout
