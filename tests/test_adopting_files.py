@@ -18,8 +18,8 @@ from keras import layers
 import tests.keras2.make as keras2_make
 from tests.forked import run
 from toolchain.adopting import own_model
-from toolchain.adopting.adoption import adopt
-from toolchain.adopting.scale import Scale
+from toolchain.adopting.adoption import Asked, adopt
+from toolchain.adopting.preprocessing import NAMED, Scale
 from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
@@ -123,7 +123,7 @@ def test_a_function_of_ones_own_is_frozen(digits: Dataset, tmp_path: Path) -> No
     model.fit(digits.train_images / 255, digits.train_labels, epochs=4, verbose=0)
     model.save(tmp_path / "mine.keras")
     own = own_model.load(tmp_path / "mine.keras")
-    adopt(own, digits, Scale.UNIT, tmp_path / "out", lambda _: None)
+    adopt(own, digits, Asked(NAMED[Scale.UNIT]), tmp_path / "out", lambda _: None)
     data = (tmp_path / "out" / "out.keras").read_bytes()
     custom = keras.saving.get_custom_objects()
     known = custom.pop("tests>steep")

@@ -621,15 +621,26 @@ def test_cropping_leaves_what_fits_untouched() -> None:
     assert np.array_equal(to_pixels(encoded(Image.fromarray(SHADES)), contract)[..., 0], SHADES)
 
 
+def test_stretching_keeps_the_whole_and_adds_nothing() -> None:
+    picture = np.zeros((40, 100), np.uint8)
+    picture[:, 50:] = 200
+    stretched = to_pixels(picture, InputContract(28, 28, 1, Fit.STRETCH))[..., 0]
+    assert (stretched[:, :13] == 0).all()
+    assert (stretched[:, 15:] == 200).all()
+    contract = InputContract(*SHADES.shape, 1, Fit.STRETCH)
+    assert np.array_equal(to_pixels(SHADES, contract)[..., 0], SHADES)
+
+
 @given(
     picture=st.tuples(*[st.integers(1, 300)] * 2),
     sides=st.tuples(*[st.integers(1, 300)] * 2),
     channels=st.sampled_from([1, 3]),
+    fit=st.sampled_from([Fit.CROP, Fit.STRETCH]),
 )
-def test_cropping_any_size_to_any_size(
-    picture: tuple[int, int], sides: tuple[int, int], channels: int
+def test_cropping_and_stretching_any_size_to_any_size(
+    picture: tuple[int, int], sides: tuple[int, int], channels: int, fit: Fit
 ) -> None:
-    pixels = to_pixels(Image.new("L", picture, 77), InputContract(*sides, channels, Fit.CROP))
+    pixels = to_pixels(Image.new("L", picture, 77), InputContract(*sides, channels, fit))
     assert pixels.shape == (*sides, channels)
     assert (pixels == 77).all()
 
@@ -656,7 +667,15 @@ STORED = {  # row 0 of the file is at the picture's …, column 0 at its … (EX
     frames,
     st.sampled_from(["PNG", "TIFF", "WEBP"]),
     st.sampled_from(sorted(STORED)),
-    st.sampled_from([GRAY, RGB, InputContract(7, 9, 3), InputContract(5, 5, 1, Fit.CROP)]),
+    st.sampled_from(
+        [
+            GRAY,
+            RGB,
+            InputContract(7, 9, 3),
+            InputContract(5, 5, 1, Fit.CROP),
+            InputContract(5, 4, 1, Fit.STRETCH),
+        ]
+    ),
     st.booleans(),
 )
 def test_any_file_shows_what_its_upright_frame_shows(

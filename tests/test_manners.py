@@ -18,7 +18,7 @@ import typer
 from tests.readme import write_photos
 from tests.test_cli import run
 from toolchain import architectures, augmentation, cli, datasets, device, formats, interrupts
-from toolchain.adopting.scale import Scale
+from toolchain.adopting.preprocessing import Scale
 from toolchain.artifact import Precision
 from toolchain.datasets import Dataset
 from toolchain.errors import UsageError, told

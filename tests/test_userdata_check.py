@@ -207,7 +207,7 @@ def test_the_command_tells_all_and_ends_with_1_on_errors(faulty: Path, clean: Pa
     for words in ("error", "test/a/leak.bmp", "clash.bmp", "hidden", "only here", "123"):
         assert words in done.stdout
     assert "1 of these would make" in done.stderr
-    done = run("data", "check", clean, "--size", "30x20", "--color", "--crop", "--json")
+    done = run("data", "check", clean, "--size", "30x20", "--color", "--fit", "crop", "--json")
     found = json.loads(done.stdout)
     assert found["contract"] == {"height": 20, "width": 30, "channels": 3, "fit": "crop"}
     assert found["proposed"] is False

@@ -33,13 +33,15 @@ class Precision(StrEnum):
 
 
 class Fit(StrEnum):
-    """How a picture of another aspect becomes one of the model's, never distorted.
+    """How a picture of another aspect becomes one of the model's.
 
-    `pad`: all of it, with black beside it. `crop`: the largest part in its middle.
+    `pad`: all of it, with black beside it. `crop`: the largest part in its middle. `stretch`: all
+    of it, distorted, as `keras.utils.image_dataset_from_directory` does unless told otherwise.
     """
 
     PAD = "pad"
     CROP = "crop"
+    STRETCH = "stretch"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ the order in which they are applied:
 7.  Colour becomes RGB or grayscale as the contract wants; grayscale is the ITU-R 601-2 luma,
     Pillow's "L". CMYK, YCbCr and HSV go through RGB; LAB is refused. ICC profiles and gamma are
     ignored.
-8.  Scaled with the aspect kept and at least one pixel a side, bilinear with antialiasing: to fit
-    inside the contract's size, or, where the contract says crop, the largest part in the middle
-    that has its aspect. An image that already fits exactly keeps every value.
+8.  Scaled, bilinear with antialiasing. Where the contract says pad, to fit inside its size with the
+    aspect kept and at least one pixel a side; crop: the largest part in the middle that has the
+    size's aspect; stretch: to the size, whatever the aspect. An image that already fits exactly
+    keeps every value.
 9.  `invert` turns v into 255 − v: dark-on-light drawings for models that learned light-on-dark.
 10. The rest is padded with black (0), the background such models know, the picture centred.
 """
@@ -388,8 +389,10 @@ def _scaled(picture: Image.Image, contract: InputContract) -> Image.Image:
 
     if contract.fit is Fit.CROP:
         return _cropped(picture, contract)
-    scale = min(contract.width / picture.width, contract.height / picture.height)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    size = (contract.width, contract.height)
+    if contract.fit is Fit.PAD:
+        scale = min(contract.width / picture.width, contract.height / picture.height)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR)
 
 

@@ -10,9 +10,9 @@ import typer
 from toolchain.chatter import silence
 from toolchain.cli.options import (
     Color,
-    Crop,
     DataDir,
     DatasetArgument,
+    FitOption,
     Json,
     Size,
     Verbose,
@@ -79,7 +79,7 @@ def check(
     ],
     size: Size = None,
     color: Color = False,
-    crop: Crop = False,
+    fit: FitOption = None,
     page: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +100,7 @@ def check(
 
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
-    asked = userdata.contract(size, color, crop, path) if size or color or crop else None
+    asked = userdata.contract(size, color, fit, path) if size or color or fit else None
     found = look_for_faults(path, asked, say)
     if page is not None:
         target = output_file(page, "data.html")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from toolchain import datasets, formats, locate
-from toolchain.artifact import Precision
+from toolchain.artifact import Fit, Precision
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.spelling import unknown
 from toolchain.trust import Trust
@@ -111,8 +111,9 @@ Size = Annotated[
     ),
 ]
 Color = Annotated[bool, typer.Option("--color", help="Pictures in colour; else grayscale.")]
-Crop = Annotated[
-    bool, typer.Option("--crop", help="Cut other aspects to the middle; else pad with black.")
+FitOption = Annotated[
+    Fit | None,
+    one_of("fit", Fit, "--fit", "What pictures of another aspect are brought to SIZE by; pad."),
 ]
 Precisions = Annotated[
     list[Precision] | None,

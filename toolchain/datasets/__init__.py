@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import io
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -57,6 +57,21 @@ class Dataset:
         """What a model of these images takes."""
         height, width, channels = self.train_images.shape[1:]
         return InputContract(height, width, channels, self.fit)
+
+    def in_order(self, labels: tuple[str, ...]) -> Dataset:
+        """The same images, their classes counted in the order of `labels`; as it is where these are
+        not the same classes."""
+        if labels == self.labels or sorted(labels) != sorted(self.labels):
+            return self
+        import numpy as np
+
+        numbers = np.array([labels.index(label) for label in self.labels])
+        return replace(
+            self,
+            labels=labels,
+            train_labels=numbers[self.train_labels].astype(self.train_labels.dtype),
+            test_labels=numbers[self.test_labels].astype(self.test_labels.dtype),
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,14 @@ OPERATORS = frozenset(
     Tile TopKV2 Transpose TruncateDiv TruncateMod Unpack UnsortedSegmentMax UnsortedSegmentSum
     Where While Xdivy Xlogy ZerosLike
     """.split()  # noqa: SIM905 - one can read it so
+)
+
+# What brings pixels to another size, place or scale, and computes no features from them.
+ARITHMETIC = frozenset(
+    """
+    Add AddV2 Cast Div FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Identity Mul Neg Pad PadV2
+    RealDiv Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor StopGradient Sub
+    """.split()  # noqa: SIM905 - as above
 )
 
 
@@ -199,6 +207,24 @@ def open_all(model: Any) -> None:
     for layer in model._flatten_layers():
         if isinstance(layer, layer_class()):
             layer.function  # noqa: B018 - the first look imports it
+
+
+def first_steps(layer: Any) -> Iterator[Callable[[Any], Any]]:
+    """The part of a frozen graph, from its input on, that only prepares pixels; nothing where it
+    begins with something else."""
+    graph = _parsed(layer.graph)
+    first = last = layer.takes.partition(":")[0]
+    while True:
+        readers = [node for node in graph.node if last in map(_name, node.input)]
+        if len(readers) != 1 or readers[0].op not in ARITHMETIC:
+            break
+        last = readers[0].name
+    if last != first:
+        yield _function(layer.graph, layer.takes, f"{last}:0")
+
+
+def _name(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
 
 
 def _parsed(graph: bytes) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.artifact import InputContract
+from toolchain.artifact import Fit, InputContract
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError
+from toolchain.images import to_pixels
 from toolchain.progress import say as say_aloud
 from toolchain.userdata import cache, split
 from toolchain.userdata.cache import Decoded
@@ -66,6 +68,27 @@ def load(
         (ordered[:count], ordered[count:]),
         decoded.pictures[order],
     )
+
+
+def fitted_anew(
+    path: Path, dataset: Dataset, rows: NDArray[np.intp]
+) -> dict[Fit, NDArray[np.uint8]]:
+    """Some pictures of a data set that `load` made of `path`, fitted in every way; uint8
+    `[N, H, W, C]`. `rows` count the training pictures first.
+
+    Raises:
+        ToolchainError: one cannot be read any more.
+    """
+    source = look(path)
+    names = (*dataset.train_files, *dataset.test_files)
+    places = {picture.file: number for number, picture in enumerate(source.pictures)}
+    # the pictures of arrays have no files, and are all there in the source's order
+    chosen = [source.image(places[names[row]] if names else int(row)) for row in rows]
+    contracts = {fit: replace(dataset.contract, fit=fit) for fit in Fit}
+    return {
+        fit: np.stack([to_pixels(image, contract) for image in chosen])
+        for fit, contract in contracts.items()
+    }
 
 
 def test_pictures(
