@@ -107,11 +107,9 @@ def times(name: str, accuracy: float, images: np.ndarray, labels: np.ndarray) ->
     """Time until the documented training accuracy, on all images, epochs taking turns."""
     sides = [time_to(accuracy, make(name, images, labels)) for make in (tutorial, ours)]
     last: list[tuple[float, int, bool]] = [(0.0, 0, False)] * 2
-    while not all(done for _, _, done in last):
+    while not all(done or epochs == MOST_EPOCHS for _, epochs, done in last):
         for k, side in enumerate(sides):
             last[k] = next(side, last[k])
-        if all(epochs == MOST_EPOCHS for _, epochs, _ in last):
-            break
     words = [f"{s:.0f} s, {e} epochs" if done else f"not in {e} epochs" for s, e, done in last]
     return (name, f"{accuracy:.1%}", *words, f"{last[0][0] / last[1][0]:.2f}")
 

@@ -1,10 +1,17 @@
-"""One small real model, trained on the embedded digits and exported, shared by all tests."""
+"""What all tests share: one small real model, trained on the embedded digits and exported, and what
+keeps them from depending on the machine."""
 
 from __future__ import annotations
 
+import functools
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from toolchain import datasets, exporting, training
 from toolchain.artifact import Gate, Verdict
@@ -17,11 +24,42 @@ from toolchain.recipe import Recipe
 LENIENT = Gate(largest_drop=3, least_agreement=0.97)
 LENIENT_OPTIONS = ("--max-drop", "3", "--min-agreement", "0.97")
 
+# How long an example takes depends on the machine, and on what else it does.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
+# What some machines, CI services among them, say of terminals.
+for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
+
+# Whatever is trained, here or in a command, becomes the same again on the same machine: TensorFlow
+# reads this when it computes for the first time (tensorflow/core/util/determinism.cc).
+os.environ["TF_DETERMINISTIC_OPS"] = "1"
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever this user's settings for Keras say
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("index") and not index_answers():
+        pytest.skip("the package index does not answer")
+
+
+@functools.cache
+def index_answers() -> bool:
+    """Whether pip gets a small package from the index that this machine is set up for."""
+    pip = [sys.executable, "-m", "pip", "--retries", "0", "download", "--no-deps", "--no-cache-dir"]
+    with tempfile.TemporaryDirectory() as folder:
+        asked = subprocess.run([*pip, "--dest", folder, "editables"], capture_output=True)
+    return asked.returncode == 0
+
 
 class Silent:
     """Progress that nobody watches."""
 
     def say(self, message: str) -> None: ...
+
+    def layers(self, *_: object) -> None: ...
 
     def batches(self, epoch: int, done: int, total: int) -> None: ...
 

@@ -12,6 +12,7 @@ import struct
 
 # the audit number of the architecture and its number for connect (linux/audit.h, unistd.h)
 ARCHITECTURES = {"x86_64": (0xC000003E, 42), "aarch64": (0xC00000B7, 203)}
+REFUSED = "the kernel takes no filter"
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # of a 32-bit word; linux/bpf_common.h
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
@@ -43,4 +44,4 @@ def put_up() -> None:
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(
         PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program)
     ):
-        raise OSError(ctypes.get_errno(), "the kernel takes no filter")
+        raise OSError(ctypes.get_errno(), REFUSED)

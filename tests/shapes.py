@@ -115,10 +115,11 @@ def _ground(size: int, random: np.random.Generator) -> Canvas:
 
 
 def _colour_unlike(ground: Points, random: np.random.Generator) -> Points:
-    while True:
+    for _ in range(1000):  # more than nine in ten will do
         colour = random.permuted(random.uniform([0, 0, 195], [60, 255, 255]))  # a vivid one
         if np.linalg.norm(colour - ground) > CONTRAST:
             return colour
+    raise ValueError(f"no vivid colour is unlike {ground}")
 
 
 def _mask(size: int, corners: Points) -> Canvas:

@@ -140,7 +140,7 @@ def listens(port: int) -> bool:
     return False
 
 
-def wait_for(condition: object, seconds: float = 20) -> None:
+def wait_for(condition: object, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     assert callable(condition)
     while not condition():

@@ -23,9 +23,9 @@ from tests import test_cli
 from tests.forked import run
 from toolchain import evaluation, exporting, formats, manifest
 from toolchain.adopting import own_model
-from toolchain.adopting.adoption import Adoption, adopt
+from toolchain.adopting.adoption import Adoption, Asked, adopt
 from toolchain.adopting.answers import Meaning
-from toolchain.adopting.scale import Scale
+from toolchain.adopting.preprocessing import NAMED, Preprocessing, Scale
 from toolchain.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError, UsageError
@@ -41,6 +41,10 @@ PREPARED: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def quiet(_: str) -> None: ...
+
+
+def asking(scale: Scale | None) -> Asked:
+    return Asked(NAMED[scale] if scale else None)
 
 
 def raw(images: np.ndarray) -> np.ndarray:
@@ -110,7 +114,7 @@ def adopted(
     """The adoption, and what the published file gives for the test images."""
     path = folder / "mine.keras"
     model.save(path)
-    adoption = adopt(own_model.load(path), dataset, scale, folder / "out", quiet)
+    adoption = adopt(own_model.load(path), dataset, asking(scale), folder / "out", quiet)
     data = (folder / "out" / "out.keras").read_bytes()
     session = keras_format.open_session(data, threads=1)
     return adoption, evaluation.scores(session, dataset.test_images)
@@ -124,13 +128,13 @@ def test_each_preparation_is_asked_for_once_and_folded_in(
     model = fit(network((28, 28, 3)), prepare(raw(colour.train_images)), colour.train_labels)
     with pytest.raises(UsageError, match="does not say how") as asked:
         adopted(model, tmp_path, colour)
-    assert all(f"{each} " in str(asked.value) for each in Scale)
-    assert str(asked.value).endswith(f"such as --scale {scale}.")
+    assert NAMED[scale].options in str(asked.value)
     wrong = Scale.SIGNED if scale is Scale.CAFFE else Scale.CAFFE
-    with pytest.raises(UsageError, match=f"{scale} is clearly better"):
+    with pytest.raises(UsageError, match="clearly more are right"):
         adopted(model, tmp_path, colour, wrong)
     adoption, given = adopted(model, tmp_path, colour, scale)
-    assert adoption.scale is scale
+    assert adoption.preprocessing == NAMED[scale]
+    assert not adoption.doubt
     expected = model.predict(prepare(raw(colour.test_images)), verbose=0)
     np.testing.assert_allclose(given, expected, atol=2e-5)
     assert adoption.accuracy == (expected.argmax(1) == colour.test_labels).mean() > 0.9
@@ -145,7 +149,7 @@ def test_pixels_that_nobody_prepared(digits: Dataset, tmp_path: Path) -> None:
     adoption, given = adopted(model, tmp_path, digits, Scale.NONE)
     expected = model.predict(raw(digits.test_images), verbose=0)
     np.testing.assert_allclose(given, expected, atol=1e-5)
-    assert adoption.accuracies.keys() == {"0..1", "-1..1", "none"}
+    assert adoption.accuracies.keys() > {"0..1", "-1..1", "per-image", "none"}
 
 
 def adapted(images: np.ndarray) -> keras.Layer:
@@ -184,10 +188,10 @@ def test_a_model_that_prepares_its_pixels_needs_no_scale(
     model = network((28, 28, 1), *INSIDE[kind](digits))
     fit(model, raw(digits.train_images), digits.train_labels)
     adoption, given = adopted(model, tmp_path, digits)
-    assert adoption.scale is Scale.NONE
+    assert adoption.preprocessing == Preprocessing()
     expected = model.predict(raw(digits.test_images), verbose=0)
     np.testing.assert_allclose(given, expected, atol=1e-5)
-    with pytest.raises(UsageError, match=r"prepare (raw pixels|them)|clearly better"):
+    with pytest.raises(UsageError, match=r"prepare (raw pixels|them)|clearly more"):
         adopted(model, tmp_path, digits, Scale.UNIT)
 
 
@@ -206,9 +210,9 @@ def test_prepared_twice_in_training_is_prepared_twice_here(digits: Dataset, tmp_
     learnt = fit(network((28, 28, 1)), prepared, digits.train_labels).get_weights()
     model = network((28, 28, 1), layers.Rescaling(1 / 255))
     model.set_weights([learnt[0] * 255, *learnt[1:]])
-    with pytest.raises(UsageError, match=r"-1\.\.1 is clearly better"):
+    with pytest.raises(UsageError, match=r"with --scale -1\.\.1 clearly more are right"):
         adopted(model, tmp_path, digits)
-    assert adopted(model, tmp_path, digits, Scale.SIGNED)[0].scale is Scale.SIGNED
+    assert adopted(model, tmp_path, digits, Scale.SIGNED)[0].preprocessing == NAMED[Scale.SIGNED]
 
 
 def test_a_model_of_raw_pixels_and_probabilities_stays_as_it_is(
@@ -311,7 +315,7 @@ def test_classes_in_another_order_are_told(unit: Path, digits: Dataset, tmp_path
         test_labels=place[digits.test_labels],
     )
     with pytest.raises(UsageError, match="another order") as refused:
-        adopt(own_model.load(unit), renamed, Scale.UNIT, tmp_path / "out", quiet)
+        adopt(own_model.load(unit), renamed, asking(Scale.UNIT), tmp_path / "out", quiet)
     assert "eight gets two" in str(refused.value)
     assert not (tmp_path / "out" / "out.keras").exists()
 
@@ -322,7 +326,7 @@ def test_adopting_again_keeps_what_was_exported(
     folder = tmp_path / "out"
     target = exporting.targets(("onnx",), (Precision.FLOAT32,))
     for _ in range(2):
-        adopt(own_model.load(unit), digits, Scale.UNIT, folder, quiet)
+        adopt(own_model.load(unit), digits, asking(Scale.UNIT), folder, quiet)
         said: list[str] = []
         (outcome,) = exporting.export(folder, target, digits, DEFAULT_GATE, 50, 0, said.append)
         assert outcome.verdict is Verdict.PROVED
@@ -334,12 +338,12 @@ def test_nothing_that_is_only_there_is_replaced(
 ) -> None:
     own = own_model.load(unit)
     with pytest.raises(ToolchainError, match="trained there"):
-        adopt(own, digits, Scale.UNIT, trained.path.parent, quiet)
+        adopt(own, digits, asking(Scale.UNIT), trained.path.parent, quiet)
     beside = tmp_path / "mine" / "mine.keras"
     beside.parent.mkdir()
     shutil.copy(unit, beside)
     with pytest.raises(ToolchainError, match="would replace"):
-        adopt(own_model.load(beside), digits, Scale.UNIT, beside.parent, quiet)
+        adopt(own_model.load(beside), digits, asking(Scale.UNIT), beside.parent, quiet)
     assert beside.read_bytes() == unit.read_bytes()
 
 
@@ -422,7 +426,7 @@ def two_outputs() -> keras.Model:
     [
         (two_inputs, r"2 inputs: image \[None, 28, 28, 1\], age \[None, 1\]"),
         (two_outputs, r"gives \[None, 10\] and \[None, 1\]"),
-        (lambda: network((784,)), r"takes \[None, 784\]"),
+        (lambda: network((784,)), r"784 numbers in a row.*--size 28"),
         (lambda: network((3, 28, 28)), "channels_last"),
         (lambda: network((28, 28, 4)), "with 1 or 3 channels"),
         (
@@ -444,7 +448,7 @@ def test_code_in_a_file_is_not_run(suffix: str, tmp_path: Path) -> None:
     image = keras.Input((28, 28, 1))
     model = keras.Model(image, layers.Lambda(lambda x: keras.ops.mean(x, (1, 2)))(image))
     model.save(tmp_path / f"mine{suffix}")
-    with pytest.raises(ToolchainError, match=r"Lambda layer.*register_keras_serializable"):
+    with pytest.raises(ToolchainError, match=r"Lambda layer.*model\.export"):
         own_model.load(tmp_path / f"mine{suffix}")
 
 
@@ -491,7 +495,7 @@ def test_h5_of_keras_2(digits: Dataset, tmp_path: Path) -> None:
     model = network((28, 28, 1), layers.Rescaling(1 / 255))
     fit(model, raw(digits.train_images), digits.train_labels).save(tmp_path / "mine.h5")
     own = own_model.load(tmp_path / "mine.h5")
-    assert adopt(own, digits, None, tmp_path / "out", quiet).accuracy > 0.9
+    assert adopt(own, digits, Asked(), tmp_path / "out", quiet).accuracy > 0.9
 
 
 def test_what_is_ones_own(trained, unit: Path, tmp_path: Path) -> None:
@@ -513,7 +517,7 @@ def test_a_saved_model_travels_inside_the_file(digits: Dataset, tmp_path: Path) 
     model = network((28, 28, 1), layers.Rescaling(1 / 255), end="linear")
     fit(model, raw(digits.train_images), digits.train_labels)
     folder = saved(model, tmp_path / "mine")
-    adoption = adopt(own_model.load(folder), digits, Scale.NONE, tmp_path / "out", quiet)
+    adoption = adopt(own_model.load(folder), digits, asking(Scale.NONE), tmp_path / "out", quiet)
     shutil.rmtree(folder)
     data = (tmp_path / "out" / "out.keras").read_bytes()
     given = evaluation.scores(keras_format.open_session(data, 1), digits.test_images)
@@ -645,20 +649,21 @@ def test_a_subclassed_model_needs_its_module_once(
     call = ("export", "net.keras", "--dataset", "digits", "--scale", "0..1")
     assert "--import MODULE" in run(*call, code=1, cwd=tmp_path).stderr
     assert "without .py" in run(*call, "--import", "my_layers.py", code=2, cwd=tmp_path).stderr
-    done = test_cli.run(*call, "--import", "my_layers", cwd=tmp_path)
+    gate = ("--max-drop", "2", "--min-agreement", "0.97")  # 360 images are few
+    done = test_cli.run(*call, "--import", "my_layers", *gate, cwd=tmp_path)
     assert done.stdout.count("proved") == 6
     (tmp_path / "my_layers.py").unlink()
     for name in manifest.read(tmp_path / "models" / "net").files:
         path = tmp_path / "models" / "net" / name
         session = formats.of(path).open_session(path.read_bytes(), 1)
         agreement = (evaluation.scores(session, digits.test_images).argmax(1) == expected).mean()
-        assert agreement >= 0.99, name
+        assert agreement >= (0.97 if "int8" in name else 0.99), name
 
 
 def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> None:
     data = ("--dataset", "digits")
     assert "--data FOLDER" in run("export", unit, code=2, cwd=tmp_path).stderr
-    assert "such as --scale 0..1" in run("export", unit, *data, code=2, cwd=tmp_path).stderr
+    assert "--scale 0..1" in run("export", unit, *data, code=2, cwd=tmp_path).stderr
     assert "96x64" in run("export", unit, *data, "--size", "big", code=2, cwd=tmp_path).stderr
     assert "plain name" in run("export", unit, *data, "--name", "a/b", code=2, cwd=tmp_path).stderr
     given = ("--scale", "0..1", "--name", "mine", "--precision", "int8", "--json")
@@ -668,7 +673,7 @@ def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> 
     files = {path.name for path in (tmp_path / "models" / "mine").iterdir()}
     assert files >= {"mine.keras", "mine.int8.tflite", "mine.int8.onnx", "adopted.json"}
     assert (
-        "no model of your own"
+        "a model that toolchain made"
         in run("export", "mine", "--scale", "0..1", code=2, cwd=tmp_path).stderr
     )
     assert "proved" in run("export", "mine", "--precision", "float16", cwd=tmp_path).stdout
@@ -680,11 +685,8 @@ def test_files_that_belong_to_pictures_say_so(
 ) -> None:
     pictures = dataclasses.replace(digits, name="my-pictures")
     folder = tmp_path / "mine"
-    adopt(own_model.load(unit), pictures, Scale.UNIT, folder, quiet)
-    list(
-        exporting.export(
-            folder, exporting.targets(("tflite",), ()), pictures, DEFAULT_GATE, 50, 0, quiet
-        )
-    )
-    path = folder / "mine.int8.tflite"
+    adopt(own_model.load(unit), pictures, asking(Scale.UNIT), folder, quiet)
+    target = exporting.targets(("tflite",), (Precision.FLOAT32,))
+    list(exporting.export(folder, target, pictures, DEFAULT_GATE, 50, 0, quiet))
+    path = folder / "mine.float32.tflite"
     assert "Name their folder with --data" in run(command, path, code=2).stderr

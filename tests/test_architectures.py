@@ -96,7 +96,7 @@ def test_impossible_widths_are_usage_errors(width: int) -> None:
 SIDES = st.integers(8, 224)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(SIDES, SIDES, st.sampled_from([1, 3]), st.integers(2, 200), st.none() | st.integers(1, 24))
 def test_small_cnn_takes_any_shape(
     height: int, width: int, channels: int, classes: int, first: int | None

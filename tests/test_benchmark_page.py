@@ -8,8 +8,6 @@ import html
 import io
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests import browser
 from tests.benchmark_results import LABELS, Measured, result, steady, window
 from toolchain.benchmark import charts, words
 from toolchain.benchmark.markdown import table
@@ -343,13 +342,11 @@ def test_every_picture_says_what_it_shows() -> None:
 
 # in a browser
 
-CHROMIUM = shutil.which("chromium")
 MEASURE = Path(__file__).with_name("benchmark_page.js")
 
 
 def measured(text: str, folder: Path) -> list[dict[str, Any]]:
     """What a browser says of the page on a desktop and on a phone."""
-    assert CHROMIUM is not None
     style = "border: 0; height: 900px; width:"
     frames = "".join(
         f'<iframe style="{style} {width}px" srcdoc="{html.escape(text)}"></iframe>'
@@ -359,30 +356,14 @@ def measured(text: str, folder: Path) -> list[dict[str, Any]]:
     path.write_text(
         f"<!doctype html><meta charset=utf-8><body>{frames}<script>{MEASURE.read_text()}</script>"
     )
-    done = subprocess.run(
-        [
-            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *(
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-            ),
-            *("--disable-sync", f"--user-data-dir={folder / 'profile'}", "--dump-dom"),
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    found = re.search(r"<pre>(.*)</pre>", done.stdout, re.DOTALL)
-    assert found, done.stderr
+    shown = browser.dom(path)
+    found = re.search(r"<pre>(.*)</pre>", shown, re.DOTALL)
+    assert found, shown
     told: list[dict[str, Any]] = json.loads(html.unescape(found[1]))
     return told
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: chromium)")
+@browser.needed
 @pytest.mark.parametrize(
     ("found", "pictures"),
     [

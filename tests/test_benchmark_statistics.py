@@ -52,7 +52,7 @@ def test_a_bound_needs_as_many_queries_as_loadgen_asks_for(share: float, queries
 @given(st.integers(1, 20_000), shares)
 @example(300_000, 0.9)
 @example(300_000, 0.99)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_bound_is_the_sample_that_the_binomial_distribution_of_scipy_names(
     count: int, share: float
 ) -> None:
@@ -76,14 +76,12 @@ def test_scatter_is_the_spread_against_the_median() -> None:
 
 
 @given(groups, st.integers(1, 9))
-@settings(deadline=None)
 def test_scatter_knows_neither_order_nor_unit(values: list[float], unit: int) -> None:
     assert scatter([unit * value for value in reversed(values)]) == pytest.approx(scatter(values))
     assert (scatter(values) == 0) == (len(set(values)) == 1)
 
 
 @given(groups, groups)
-@settings(deadline=None)
 def test_the_chance_is_that_of_the_permutation_test_of_scipy(
     before: list[float], after: list[float]
 ) -> None:

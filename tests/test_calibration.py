@@ -11,10 +11,12 @@ import pytest
 
 from tests.conftest import LENIENT_OPTIONS
 from tests.forked import run
+from tests.unbalanced import unbalance
 from toolchain import calibration, files, manifest
 from toolchain.artifact import DEFAULT_GATE
 from toolchain.datasets import Dataset
 from toolchain.errors import UsageError
+from toolchain.training import Result
 
 
 def test_calibration_is_balanced_seeded_and_from_training(digits: Dataset) -> None:
@@ -112,9 +114,10 @@ def test_one_draw_of_a_study_is_the_export_of_it(exported: Path, digits: Dataset
     assert study.trials[0].proof.comparison == entry.proof
 
 
-def test_a_study_that_fails_the_gate_exits_with_4(exported: Path) -> None:
-    small = ("--calibration-study", 2, "--calibration-samples", 10, "--min-agreement", 1)
-    done = run("export", exported, "--format", "tflite", *small, code=4)
+def test_a_study_that_fails_the_gate_exits_with_4(trained: Result, tmp_path: Path) -> None:
+    broken = unbalance(trained.path, tmp_path / "unbalanced")  # no images could make it pass
+    small = ("--calibration-study", 2, "--calibration-samples", 10)
+    done = run("export", broken, "--format", "tflite", *small, code=4)
     assert "REJECTED" in done.stdout
     assert "--calibration-samples" in done.stderr
 

@@ -223,7 +223,7 @@ def ask(python: str | Path, exported: Path, pattern: str, pictures: Path) -> lis
     code = ASK.format(folder=str(exported), pattern=pattern, pictures=str(pictures), heavy=HEAVY)
     root = Path(__file__).parent.parent
     done = subprocess.run(
-        [python, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=120
+        [python, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=300
     )
     return json.loads(done.stdout)
 

@@ -86,7 +86,7 @@ def test_mcnemar_is_the_binomial_test_of_scipy(first: int, second: int) -> None:
 @example(100, 1_200)
 @example(1, 1_000)
 @example(3, 10_000)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_mcnemar_of_large_counts_is_that_of_scipy(first: int, second: int) -> None:
     expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
     assert mcnemar_exact(first, second) == pytest.approx(expected, rel=1e-8, abs=1e-300)
@@ -190,7 +190,6 @@ def test_a_comparison_counts_what_it_says() -> None:
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40))
 @example([(0, 0, 0)] * 4)  # all right: the interval ends at 1, whatever rounding says
 @example([(1, 1, 0)] * 4)
-@settings(deadline=None)
 def test_any_comparison_counts_what_it_says(images: list[tuple[int, int, int]]) -> None:
     file, keras, truth = (list(each) for each in zip(*images, strict=True))
     found = compare(sure(file), sure(keras), np.array(truth))

@@ -315,7 +315,7 @@ def test_a_converter_that_fails_costs_its_own_files(
         "int8.tflite": None,
     }
     failed = made[-1]
-    assert re.search("cannot convert .* unsupported layer", failed.error)
+    assert re.search("cannot make .* unsupported layer", failed.error)
     assert "int8.tflite was not made: " in exporting.advice(failed)
     assert not list(folder.glob("*.tflite"))
     assert set(manifest.read(folder).files) == {

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -170,10 +170,10 @@ def test_a_huge_declared_size_is_refused_before_it_costs_anything() -> None:
     resource = pytest.importorskip("resource")  # POSIX only
     bomb = png((60_000, 60_000), 8, 2, b"\0")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()  # not that of other processes
     with pytest.raises(ToolchainError, match="50 megapixels"):
         to_pixels(bomb, GRAY)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000_000 / 1024
 
 
@@ -267,7 +267,9 @@ def test_content_counts_and_not_the_suffix(tmp_path: Path) -> None:
 def test_formats_not_named_are_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(encoded(Image.fromarray(COLOURS), kind))
-    with pytest.raises(ToolchainError, match=r"picture\.png: its \d+ bytes are of another kind"):
+    with pytest.raises(
+        ToolchainError, match=r"picture\.png: (its .* of another kind|it is an? \w+)"
+    ):
         to_pixels(path, RGB)
 
 
@@ -619,15 +621,26 @@ def test_cropping_leaves_what_fits_untouched() -> None:
     assert np.array_equal(to_pixels(encoded(Image.fromarray(SHADES)), contract)[..., 0], SHADES)
 
 
+def test_stretching_keeps_the_whole_and_adds_nothing() -> None:
+    picture = np.zeros((40, 100), np.uint8)
+    picture[:, 50:] = 200
+    stretched = to_pixels(picture, InputContract(28, 28, 1, Fit.STRETCH))[..., 0]
+    assert (stretched[:, :13] == 0).all()
+    assert (stretched[:, 15:] == 200).all()
+    contract = InputContract(*SHADES.shape, 1, Fit.STRETCH)
+    assert np.array_equal(to_pixels(SHADES, contract)[..., 0], SHADES)
+
+
 @given(
     picture=st.tuples(*[st.integers(1, 300)] * 2),
     sides=st.tuples(*[st.integers(1, 300)] * 2),
     channels=st.sampled_from([1, 3]),
+    fit=st.sampled_from([Fit.CROP, Fit.STRETCH]),
 )
-def test_cropping_any_size_to_any_size(
-    picture: tuple[int, int], sides: tuple[int, int], channels: int
+def test_cropping_and_stretching_any_size_to_any_size(
+    picture: tuple[int, int], sides: tuple[int, int], channels: int, fit: Fit
 ) -> None:
-    pixels = to_pixels(Image.new("L", picture, 77), InputContract(*sides, channels, Fit.CROP))
+    pixels = to_pixels(Image.new("L", picture, 77), InputContract(*sides, channels, fit))
     assert pixels.shape == (*sides, channels)
     assert (pixels == 77).all()
 
@@ -654,10 +667,17 @@ STORED = {  # row 0 of the file is at the picture's …, column 0 at its … (EX
     frames,
     st.sampled_from(["PNG", "TIFF", "WEBP"]),
     st.sampled_from(sorted(STORED)),
-    st.sampled_from([GRAY, RGB, InputContract(7, 9, 3), InputContract(5, 5, 1, Fit.CROP)]),
+    st.sampled_from(
+        [
+            GRAY,
+            RGB,
+            InputContract(7, 9, 3),
+            InputContract(5, 5, 1, Fit.CROP),
+            InputContract(5, 4, 1, Fit.STRETCH),
+        ]
+    ),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_any_file_shows_what_its_upright_frame_shows(
     frame: np.ndarray, kind: str, orientation: int, contract: InputContract, invert: bool
 ) -> None:
@@ -672,7 +692,6 @@ def test_any_file_shows_what_its_upright_frame_shows(
 
 
 @given(frames)
-@settings(deadline=None)
 def test_a_frame_of_the_right_size_keeps_every_value(frame: np.ndarray) -> None:
     height, width, channels = frame.shape
     shown = on_white(frame) if channels == 4 else np.repeat(frame, 4 - channels, 2)[..., :3]
@@ -686,7 +705,6 @@ def test_a_frame_of_the_right_size_keeps_every_value(frame: np.ndarray) -> None:
         arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
     )
 )
-@settings(deadline=None)
 def test_any_array_is_a_picture_or_refused(frame: Any) -> None:
     try:
         pixels = to_pixels(frame, GRAY)
@@ -737,7 +755,6 @@ def test_random_bytes_behind_a_true_beginning_never_crash(magic: bytes, data: by
     survives(magic + data)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(REAL),
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=6),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.benchmark_results import QUIET
@@ -109,7 +109,6 @@ def test_what_python_knows_is_there_on_any_system(tmp_path: Path) -> None:
 @example(b"MemTotal:")
 @example(b"VmHWM: many kB")
 @example(b"9" * 5000)
-@settings(deadline=None)
 def test_garbage_is_no_error(garbage: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = tree(Path(folder), dict.fromkeys(RASPBERRY_PI_4 | X86, garbage))

@@ -121,7 +121,7 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @given(st.dictionaries(words, entries, max_size=2))
-@settings(max_examples=30, deadline=None)  # each is written to the disk
+@settings(max_examples=30)  # each is written to the disk
 def test_any_manifest_comes_back_as_it_was(published: dict[str, Entry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         manifest.write(Path(folder), Manifest(published))

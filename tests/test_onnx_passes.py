@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from toolchain.errors import ToolchainError
 from toolchain.formats import _onnx_passes as passes
+from toolchain.formats._onnx_batch import FixedBatchError, free_batch
 
 RANDOM = np.random.default_rng(3)
 
@@ -92,21 +93,71 @@ def test_a_transpose_with_another_reader_stays() -> None:
     assert not passes.fold_flatten_transpose(model)
 
 
+def for_images(number: int, **constants: np.ndarray) -> onnx.ModelProto:
+    """Reshape to [2·number, 21] → MatMul → Reshape back → Concat with a constant → Gemm."""
+    return graph(
+        helper.make_node("Reshape", ["image", "rows"], ["parts"]),
+        helper.make_node("MatMul", ["parts", "weights"], ["seen"]),
+        helper.make_node("Reshape", ["seen", "back"], ["whole"]),
+        helper.make_node("Concat", ["whole", "token"], ["both"], axis=1),
+        helper.make_node("MatMul", ["both", "dense"], ["out"]),
+        shape=[number, 2, 3, 7],
+        rows=np.array([2 * number, 21]),
+        weights=WEIGHTS,
+        back=np.array([number, 8]),
+        dense=DENSE,
+        **{"token": TOKEN.repeat(number, 0)} | constants,
+    )
+
+
+WEIGHTS = RANDOM.normal(size=(21, 4)).astype(np.float32)
+DENSE = RANDOM.normal(size=(10, 5)).astype(np.float32)
+TOKEN = RANDOM.normal(size=(1, 2)).astype(np.float32)
+
+
 def test_the_batch_is_free_afterwards() -> None:
-    model = small_network()
-    one = answer(model, IMAGE)
-    passes.apply(model, passes.free_batch)
-    many = answer(model, IMAGE.repeat(4, 0))
-    assert many.shape == (4, 5)
-    assert np.allclose(many, one)
+    """A batch that is part of a size, and a constant that is repeated for each image."""
+    model = for_images(2)
+    free_batch(model, for_images(3))
+    passes.apply(model)
+    images = RANDOM.integers(0, 256, (5, 2, 3, 7)).astype(np.float32)
+    for number in (1, 2, 5):
+        expected = answer(for_images(number), images[:number])
+        assert np.allclose(answer(model, images[:number]), expected)
+
+
+def test_a_constant_that_is_another_for_each_batch_is_refused() -> None:
+    other = RANDOM.normal(size=(3, 2)).astype(np.float32)
+    with pytest.raises(FixedBatchError, match="constant"):
+        free_batch(for_images(2), for_images(3, token=other))
+
+
+def test_graphs_of_other_operators_are_refused() -> None:
+    with pytest.raises(FixedBatchError, match="operators"):
+        free_batch(for_images(2), small_network())
+
+
+def test_operators_stand_where_they_are_needed_first() -> None:
+    def branches(*places: int) -> list[str]:
+        nodes = [
+            helper.make_node("Neg", ["image"], ["left"]),
+            helper.make_node("Abs", ["image"], ["right"]),
+            helper.make_node("Sub", ["left", "right"], ["out"]),
+            helper.make_node("Exp", ["left"], ["unread"]),
+        ]
+        model = graph(*(nodes[place] for place in places), shape=[1, 5])
+        passes.apply(model, passes.order)
+        return [node.op_type for node in model.graph.node]
+
+    assert branches(0, 1, 2, 3) == branches(1, 0, 3, 2) == ["Neg", "Abs", "Sub"]
 
 
 def test_a_failing_pass_is_named() -> None:
     def never_works(model: onnx.ModelProto) -> bool:
         raise ValueError("no such luck")
 
-    with pytest.raises(ToolchainError, match=r"never_works.*free_batch.*no such luck"):
-        passes.apply(small_network(), passes.free_batch, never_works)
+    with pytest.raises(ToolchainError, match=r"never_works.*order.*no such luck"):
+        passes.apply(small_network(), passes.order, never_works)
 
 
 def test_what_no_operator_reads_is_dropped() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def run(folder: Path, *arguments: object, code: int = 0) -> subprocess.Completed
         "HOME": str(folder),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "PYTHONPATH": str(ROOT),
+        "TF_DETERMINISTIC_OPS": os.environ["TF_DETERMINISTIC_OPS"],
     }
     return forked.run(*arguments, code=code, cwd=folder, env=env)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import terminal
 from toolchain import progress
+from toolchain.artifact import Layer
 from toolchain.history import Epoch
 from toolchain.progress import TrainingProgress, bench_bar
 
@@ -56,12 +57,24 @@ with progress.TrainingProgress().shown() as shown:
 
 def test_a_terminal_has_a_bar_instead(tmp_path: Path) -> None:
     (tmp_path / "show.py").write_text(SHOW)
-    command = f"{sys.executable} {tmp_path / 'show.py'}"
-    done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"},
-    )
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    done = terminal.run([sys.executable, tmp_path / "show.py"], 80, ROOT, env)
     assert "32/1875" in done.stdout
     assert "32 of 1,875" not in done.stdout
+
+
+def test_the_layers_of_a_model_are_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    model = (
+        Layer("Conv2D", (26, 26, 64), 640, 389_376),
+        Layer("Dense", (10,), 1_290, 1_280),
+    )
+    with TrainingProgress().shown() as shown:
+        for layers in (model, model, model[1:]):  # two seeds of one model, and another
+            shown.layers(layers)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("Conv2D") == 1
+    assert said.err.count("Dense") == 2
+    for words in ("26 × 26 × 64", "389,376", "1,930", "390,656"):
+        assert words in said.err
+    assert max(map(len, said.err.splitlines())) <= 80

@@ -125,7 +125,7 @@ def test_tflite_runtime_answers_alike(made: list[Outcome], digits: Dataset, tmp_
     )
     arguments = [path, tmp_path / "images.npy", tmp_path / "answers.npy"]
     subprocess.run(
-        [OLD, "-c", code, *arguments], cwd=Path(__file__).parent.parent, check=True, timeout=100
+        [OLD, "-c", code, *arguments], cwd=Path(__file__).parent.parent, check=True, timeout=300
     )
     answers = np.load(tmp_path / "answers.npy")
     assert np.abs(answers - expected).max() <= 0.1
@@ -189,6 +189,21 @@ def test_it_gives_up_where_only_float_would_do(
     assert "No choice of layers to keep in float passes" in exporting.advice(outcome)
     assert not list(own.glob("*.mixed.*"))
     assert any("trying 6 of 7" in words for words in said)  # up to the last but all
+
+
+def test_a_mixed_file_that_saves_nothing_is_not_made(
+    trained: Result, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def but_for_pooling(noise: tuple[rescue.Noise, ...], passes: object) -> tuple:
+        return tuple(each for each in noise if each.operator != "MAX_POOL_2D")
+
+    monkeypatch.setattr(rescue, "search", but_for_pooling)  # all weights in float
+    own = unbalance(trained.path, tmp_path / "large")
+    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, lambda _: None)
+    assert outcome.rescue is not None
+    assert outcome.rescue.kept is None
+    assert "smaller than the file in float32" in exporting.advice(outcome)
+    assert not list(own.glob("*.mixed.*"))
 
 
 def test_what_is_good_again_leaves_no_picture_of_its_harm(

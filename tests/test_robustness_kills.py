@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.robustness import kills
 from benchmarks.robustness.commands import DATA, Fetch, Material, serving
 from benchmarks.robustness.judge import model_faults
 from benchmarks.robustness.kills import CLOCK, STEP, Extent, Trial, Verdict, attempt, summary
@@ -25,10 +26,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     if where is None:
         pytest.skip(f"{DATA} is not here")
     found = Material(tmp_path_factory.mktemp("material"))
-    shutil.copytree(where, found.idx, ignore=shutil.ignore_patterns(".*"))
-    found.served.mkdir()
-    for path in found.idx.iterdir():
-        (found.served / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
+    found.take(Path(where))
     return found
 
 
@@ -76,3 +74,20 @@ def test_a_bad_trial_is_named() -> None:
     text = summary([row | vars(bad)])
     assert "| all | 1 | 0 | 1 | 1 | 1 | 1 |" in text
     assert "- trial 7, `train` again, step 3: m.keras is cut off; Error: no; m.keras" in text
+
+
+@dataclasses.dataclass(frozen=True)
+class Idle(Fetch):
+    """Takes no step: there is nothing to fetch."""
+
+    arguments = ("data", "fetch", "digits")
+
+
+def test_a_command_that_cannot_be_killed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kills, "EARLIER", 0)
+    trial = Trial(0, "data fetch", again=False, by=STEP, share=0.6)
+    idle = Idle(Material(tmp_path / "material"))
+    with pytest.raises(RuntimeError, match="ended before it could be killed, 1 times"):
+        attempt(trial, idle, USUAL, tmp_path / "place")

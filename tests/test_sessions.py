@@ -24,7 +24,7 @@ class Counted:
     def run(self, images: np.ndarray) -> np.ndarray:
         assert self._inside.acquire(blocking=False), "two threads in one session"
         if self._meeting:
-            self._meeting.wait(10)  # until as many threads are in sessions of their own
+            self._meeting.wait(60)  # until as many threads are in sessions of their own
         self._inside.release()
         return images
 

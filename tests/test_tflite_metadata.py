@@ -5,7 +5,7 @@ from __future__ import annotations
 import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toolchain.errors import ToolchainError
@@ -38,13 +38,11 @@ def packed(titles: list[str], contents: list[bytes], places: list[int]) -> bytes
 
 
 @given(entries)
-@settings(deadline=None)
 def test_what_was_written_is_read(content: dict[str, bytes]) -> None:
     assert read_entries(written(content)) == content
 
 
 @given(entries, st.data())
-@settings(deadline=None)
 def test_a_file_cut_short_is_refused_or_lacks_nothing(
     content: dict[str, bytes], data: st.DataObject
 ) -> None:
@@ -57,7 +55,6 @@ def test_a_file_cut_short_is_refused_or_lacks_nothing(
 
 
 @given(entries, st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), max_size=5))
-@settings(deadline=None)
 def test_a_file_with_other_bytes_is_refused_or_gives_parts_of_itself(
     content: dict[str, bytes], changes: list[tuple[int, int]]
 ) -> None:
@@ -74,7 +71,6 @@ def test_a_file_with_other_bytes_is_refused_or_gives_parts_of_itself(
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None)
 def test_wild_bytes_behind_the_mark(tail: bytes) -> None:
     try:
         found = read_entries(b"\x10\0\0\0" + IDENTIFIER + tail)

@@ -6,8 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import browser
 from tests.test_cli import run
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
@@ -116,7 +115,7 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
     severities = [list(Severity).index(finding.severity) for finding in report.findings]
     assert severities == sorted(severities, reverse=True)
     reasons = {each.files[0]: each.why for each in found["unreadable"].examples}
-    assert "another kind" in reasons["train/a/text.jpg"]
+    assert "it is a text" in reasons["train/a/text.jpg"]
     counts = {each.label: (each.training, each.test) for each in report.classes}
     assert counts["a"] == (123, 21)
     with pytest.raises(ToolchainError, match=r"'c' has 10 to train and 0"):
@@ -208,7 +207,7 @@ def test_the_command_tells_all_and_ends_with_1_on_errors(faulty: Path, clean: Pa
     for words in ("error", "test/a/leak.bmp", "clash.bmp", "hidden", "only here", "123"):
         assert words in done.stdout
     assert "1 of these would make" in done.stderr
-    done = run("data", "check", clean, "--size", "30x20", "--color", "--crop", "--json")
+    done = run("data", "check", clean, "--size", "30x20", "--color", "--fit", "crop", "--json")
     found = json.loads(done.stdout)
     assert found["contract"] == {"height": 20, "width": 30, "channels": 3, "fit": "crop"}
     assert found["proposed"] is False
@@ -261,7 +260,7 @@ def test_the_page_shows_the_pictures_and_escapes_every_name(faulty: Path) -> Non
     assert html.escape("train/b/clash.bmp") in text
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no browser here")
+@browser.needed
 @pytest.mark.parametrize("width", [1280, 500])
 def test_the_page_in_a_browser_is_no_wider_than_the_window(
     faulty: Path, tmp_path: Path, width: int
@@ -276,15 +275,8 @@ def test_the_page_in_a_browser_is_no_wider_than_the_window(
     )
     # the page itself forbids scripts
     path.write_text(re.sub(r"<meta http-equiv=[^>]+>", "", text).replace("</body>", probe))
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    done = subprocess.run(
-        [*command, f"--window-size={width},800", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    scrolled, seen = re.search(r"<title>(\d+) (\d+)</title>", done.stdout).groups()  # type: ignore[union-attr]
+    shown = browser.dom(path, f"--window-size={width},800")
+    scrolled, seen = re.search(r"<title>(\d+) (\d+)</title>", shown).groups()  # type: ignore[union-attr]
     assert int(scrolled) <= int(seen)
 
 

@@ -22,21 +22,21 @@ NOWHERE = Path("nowhere")
     [("96", 96, 96), ("96x64", 64, 96), (" 96×64 ", 64, 96), ("1X65536", 65536, 1)],
 )
 def test_a_size_is_width_by_height(size: str, height: int, width: int) -> None:
-    assert userdata.contract(size, False, False, NOWHERE) == InputContract(height, width, 1)
-    asked = userdata.contract(size, True, True, NOWHERE)
+    assert userdata.contract(size, False, None, NOWHERE) == InputContract(height, width, 1)
+    asked = userdata.contract(size, True, Fit.CROP, NOWHERE)
     assert asked == InputContract(height, width, 3, Fit.CROP)
 
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "96x", "x96", "96x64x3", "9.5", "65537", "९", "a"])
 def test_other_sizes_are_wrong_usage(size: str) -> None:
     with pytest.raises(UsageError, match=r"such as 96"):
-        userdata.contract(size, False, False, NOWHERE)
+        userdata.contract(size, False, None, NOWHERE)
 
 
 def test_pictures_of_one_small_size_keep_it(tmp_path: Path, digits: Dataset) -> None:
     folder = class_folders(tmp_path / "f", digits, {"a": 3, "b": 3})
     assert userdata.propose(folder) == InputContract(28, 28, 1)
-    assert userdata.contract(None, True, True, folder) == InputContract(28, 28, 3, Fit.CROP)
+    assert userdata.contract(None, True, Fit.CROP, folder) == InputContract(28, 28, 3, Fit.CROP)
     save(folder / "a" / "wide.png", digits.test_images[0][:20])
     assert userdata.propose(folder) == InputContract(96, 96, 1)
 

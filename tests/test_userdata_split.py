@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
@@ -32,7 +33,6 @@ def parts(
 
 
 @given(PICTURES)
-@settings(deadline=None)
 def test_identical_pictures_stay_together(pictures: list[tuple[int, int]]) -> None:
     test = parts(pictures)
     where = [(content, bool(part)) for (_, content), part in zip(pictures, test, strict=True)]
@@ -40,7 +40,6 @@ def test_identical_pictures_stay_together(pictures: list[tuple[int, int]]) -> No
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 255)), unique_by=lambda p: p[1]))
-@settings(deadline=None)
 def test_a_fifth_of_each_class_is_for_the_test(pictures: list[tuple[int, int]]) -> None:
     test = parts(pictures)
     for label in range(4):
@@ -54,7 +53,6 @@ def test_a_fifth_of_each_class_is_for_the_test(pictures: list[tuple[int, int]]) 
 
 
 @given(PICTURES, st.randoms())
-@settings(deadline=None)
 def test_neither_order_nor_names_matter(pictures: list[tuple[int, int]], random: object) -> None:
     shuffled = list(range(len(pictures)))
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -63,7 +61,6 @@ def test_neither_order_nor_names_matter(pictures: list[tuple[int, int]], random:
 
 
 @given(PICTURES, st.integers(0, 3), st.integers(61, 255))
-@settings(deadline=None)
 def test_a_new_picture_moves_at_most_one_other(
     pictures: list[tuple[int, int]], label: int, content: int
 ) -> None:
@@ -73,7 +70,6 @@ def test_a_new_picture_moves_at_most_one_other(
 
 
 @given(PICTURES, PICTURES)
-@settings(deadline=None)
 def test_known_pictures_keep_their_part(
     pictures: list[tuple[int, int]], new: list[tuple[int, int]]
 ) -> None:
@@ -90,7 +86,6 @@ def test_known_pictures_keep_their_part(
 
 
 @given(PICTURES, st.integers(1, 149))
-@settings(deadline=None)
 def test_with_a_known_split_nothing_depends_on_what_else_is_new(
     pictures: list[tuple[int, int]], count: int
 ) -> None:
@@ -126,16 +121,16 @@ NAMES = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=20)
 
 
 @given(st.dictionaries(NAMES, st.sampled_from(list(Part)), min_size=2, max_size=20), NAMES)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_table_keeps_any_name(tmp_path: Path, table: dict[str, Part], label: str) -> None:
-    path = tmp_path / "split.csv"
-    dataset = named(tuple(table), label)
-    split.write(path, dataset, list(table.values()))
-    assert split.read(path) == table
-    first = path.read_bytes()
-    other = named(tuple(reversed(table)), label)
-    split.write(path, other, list(reversed(table.values())))
-    assert path.read_bytes() == first
+def test_the_table_keeps_any_name(table: dict[str, Part], label: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "split.csv"
+        dataset = named(tuple(table), label)
+        split.write(path, dataset, list(table.values()))
+        assert split.read(path) == table
+        first = path.read_bytes()
+        other = named(tuple(reversed(table)), label)
+        split.write(path, other, list(reversed(table.values())))
+        assert path.read_bytes() == first
 
 
 def named(files: tuple[str, ...], label: str) -> Dataset:

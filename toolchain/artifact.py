@@ -33,18 +33,21 @@ class Precision(StrEnum):
 
 
 class Fit(StrEnum):
-    """How a picture of another aspect becomes one of the model's, never distorted.
+    """How a picture of another aspect becomes one of the model's.
 
-    `pad`: all of it, with black beside it. `crop`: the largest part in its middle.
+    `pad`: all of it, with black beside it. `crop`: the largest part in its middle. `stretch`: all
+    of it, distorted, as `keras.utils.image_dataset_from_directory` does unless told otherwise.
     """
 
     PAD = "pad"
     CROP = "crop"
+    STRETCH = "stretch"
 
 
 @dataclass(frozen=True)
 class InputContract:
-    """What every file takes: uint8 `[batch, height, width, channels]`, raw pixels 0–255.
+    """What every file takes: uint8 `[batch, height, width, channels]`, raw pixels 0–255. How many
+    images a batch may have is up to the file (`GraphSummary.batch`); one image every file takes.
 
     Sides are 1 to 65,536 pixels; `channels` is 1 (grayscale) or 3 (RGB). `fit` is how pictures
     were brought to that size in training, and are on the device. No caller ever normalises.
@@ -177,14 +180,27 @@ class Operator:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A layer of a Keras model: its kind, the shape of its output for one image, its parameters,
+    and its multiply-accumulates for one image."""
+
+    kind: str
+    output: tuple[int | None, ...]
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
 class GraphSummary:
     """What is inside a file, read from its graph and not from its description.
 
+    `batch` is how many images the file takes in one call; None where that is free.
     `parameters` counts the values of all constant tensors; `activation_bytes` adds up all
     tensors that are computed for one image, an upper bound on what the runtime holds at once.
     `accelerated_by` names what the installed runtime hands operators to, such as `XNNPACK`, and
     `left_out` the operators that it does not take; they run one by one, more slowly. Of a graph
-    that is `opaque`, multiply-accumulates and activations are not known.
+    that is `opaque`, because it is frozen or has loops, multiply-accumulates and activations are
+    not known.
     """
 
     operators: tuple[Operator, ...]
@@ -194,6 +210,7 @@ class GraphSummary:
     accelerated_by: str = ""
     left_out: tuple[str, ...] = ()
     opaque: bool = False
+    batch: int | None = None
 
     @property
     def macs(self) -> int:

@@ -36,11 +36,12 @@ GOLDEN_PARTS = ("images", "truth", "probabilities")
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """Images uint8 `[N, H, W, C]`, their classes uint8 `[N]`, and the probabilities
-    float32 `[N, classes]` that the model gave for them on the workstation."""
+    """Images uint8 `[N, H, W, C]`, their classes `[N]` (uint8, or uint16 where there are more than
+    256), and the probabilities float32 `[N, classes]` that the model gave for them on the
+    workstation."""
 
     images: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
+    truth: NDArray[np.unsignedinteger]
     probabilities: NDArray[np.float32]
 
 
@@ -76,11 +77,11 @@ class Bundle:
         takes, labels, count = self.entry.info.input, self.entry.info.labels, truth.size
         expected = (
             ((count, takes.height, takes.width, takes.channels), np.uint8),
-            ((count,), np.uint8),
+            ((count,), np.min_scalar_type(len(labels) - 1)),
             ((count, len(labels)), np.float32),
         )
         found = tuple((each.shape, each.dtype) for each in (images, truth, probabilities))
-        if found != expected or not count:
+        if found != expected or not count or truth.max() >= len(labels):
             raise ToolchainError(f"The golden vectors are not of {self.name}. {AGAIN}")
         return Golden(images, truth, probabilities)
 

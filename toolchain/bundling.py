@@ -24,8 +24,8 @@ PACKAGE = Path(__file__).parent
 # what a device needs of this package; a test runs every command of a bundle with nothing else
 MODULES = (
     *("__init__", "artifact", "bundle", "chatter", "child", "device", "doctor", "engines"),
-    *("errors", "evaluation", "files", "images", "interrupts", "machine", "manifest", "records"),
-    *("proof", "seal", "spelling", "trust", "vouching"),
+    *("errors", "evaluation", "file_kinds", "files", "images", "interrupts", "machine"),
+    *("manifest", "proof", "records", "seal", "spelling", "trust", "vouching"),
     *("datasets/__init__", "formats/__init__", "formats/_contract"),
     *("formats/tflite", "formats/_tflite_metadata", "formats/onnx", "formats/_onnx_passes"),
     *(f"runtime/{path.stem}" for path in sorted((PACKAGE / "runtime").glob("*.py"))),
@@ -76,7 +76,7 @@ def default_path(path: Path) -> Path:
 
 
 def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
-    """Write the bundle of the model file `path` to `out`, and read it back.
+    """Write the bundle of the model file `path` to `out`, once it was read back whole.
 
     The same file, data set and toolchain give the same bytes.
 
@@ -109,8 +109,11 @@ def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
             for part in bundle.GOLDEN_PARTS
         },
     }
-    files.replace(out, bundle.sealed(_archive(members)))
-    return bundle.read(out)
+    whole = bundle.sealed(_archive(members))
+    made = bundle.parse(out, whole)
+    made.golden()  # nothing is written that could not be read
+    files.replace(out, whole)
+    return made
 
 
 def _device_formats() -> tuple[str, ...]:
@@ -128,7 +131,8 @@ def _golden(classifier: Classifier, dataset: Dataset) -> bundle.Golden:
     ]
     chosen = np.sort(np.concatenate(drawn))
     images = dataset.test_images[chosen]
-    return bundle.Golden(images, truth[chosen], classifier.scores(images))
+    kind = np.min_scalar_type(len(dataset.labels) - 1)
+    return bundle.Golden(images, truth[chosen].astype(kind), classifier.scores(images))
 
 
 def _npy(array: NDArray[np.generic]) -> bytes:

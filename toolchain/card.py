@@ -33,9 +33,9 @@ def card(name: str, manifest: Manifest, course: Sequence[str]) -> str:
             f"`{info.architecture}` for `{info.dataset}`, {len(info.labels)} classes: "
             f"{', '.join(info.labels)}.",
             "",
-            f"Every file takes raw pixels, uint8 `[batch, {shape.replace(' × ', ', ')}]`, 0 to "
-            f"255, and gives float32 probabilities `[batch, {len(info.labels)}]`. "
-            "Nothing has to be normalised.",
+            f"Every file takes an image as raw pixels, uint8 `[1, {shape.replace(' × ', ', ')}]`, "
+            f"0 to 255, and gives float32 probabilities `[1, {len(info.labels)}]`. Nothing has to "
+            "be normalised. `toolchain info FILE` says which files take several in one call.",
             "",
             f"Each file was compared in its own runtime with the model it was made from, "
             f"`{source_name}` (SHA-256 `{source.sha256}`), which Keras answers with "

@@ -1,7 +1,8 @@
 """How a model came about, told in Markdown for its card from what lies in its folder.
 
 `training.json` has the recipe, the time and the seeds; each seed's own folder, if it is still
-there, the accuracy of what was exported from it; `notes.md` is written by people.
+there, the accuracy of what was exported from it; `adopted.json` the origin of a model trained
+elsewhere; `notes.md` is written by people.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ def section(folder: Path) -> list[str]:
     """The lines for the card of the model in `folder`; none where nothing is known.
 
     Raises:
-        ToolchainError: `training.json` is damaged.
+        ToolchainError: a record is damaged.
     """
     record, notes = folder / manifest.TRAINED, folder / NOTES
     lines = _read(record, lambda run: _training(run, folder)) if record.is_file() else []
+    adopted = folder / manifest.ADOPTED
+    if adopted.is_file():
+        lines += _read(adopted, _adoption)
     if notes.is_file():
         lines += ["## Notes", "", files.read_bytes(notes).decode("utf-8", "replace").strip(), ""]
     return lines
@@ -40,8 +44,16 @@ def _read(record: Path, tell: Callable[[dict[str, Any]], Told]) -> Told:
         return tell(json.loads(files.read_bytes(record)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ToolchainError(
-            f"{record} is damaged ({error!r}). Train the model again, or remove that file."
+            f"{record} is damaged ({error!r}). Train or adopt the model again, or remove that file."
         ) from error
+
+
+def _adoption(record: dict[str, Any]) -> list[str]:
+    """Where a model comes from that was trained elsewhere, and what is doubtful about it."""
+    lines = ["## Origin", "", f"Made from `{record['file']}` (SHA-256 `{record['sha256']}`).", ""]
+    if record.get("doubt"):
+        lines += [f"**Doubtful:** {record['doubt']}", ""]
+    return lines
 
 
 def _training(run: dict[str, Any], folder: Path) -> list[str]:

@@ -198,7 +198,7 @@ def _info(held: bundle.Bundle) -> list[str]:
         f"against Keras: {proof.change:+.2f} points, same class for {proof.agreement:.2%}",
         f"verdict: {info.verdict} ({info.gate})",
         f"needs: {info.min_runtime or 'any runtime'}",
-        f"sha256: {held.entry.sha256}",
+        f"sha256: {held.entry.sha256[:8]}…; --json has all of it",
     ]
 
 

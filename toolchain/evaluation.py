@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toolchain.datasets import Dataset
 
 ONE_SIDED = 1.644854  # standard errors; beyond them lie 5 % of a normal distribution
+TOGETHER = 16  # images in one call, to try a file that takes several
 
 
 def scores(session: Session, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -25,6 +26,25 @@ def scores(session: Session, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     if len(images) == 0:
         raise ToolchainError("There are no images to evaluate.")
     return session.run(images)
+
+
+def differs_together(
+    session: Session,
+    images: NDArray[np.uint8],
+    scores: NDArray[np.float32],
+    tolerance: float,
+) -> bool:
+    """Whether a file that takes several images in one call answers them so otherwise than one by
+    one, for which it gives `scores` `[N, classes]`; some probability then differs by more than
+    `tolerance`.
+
+    Raises:
+        ToolchainError: the runtime cannot compute.
+    """
+    if session.batch is not None:
+        return False
+    together = session.run_together(images[:TOGETHER])
+    return not np.allclose(together, scores[:TOGETHER], rtol=0, atol=tolerance, equal_nan=True)
 
 
 def accuracy(scores: NDArray[np.float32], labels: NDArray[np.integer]) -> float:

@@ -24,6 +24,7 @@ from toolchain.errors import ToolchainError, UsageError
 from toolchain.proof import Proof, prove
 from toolchain.reference import Progress, Reference
 from toolchain.rescue import Rescue
+from toolchain.runtime.selftest import TOLERANCES
 from toolchain.versions import versions
 
 if TYPE_CHECKING:
@@ -240,7 +241,12 @@ def _rescue(
         proof, _ = prove(maker, data, ground.reference, ground.gate)
         return proof.verdict is Verdict.PROVED
 
-    return Rescue(noise, rescue.search(noise, passes))
+    kept = rescue.search(noise, passes)
+    if kept:
+        mixed = maker.quantize(calibrated, [each.output for each in kept])
+        if len(mixed) >= len(maker.convert(ground.reference.model, Precision.FLOAT32, None)):
+            kept = None  # as good as the file in float32, and no smaller
+    return Rescue(noise, kept)
 
 
 def _proved(
@@ -264,14 +270,19 @@ def _proved(
         source_sha256=reference.sha256,
         calibration_sha256=used.sha256 if used else "",
         float_layers=float_layers,
-        min_runtime=maker.summarize(converted).min_runtime,
+        min_runtime=maker.min_runtime(converted),
         versions=versions(maker.PACKAGES),
     )
     final = maker.embed(converted, info)
     # The description came after the proof, so the bytes that leave must answer bit for bit alike.
-    again = reference.pictures.answers(maker.open_session(final, threads=1))
+    session = maker.open_session(final, threads=1)
+    again, doubts = reference.pictures.answers(session), proof.doubts
     if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
-        doubts = (*proof.doubts, "the file answers differently once it carries its description")
+        doubts += ("the file answers differently once it carries its description",)
+    images, tolerance = reference.pictures.dataset.test_images, TOLERANCES[target.precision]
+    if evaluation.differs_together(session, images, again, tolerance):
+        doubts += ("it takes several images in one call, and answers otherwise than one by one",)
+    if doubts != proof.doubts:
         proof = Proof(proof.comparison, Verdict.REJECTED, doubts)
     return final, info, proof
 
@@ -338,7 +349,10 @@ def _rescue_advice(path: Path, found: Rescue) -> str:
     worst = ", ".join(f"{noise} {noise.alone:.1f} dB" for noise in found.worst_first[:WORST])
     harm = f"int8 harms most: {worst}; {path.name}.{PICTURE} shows all."
     if found.kept is None:
-        return f"{harm} No choice of layers to keep in float passes, short of all of them."
+        return (
+            f"{harm} No choice of layers to keep in float passes and is smaller than the file in "
+            "float32."
+        )
     mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
     kept = ", ".join(map(str, found.kept))
     return f"{harm} {mixed.name}, in int8 but for {kept}, takes its place: it was proved."

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toolchain.errors import ToolchainError
+from toolchain.spelling import nearest_path
 
 PIECE = 2**20  # bytes
+LOCK = ".lock"
 TEMPORARY = ".new."  # what names of unfinished files begin with
 
 
@@ -30,6 +32,10 @@ def read_bytes(path: Path, limit: int = 2**31) -> bytes:
     try:
         with path.open("rb") as file:
             data = b"".join(_pieces(file, limit + 1))
+    except FileNotFoundError as error:
+        raise ToolchainError(
+            f"Cannot read {path}: No such file. {nearest_path(path)}Check the spelling."
+        ) from error
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         raise ToolchainError(f"Cannot read {path}: {_reason(error)}.") from error
     if len(data) > limit:
@@ -119,34 +125,61 @@ def exclusive(folder: Path, waiting: Callable[[], None] | None = None) -> Iterat
     """Nobody else works in `folder` meanwhile; what a killed run left is removed.
 
     Where another process is at work there, `waiting` is called and its end waited for; without
-    `waiting` that is an error.
+    `waiting` that is an error. A folder that was made for this and stays empty is removed.
 
     Raises:
         ToolchainError: another process is at work there, or the folder cannot be written or locked.
     """
-    import fcntl  # here, because only a workstation locks
-
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    handle = _locked(folder, waiting)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if waiting is None:
-                raise ToolchainError(
-                    f"Another process is training or exporting in {folder}. "
-                    "Wait until it has ended."
-                ) from error
-            waiting()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:  # a network drive that knows no locks
-            raise ToolchainError(f"Cannot lock {folder}: {_reason(error)}.") from error
         for leftover in folder.glob(f"{TEMPORARY}*"):
             remove(leftover)
         yield
     finally:
+        _remove_empty(folder, made)
         os.close(handle)
+
+
+def _locked(folder: Path, waiting: Callable[[], None] | None) -> int:
+    """The open lock file of `folder`, which is this process's alone."""
+    while True:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(handle, folder, waiting)
+            if os.fstat(handle).st_nlink:
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # it was removed meanwhile, with the folder that had nothing else
+
+
+def _lock(handle: int, folder: Path, waiting: Callable[[], None] | None) -> None:
+    import fcntl  # here, because only a workstation locks
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        if waiting is None:
+            raise ToolchainError(
+                f"Another process is training or exporting in {folder}. Wait until it has ended."
+            ) from error
+        waiting()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:  # a network drive that knows no locks
+        raise ToolchainError(f"Cannot lock {folder}: {_reason(error)}.") from error
+
+
+def _remove_empty(folder: Path, made: list[Path]) -> None:
+    """Remove the lock file where nothing else is, and the folders that were `made` for it."""
+    with contextlib.suppress(OSError):
+        if [each.name for each in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
+            for each in made:
+                each.rmdir()
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OVERFIT_RISE = 0.01  # of the lowest loss; less is seen from epoch to epoch, and in no picture
+WATCHED = ("test", "validation", "training")  # the last where no image is left to validate on
 OVERFIT_EPOCHS = 2  # epochs after the best one before its lead is called more than noise
 
 
@@ -36,7 +37,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """All epochs of a run. `watched` says which images were looked at: `test` or `validation`."""
+    """All epochs of a run. `watched` says which images were looked at: one of `WATCHED`."""
 
     watched: str
     epochs: tuple[Epoch, ...] = ()
@@ -51,8 +52,11 @@ class History:
         """The first epoch that only learnt the training images by heart; None if there is none.
 
         From there on the watched loss stayed above its minimum, for at least `OVERFIT_EPOCHS`
-        epochs and at last by `OVERFIT_RISE`, while the training loss went on falling.
+        epochs and at last by `OVERFIT_RISE`, while the training loss went on falling. Where only
+        the training images were watched, that is not known, and None.
         """
+        if self.watched == "training":
+            return None
         last, best = self.epochs[-1], self.best
         later = last.number - best.number >= OVERFIT_EPOCHS and last.loss < best.loss
         worse = later and last.watched_loss >= best.watched_loss * (1 + OVERFIT_RISE)
@@ -61,6 +65,8 @@ class History:
     def verdict(self) -> str:
         """Whether and since when the model overfits, in a sentence."""
         since, last, best = self.overfits_since, self.epochs[-1], self.best
+        if self.watched == "training":
+            return "No image was left to validate on, so overfitting cannot be seen."
         if since is None:
             return (
                 f"No overfitting seen: the {self.watched} loss was lowest in epoch {best.number}."
@@ -94,7 +100,7 @@ class History:
         """
         try:
             header, *rows = csv.reader(io.StringIO(text))
-            empty = next(cls(name) for name in ("test", "validation") if cls(name).header == header)
+            empty = next(cls(name) for name in WATCHED if cls(name).header == header)
             epochs = tuple(Epoch(int(row[0]), *map(float, row[1:])) for row in rows)
         except (ValueError, TypeError, IndexError, StopIteration, csv.Error) as error:
             raise ToolchainError(
@@ -112,7 +118,8 @@ class History:
             train = [getattr(epoch, quantity) for epoch in self.epochs]
             watched = [getattr(epoch, f"watched_{quantity}") for epoch in self.epochs]
             axes.plot(numbers, train, "o-", color=plots.FIRST, markersize=4, label="training")
-            axes.plot(numbers, watched, "s-", color=plots.SECOND, markersize=4, label=self.watched)
+            looked_at = "at the epoch's end" if self.watched == "training" else self.watched
+            axes.plot(numbers, watched, "s-", color=plots.SECOND, markersize=4, label=looked_at)
             if self.overfits_since is not None:
                 axes.axvspan(self.best.number, numbers[-1], color=plots.SECOND, alpha=0.08, lw=0)
                 axes.axvline(self.best.number, color=plots.SECOND, linestyle=":", linewidth=1.2)

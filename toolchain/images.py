@@ -19,9 +19,10 @@ the order in which they are applied:
 7.  Colour becomes RGB or grayscale as the contract wants; grayscale is the ITU-R 601-2 luma,
     Pillow's "L". CMYK, YCbCr and HSV go through RGB; LAB is refused. ICC profiles and gamma are
     ignored.
-8.  Scaled with the aspect kept and at least one pixel a side, bilinear with antialiasing: to fit
-    inside the contract's size, or, where the contract says crop, the largest part in the middle
-    that has its aspect. An image that already fits exactly keeps every value.
+8.  Scaled, bilinear with antialiasing. Where the contract says pad, to fit inside its size with the
+    aspect kept and at least one pixel a side; crop: the largest part in the middle that has the
+    size's aspect; stretch: to the size, whatever the aspect. An image that already fits exactly
+    keeps every value.
 9.  `invert` turns v into 255 − v: dark-on-light drawings for models that learned light-on-dark.
 10. The rest is padded with black (0), the background such models know, the picture centred.
 """
@@ -41,6 +42,7 @@ from numpy.typing import NDArray
 
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError
+from toolchain.file_kinds import RAW, START, FileKind, recognize
 from toolchain.files import read_bytes
 from toolchain.spelling import nearest_path
 
@@ -76,6 +78,7 @@ _TRANSPARENT = {"P", "PA", "LA", "RGBA", "RGBa"}  # a palette may hold transpare
 _PNG_GRAY_STEP = {"1": 255, "L;2": 85, "L;4": 17}
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 _TIFF_TILE_SIDES = 322, 323
+_TIFF_SUBFILE, _DNG_VERSION = 254, 50706
 # what begins a segment or ends the file; a zero or a restart marker after 0xFF belongs to a scan
 _JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
@@ -267,12 +270,21 @@ def _has_too_many_scans(jpeg: bytes) -> bool:
 def _opened(data: bytes) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
+    kind = recognize(data[:START])
+    if kind is RAW:  # of which Pillow may open the preview, for it is a TIFF by its first bytes
+        raise ValueError(_told(kind))
     try:
         return Image.open(io.BytesIO(data), formats=tuple(_FORMATS))
     except UnidentifiedImageError:
+        if kind:
+            raise ValueError(_told(kind)) from None
         raise ValueError(
             f"its {len(data)} bytes are of another kind, or damaged at their beginning"
         ) from None
+
+
+def _told(kind: FileKind) -> str:
+    return f"it is {kind.name}. {kind.remedy}"
 
 
 def _check(picture: Image.Image) -> None:
@@ -288,6 +300,8 @@ def _check(picture: Image.Image) -> None:
     if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
         raise ValueError("its grayscale values are 32-bit or signed")
     tags = getattr(picture, "tag_v2", {})
+    if tags.get(_TIFF_SUBFILE, 0) & 1 or _DNG_VERSION in tags:
+        raise ValueError(_told(RAW))  # what Pillow would show is a small preview
     if math.prod(tags.get(side, 1) for side in _TIFF_TILE_SIDES) > MAX_PIXELS:
         raise ValueError(f"one of its tiles has more than {MAX_PIXELS} pixels")
     if set(tags.get(_TIFF_SAMPLE_FORMAT, (1,))) != {1}:
@@ -375,8 +389,10 @@ def _scaled(picture: Image.Image, contract: InputContract) -> Image.Image:
 
     if contract.fit is Fit.CROP:
         return _cropped(picture, contract)
-    scale = min(contract.width / picture.width, contract.height / picture.height)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    size = (contract.width, contract.height)
+    if contract.fit is Fit.PAD:
+        scale = min(contract.width / picture.width, contract.height / picture.height)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR)
 
 

@@ -11,6 +11,7 @@ from toolchain.spelling import nearest, nearest_path
 
 OWN = Path("models")  # what the user trains and exports, below the current folder
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".pb", ".onnx", ".tflite", ".pt", ".pth", ".zip")
 DEFAULT_FILES = ("int8.tflite", "mixed.tflite")  # the second is made where int8 fails its proof
 
 
@@ -71,6 +72,11 @@ def trained_folder(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     folder = Path(name).parent if Path(name).is_file() else OWN / name
+    if not folder.is_dir() and _is_path(name):
+        raise UsageError(
+            f"There is no file or folder {name}. {nearest_path(Path(name))}Expected a model file, "
+            "a model folder, or the name of a model that you trained."
+        )
     if not folder.is_dir():
         raise UsageError(
             f"There is no trained model '{name}': no folder {folder}. "
@@ -78,6 +84,11 @@ def trained_folder(name: str) -> Path:
             "Train it first, for example with: toolchain train fashion-cnn."
         )
     return folder
+
+
+def _is_path(name: str) -> bool:
+    """Whether a person means a path by it, not a model's name."""
+    return Path(name).name != name or Path(name).suffix in MODEL_SUFFIXES
 
 
 def model_folder(name: str, suffixes: Sequence[str]) -> Path:

@@ -10,7 +10,7 @@ from toolchain.errors import UsageError, about
 from toolchain.progress import say
 
 if TYPE_CHECKING:
-    from toolchain.artifact import InputContract
+    from toolchain.artifact import InputContract, ModelInfo
     from toolchain.datasets import Dataset
 
 
@@ -70,19 +70,31 @@ def given(
 
 
 def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
-    """What a model file is judged on: the pictures or data set named, else what it names.
+    """What a model file is judged on: the pictures or data set named, else what it names. Its
+    classes count in the order in which the file gives them.
 
     Raises:
         UsageError: two are named, or none and the file's own cannot be had without.
         ToolchainError: the file is damaged, or the data cannot be had.
     """
-    from toolchain import datasets
-
     content = files.read_bytes(path)
     vouching.demand(path, content)
     with about(path):
         described = formats.of(path).read_info(content)
     one_of(data, dataset)
+    found = _of_file(path, described, data, dataset, data_dir)
+    return found.in_order(described.labels) if described else found
+
+
+def _of_file(
+    path: Path,
+    described: ModelInfo | None,
+    data: Path | None,
+    dataset: str | None,
+    data_dir: Path | None,
+) -> Dataset:
+    from toolchain import datasets
+
     if dataset is not None:
         return datasets.load(dataset, data_dir)
     if described is None:

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from toolchain.errors import require, require_installed
 from toolchain.interrupts import at_once
 
 if TYPE_CHECKING:
+    from toolchain.artifact import Layer
     from toolchain.history import Epoch
 
 
@@ -97,6 +100,7 @@ class TrainingProgress:
         )
         self._task = self._bar.add_task("", number=1, total=None)
         self._pulse = _Pulse()
+        self._layers: set[tuple[Layer, ...]] = set()  # that were shown
 
     @contextmanager
     def shown(self) -> Iterator[TrainingProgress]:
@@ -108,6 +112,23 @@ class TrainingProgress:
         self._bar.console.print(message, highlight=False, markup=False, soft_wrap=True)
         self._pulse.beat()
 
+    def layers(self, layers: tuple[Layer, ...]) -> None:
+        """A table, once for all seeds of a model."""
+        if layers in self._layers:
+            return
+        self._layers.add(layers)
+        table = Table(box=SIMPLE_HEAD, show_footer=True)
+        table.add_column("layer", "total")
+        table.add_column("output")
+        totals = sum(each.parameters for each in layers), sum(each.macs for each in layers)
+        for name, total in zip(("parameters", "multiply-accumulates"), totals, strict=True):
+            table.add_column(name, f"{total:,}", justify="right")
+        for layer in layers:
+            shape = " × ".join(map(str, layer.output))
+            table.add_row(layer.kind, shape, f"{layer.parameters:,}", f"{layer.macs:,}")
+        self._bar.console.print(table, highlight=False, markup=False)
+        self._pulse.beat()
+
     def batches(self, epoch: int, done: int, total: int) -> None:
         # Keras counts the last, shorter round of batches as a full one
         self._bar.update(self._task, completed=min(done, total), total=total, number=epoch)
@@ -115,7 +136,8 @@ class TrainingProgress:
             self.say(f"epoch {epoch}: {min(done, total):,} of {total:,} batches")
 
     def epoch(self, epoch: Epoch, most: int, watched: str) -> None:
+        beside = f" {watched} {epoch.watched_accuracy:.2%}," if watched != "training" else ""
         self.say(
-            f"epoch {epoch.number} of at most {most}: training {epoch.accuracy:.2%}, "
-            f"{watched} {epoch.watched_accuracy:.2%}, {epoch.seconds:.0f} s"
+            f"epoch {epoch.number} of at most {most}: training {epoch.accuracy:.2%},"
+            f"{beside} {epoch.seconds:.0f} s"
         )

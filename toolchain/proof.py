@@ -3,7 +3,8 @@
 A gate asks for two things: accuracy may fall by so much, and the top class must be that of Keras on
 so many images. A file that keeps to both is proved. One that does not is rejected only where there
 is evidence: where a file at the gate's limit would lose so much in fewer than 5 % of all such test
-sets. Between the two the images are too few, and the file is undecided.
+sets. Between the two the images are too few, and the file is undecided. So it is where the images
+are too few to show even a file that is far beyond the limit.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from toolchain.reference import Reference  # which a device has not
 
 CHANCE = 0.05  # what happens more often at the gate's limit is no evidence
+FAR = 0.04  # beyond the gate's limit: 5 % of the images for the default gate
 MOST_TIMES = 10**5  # the images at hand, up to which is told how many would be evidence
 
 
@@ -69,7 +71,9 @@ def judge(comparison: Comparison, gate: Gate) -> Proof:
     if not math.isfinite(comparison.largest_difference):
         doubt = "it gives values that are not numbers"
         return Proof(comparison, Verdict.REJECTED, (doubt,))
-    found = [each for each in (_accuracy(comparison, gate), _agreement(comparison, gate)) if each]
+    lost = [each for each in (_accuracy(comparison, gate), _agreement(comparison, gate)) if each]
+    unseen = _too_few(comparison, gate)
+    found = lost or ([unseen] if unseen else [])
     doubts = tuple(words for words, _ in found)
     if any(more == 0 for _, more in found):
         return Proof(comparison, Verdict.REJECTED, doubts)
@@ -104,8 +108,7 @@ def _agreement(comparison: Comparison, gate: Gate) -> tuple[str, int] | None:
     """As `_accuracy`, of the images on which the file names the class that Keras names."""
     if comparison.agreement >= gate.least_agreement:
         return None
-    images = comparison.compared_images or comparison.images
-    others = round((1 - comparison.agreement) * images)
+    images, others = _others(comparison)
     allowed = max(0.0, 1 - gate.least_agreement)
 
     def is_evidence(times: int) -> bool:
@@ -116,6 +119,31 @@ def _agreement(comparison: Comparison, gate: Gate) -> tuple[str, int] | None:
         f"at least {gate.least_agreement:.2%} are asked for"
     )
     return words, _more(images, is_evidence)
+
+
+def _too_few(comparison: Comparison, gate: Gate) -> tuple[str, int] | None:
+    """None where the images would show a file that names another class for `FAR` more of them than
+    the gate allows; else that they would not, and how many more would."""
+    images, others = _others(comparison)
+    far = min(1.0, max(0.0, 1 - gate.least_agreement) + FAR)
+
+    def would_show(times: int) -> bool:
+        alike = times * (images - others)
+        return evaluation.binomial_tail(alike, times * images, 1 - far) < CHANCE
+
+    if far == 1 or would_show(1):
+        return None
+    words = (
+        f"only {images} images could be compared, too few to show a file that agrees with Keras "
+        f"on {1 - far:.0%} of all"
+    )
+    return words, _more(images, would_show)
+
+
+def _others(comparison: Comparison) -> tuple[int, int]:
+    """How many images were compared, and how many of them are in another class than Keras'."""
+    images = comparison.compared_images or comparison.images
+    return images, round((1 - comparison.agreement) * images)
 
 
 def _more(images: int, is_evidence: Callable[[int], bool]) -> int:

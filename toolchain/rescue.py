@@ -48,7 +48,8 @@ class Noise:
 class Rescue:
     """What was found out about a file in int8 that failed, operators in the order they run.
 
-    `kept` are those that have to stay in float; None where no choice of them helps.
+    `kept` are those that have to stay in float; None where no choice of them helps, or only one
+    that makes the file no smaller than in float.
     """
 
     noise: tuple[Noise, ...]

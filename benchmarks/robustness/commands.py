@@ -30,6 +30,7 @@ from tests.ssh_network import Device, Network
 from toolchain import bundle, datasets, files, manifest
 from toolchain.errors import ToolchainError
 
+PROGRAM = "benchmarks.robustness.uninstalled"  # the module that runs the commands
 DATA = "fashion-mnist"  # what is fetched
 MODEL = "m"
 EPOCHS = 2
@@ -42,7 +43,7 @@ class Command(Protocol):
 
     name: str
     arguments: tuple[str, ...]
-    """What follows `toolchain` on the command line."""
+    """What PROGRAM is given."""
 
     def target(self, place: Path) -> Path:
         """The folder it writes to."""
@@ -85,9 +86,13 @@ class Material:
             toolchain("bundle", model, "--out", self.bundle(state))
         where = datasets.fetch(DATA).where
         assert where is not None
+        self.take(Path(where))
+
+    def take(self, where: Path) -> None:
+        """Copy the data set's files, which are plain or compressed there, to `idx` and `served`."""
         self.idx.mkdir()
         self.served.mkdir()
-        for original in Path(where).glob("*-ubyte*"):
+        for original in where.glob("*-ubyte*"):
             data = original.read_bytes()
             data = gzip.decompress(data) if original.suffix == ".gz" else data
             (self.idx / original.stem).write_bytes(data)

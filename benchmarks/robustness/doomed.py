@@ -69,6 +69,6 @@ def main(run: Callable[[], None]) -> None:
 
 
 if __name__ == "__main__":
-    from toolchain.__main__ import main as toolchain
+    from benchmarks.robustness.uninstalled import main as toolchain
 
     main(toolchain)

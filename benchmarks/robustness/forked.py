@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from toolchain.errors import ToolchainError
 
-SECONDS = 10  # after which a trial hangs
+SECONDS = 60  # after which a trial hangs: no good one takes so long on a busy machine
 MEMORY = 2**31  # bytes a trial may write to, so that the machine survives it
 
 

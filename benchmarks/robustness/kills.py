@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.robustness.commands import Command, Material, commands, environment
+from benchmarks.robustness.commands import PROGRAM, Command, Material, commands, environment
 from benchmarks.robustness.doomed import STEPS
 from benchmarks.robustness.judge import leftovers
 from benchmarks.robustness.trials import WORK, Log, publish
@@ -37,6 +37,7 @@ from toolchain.chatter import silence
 
 SECONDS = 600.0  # which no run here comes near
 CLOCK, STEP = "clock", "step"  # what a moment is told by
+EARLIER = 20  # times that a kill which came too late is tried again, each time in half the time
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,12 @@ def extent(command: Command, again: bool, place: Path) -> Extent:
 
 
 def attempt(trial: Trial, command: Command, whole: Extent, place: Path) -> Verdict:
-    """Kill the command as drawn, judge what is there, run it to its end, and judge again."""
-    share = trial.share
-    while (killed_at := _killed(trial, command, whole, share, place)) is None:
-        share /= 2  # it had ended before
+    """Kill the command as drawn, judge what is there, run it to its end, and judge again.
+
+    Raises:
+        RuntimeError: the command ends before every kill, so it does not do what is tried here.
+    """
+    killed_at = _kill(trial, command, whole, place)
     faults = command.faults(place)
     unfinished = sum(len(leftovers(folder)) for folder in (place, *place.rglob("*/")))
     process = _start(command, place)
@@ -120,6 +123,15 @@ def attempt(trial: Trial, command: Command, whole: Extent, place: Path) -> Verdi
         said=(said.strip().splitlines() or [""])[-1] if process.returncode else "",
         missing=command.faults(place) + command.missing(place),
     )
+
+
+def _kill(trial: Trial, command: Command, whole: Extent, place: Path) -> float:
+    """The moment at which the command was killed: as drawn, or earlier if it had ended by then."""
+    for halvings in range(EARLIER + 1):
+        moment = _killed(trial, command, whole, trial.share / 2**halvings, place)
+        if moment is not None:
+            return moment
+    raise RuntimeError(f"`{command.name}` ended before it could be killed, {EARLIER + 1} times")
 
 
 def _killed(
@@ -152,7 +164,7 @@ def _start(command: Command, place: Path, step: int | None = None) -> subprocess
     """Start the command, or have it killed before a step of its own; 0 counts these."""
     doomed = ["benchmarks.robustness.doomed", "--step", str(step), "--"]
     return subprocess.Popen(
-        [sys.executable, "-m", *(["toolchain"] if step is None else doomed), *command.arguments],
+        [sys.executable, "-m", *([PROGRAM] if step is None else doomed), *command.arguments],
         cwd=place,
         env=environment(place),
         stdin=subprocess.DEVNULL,

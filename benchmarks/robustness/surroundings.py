@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks.robustness.commands import (
     BUNDLE,
     MODEL,
+    PROGRAM,
     Command,
     Material,
     commands,
@@ -85,7 +86,7 @@ class Task:
     def __post_init__(self) -> None:
         paths = {name: str(self.place / name) for name in (MODEL, BUNDLE)}
         arguments = (paths.get(each, each) for each in self.command.arguments)
-        self.argv = [sys.executable, "-m", "toolchain", *arguments]
+        self.argv = [sys.executable, "-m", PROGRAM, *arguments]
         self.environment = environment(self.place)
 
     @property

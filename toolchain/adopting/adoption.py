@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolchain import evaluation, files, formats, locate, manifest
-from toolchain.adopting import answers
-from toolchain.adopting import scale as scales
+from toolchain import evaluation, files, formats, locate, manifest, userdata
+from toolchain.adopting import answers, first_layers, preprocessing
+from toolchain.adopting import trial as trials
 from toolchain.adopting.answers import Meaning
+from toolchain.adopting.findings import Findings
 from toolchain.adopting.own_model import OwnModel
-from toolchain.adopting.scale import Scale
-from toolchain.artifact import ModelInfo, Precision
+from toolchain.adopting.preprocessing import Preprocessing
+from toolchain.adopting.trial import Hypothesis, Trial
+from toolchain.artifact import Fit, ModelInfo, Precision
 from toolchain.errors import ToolchainError, UsageError, about, require
 from toolchain.formats import keras as keras_format
 from toolchain.records import as_json
@@ -28,69 +30,57 @@ if TYPE_CHECKING:
 
     from toolchain.datasets import Dataset
 
-PROBE = 1000  # test images that the preparations are compared on
+PROBE = 1000  # pictures that the hypotheses are compared on, at most
+FEWEST = 200  # where pictures are large
+WORK = 2**31  # pixel values that all hypotheses together may cost
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of an own model; None where nothing is said."""
+
+    preprocessing: Preprocessing | None = None
+    one_of: bool = False
 
 
 @dataclass(frozen=True)
 class Adoption:
     """How an own model was understood.
 
-    `file` and `sha256` are the model's; `scale` is what its pixels are prepared by in front of it,
-    `none` where it does that itself; `gives` is what it gave before its output was unified.
-    `accuracies` (0–1) are those with each preparation on `probed` test images, `accuracy` that of
-    the published file on all of them.
+    `file` and `sha256` are the model's; `preprocessing` is done to raw pixels in front of it,
+    nothing where it does that itself, and `fit` to pictures of another aspect; `gives` is what it
+    gave before its output was unified. `accuracies` (0 to 1) are those under each hypothesis on
+    `probed` pictures, `accuracy` that of the published file on all test images. `doubt` says why
+    the preparation does not explain the model; empty where it does.
     """
 
     file: str
     sha256: str
-    scale: Scale
+    preprocessing: Preprocessing
+    fit: Fit
     gives: Meaning
     accuracies: dict[str, float]
     probed: int
     accuracy: float
+    doubt: str = ""
 
     def __str__(self) -> str:
-        return f"pixels as {self.scale}, gives {self.gives}, {self.accuracy:.2%} right"
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """The classes `[N]` that the model names with each preparation, and the `truth` `[N]`."""
-
-    named: dict[Scale, NDArray[np.intp]]
-    truth: NDArray[np.integer]
-
-    def right(self, scale: Scale) -> NDArray[np.bool_]:
-        """Where the model is right."""
-        right: NDArray[np.bool_] = self.named[scale] == self.truth
-        return right
-
-    def better(self, first: Scale, second: Scale) -> bool:
-        """Whether the first preparation is clearly better than the second."""
-        return answers.clearly_better(self.right(first), self.right(second))
-
-    @property
-    def best(self) -> Scale:
-        """The preparation that gets most images right."""
-        return max(self.named, key=lambda scale: int(self.right(scale).sum()))
-
-    @property
-    def accuracies(self) -> dict[str, float]:
-        """The share of images (0–1) that is right with each preparation."""
-        return {str(scale): float(self.right(scale).mean()) for scale in self.named}
-
-    def __str__(self) -> str:
-        reached = ", ".join(f"{scale} {rate:.2%}" for scale, rate in self.accuracies.items())
-        return f"On {len(self.truth)} test images it reaches: {reached}."
+        return f"pixels as {self.preprocessing}, gives {self.gives}, {self.accuracy:.2%} right"
 
 
 def adopt(
-    own: OwnModel, dataset: Dataset, scale: Scale | None, folder: Path, progress: Progress
+    own: OwnModel,
+    dataset: Dataset,
+    asked: Asked,
+    folder: Path,
+    progress: Progress,
+    pictures: Path | None = None,
 ) -> Adoption:
     """Write the own model as the Keras file of `folder`, from which `exporting` makes the others.
 
-    It takes raw pixels and gives probabilities; `scale` says how the pixels were prepared in its
-    training, and may be None where its first layers do that.
+    It takes raw pixels and gives probabilities. How the pixels were prepared in its training has to
+    be `asked` for, but where its first layers do that. The classes of `dataset` count in the order
+    of the model; `pictures` is where they come from, to fit them in other ways as well.
 
     Raises:
         UsageError: the data has another shape or number of classes; the preparation is not known,
@@ -100,13 +90,35 @@ def adopt(
     """
     locate.demand_name(folder)
     with about(own.path), files.exclusive(folder):
-        _check_fits(own, dataset)
         _check_free(folder)
-        trial, gives = _try(own, dataset, progress)
-        used = _preparation(own, scale, trial)
-        answers.check_order(trial.named[used], trial.truth, dataset.labels)
-        _check_better(trial, used)
-        return _publish(own, dataset, folder, trial, used, gives)
+        findings = examine(own, dataset, asked, progress, pictures)
+        used = findings.used(asked.preprocessing)
+        doubt = findings.doubt(used)
+        if doubt:
+            progress(f"Warning: {doubt}")
+        return _publish(own, dataset, folder, findings.trial, used, doubt)
+
+
+def examine(
+    own: OwnModel,
+    dataset: Dataset,
+    asked: Asked,
+    progress: Progress,
+    pictures: Path | None = None,
+) -> Findings:
+    """What the answers of the own model to pictures say about how its pixels were prepared.
+
+    Raises:
+        UsageError: the data has another shape or number of classes, or counts them in another
+            order; or what is `asked` is not for this model.
+    """
+    _check_fits(own, dataset)
+    _check_asked(own, asked.preprocessing)
+    inside = own.takes_pixels or first_layers.prepares_itself(own.model, own.takes)
+    trial = _tried(own, dataset, asked, inside, pictures, progress)
+    found = Findings(trial, own.input.fit, inside)
+    found.check_order(dataset.labels)
+    return found
 
 
 def _check_fits(own: OwnModel, dataset: Dataset) -> None:
@@ -126,6 +138,16 @@ def _check_fits(own: OwnModel, dataset: Dataset) -> None:
         )
 
 
+def _check_asked(own: OwnModel, asked: Preprocessing | None) -> None:
+    if asked is None:
+        return
+    if not asked.fits(own.input.channels) or (own.takes_pixels and asked != Preprocessing()):
+        raise UsageError(
+            f"{asked.options} is not for this model, which takes {own.input.channels} channels of "
+            f"{'whole numbers' if own.takes_pixels else 'pixels'}."
+        )
+
+
 def _check_free(folder: Path) -> None:
     """Never replace a model that only this folder has."""
     path = locate.model_path(folder, formats.SOURCE)
@@ -137,82 +159,76 @@ def _check_free(folder: Path) -> None:
         )
 
 
-def _try(own: OwnModel, dataset: Dataset, progress: Progress) -> tuple[Trial, Meaning]:
-    """Let the model answer test images, prepared in every way that there is."""
-    count = len(dataset.test_labels)
-    chosen = np.sort(np.random.default_rng(0).permutation(count)[:PROBE])
-    images, truth = dataset.test_images[chosen], dataset.test_labels[chosen]
-    values = {}
-    for scale in _possible(own):
-        progress(f"{own.path.name}: answering {len(images)} test images, pixels as {scale}")
-        values[scale] = keras_format.open_model(_model(own, scale)).run(images)
-    gives = answers.meaning(np.concatenate(list(values.values())))
-    named = {scale: answers.classes(each, gives) for scale, each in values.items()}
-    return Trial(named, truth), gives
+def _tried(
+    own: OwnModel,
+    dataset: Dataset,
+    asked: Asked,
+    inside: bool,
+    pictures: Path | None,
+    progress: Progress,
+) -> Trial:
+    """Let the model answer pictures under every hypothesis that there is."""
+    possible = _possible(own, dataset, asked.preprocessing, inside)
+    values = len(possible) * len(Fit) * int(np.prod(own.shape))
+    rows = _drawn(dataset, min(PROBE, max(FEWEST, WORK // values)))
+    drawn = _fitted(dataset, rows, own.input.fit, pictures)
+    fits = [Hypothesis(each, fit) for fit in drawn for each in possible]
+    if inside:  # its own preparation is known, so others are only tried as the user may mean them
+        fits = [h for h in fits if h.fit is own.input.fit or h.preprocessing == Preprocessing()]
+    truth = np.concatenate([dataset.train_labels, dataset.test_labels])[rows]
+    return trials.hold(own, drawn, truth, fits, asked.one_of, progress)
 
 
-def _possible(own: OwnModel) -> tuple[Scale, ...]:
-    return (Scale.NONE,) if own.takes_pixels else scales.offered(own.input.channels)
+def _possible(
+    own: OwnModel, dataset: Dataset, asked: Preprocessing | None, inside: bool
+) -> list[Preprocessing]:
+    if own.takes_pixels:
+        return [Preprocessing()]
+    channels = own.input.channels
+    known = [each for each in preprocessing.NAMED.values() if each.fits(channels)]
+    if not inside:
+        known = list(preprocessing.candidates(channels, dataset))
+    return list(dict.fromkeys([*known, *([asked] if asked else [])]))
 
 
-def _model(own: OwnModel, scale: Scale, gives: Meaning = Meaning.PROBABILITIES) -> Any:
-    """The model from raw pixels to what it gives, or to probabilities where `gives` is known."""
+def _drawn(dataset: Dataset, count: int) -> NDArray[np.intp]:
+    """Which pictures are answered: of the test, and where these are few, of the training as well;
+    numbers that count the training pictures first, ascending."""
+    training, test = len(dataset.train_labels), len(dataset.test_labels)
+    random = np.random.default_rng(0)
+    order = np.concatenate([training + random.permutation(test), random.permutation(training)])
+    return np.sort(order[:count])
+
+
+def _fitted(
+    dataset: Dataset, rows: NDArray[np.intp], usual_fit: Fit, pictures: Path | None
+) -> dict[Fit, NDArray[np.uint8]]:
+    """The pictures `rows` as the data set has them, and fitted in each other way that differs."""
+    parts = (dataset.train_images, dataset.test_images)
+    before = len(parts[0])
+    usual = np.concatenate([parts[0][rows[rows < before]], parts[1][rows[rows >= before] - before]])
+    found = {usual_fit: usual}
+    for fit, other in (userdata.fitted_anew(pictures, dataset, rows) if pictures else {}).items():
+        if not any(np.array_equal(other, each) for each in found.values()):
+            found[fit] = other
+    return found
+
+
+def _model(own: OwnModel, used: Preprocessing, gives: Meaning) -> Any:
+    """The model from raw pixels to probabilities."""
     keras = require("keras", "export")
     if own.is_ready and gives is Meaning.PROBABILITIES:
         return own.model  # it is as it should be
     image = keras.Input(own.shape, dtype="uint8", name="raw_pixels")
-    prepared = image if own.takes_pixels else scales.step(scale)(image)
+    prepared = image if own.takes_pixels else preprocessing.step(used)(image)
     probabilities = answers.to_probabilities(gives)(own.built_on(prepared))
     return keras.Model(image, probabilities, name="adopted")
 
 
-def _preparation(own: OwnModel, given: Scale | None, trial: Trial) -> Scale:
-    """The preparation that is used: the given one, or the model's own.
-
-    Raises:
-        UsageError: none is known, or the one given contradicts the model.
-    """
-    inside = own.takes_pixels or scales.prepares_itself(own.model, own.shape)
-    if given is None and not inside:
-        raise UsageError(
-            "The model does not say how its pixels were prepared in training. "
-            f"{trial} Say which it was with --scale, such as --scale {trial.best}."
-        )
-    used = given or Scale.NONE
-    if used not in trial.named:
-        raise UsageError(
-            f"--scale {used} is not for this model, which takes {own.input.channels} channels of "
-            f"{'whole numbers' if own.takes_pixels else 'pixels'}."
-        )
-    if inside and used is not Scale.NONE and not trial.better(used, Scale.NONE):
-        raise UsageError(
-            f"The model's first layers prepare raw pixels themselves, so --scale {used} would "
-            f"prepare them twice. {trial} Leave --scale out."
-        )
-    return used
-
-
-def _check_better(trial: Trial, used: Scale) -> None:
-    """Refuse a preparation that is clearly worse than another, and answers as good as lots."""
-    best = trial.best
-    if trial.better(best, used) and answers.better_than_chance(trial.named[best], trial.truth):
-        raise UsageError(
-            f"With {used} the pixels are not as they were in training: {best} is clearly better. "
-            f"{trial} Use --scale {best}."
-        )
-    if not answers.better_than_chance(trial.named[used], trial.truth):
-        raise UsageError(
-            f"The model's answers are no better than chance. {trial} Either its pixels were "
-            "prepared in a way that is not among these; or its classes are in another order than "
-            "the data's folders, which count in alphabetical order; or these pictures show "
-            "something else than it was trained on."
-        )
-
-
 def _publish(
-    own: OwnModel, dataset: Dataset, folder: Path, trial: Trial, used: Scale, gives: Meaning
+    own: OwnModel, dataset: Dataset, folder: Path, trial: Trial, used: Hypothesis, doubt: str
 ) -> Adoption:
-    model = _model(own, used, gives)
+    model = _model(own, used.preprocessing, trial.gives)
     if _has_own_code(model):
         model = keras_format.frozen(model)
     data = keras_format.convert(model, Precision.FLOAT32, None)
@@ -230,7 +246,15 @@ def _publish(
         versions=versions(keras_format.PACKAGES),
     )
     adoption = Adoption(
-        own.path.name, own.sha256, used, gives, trial.accuracies, len(trial.truth), accuracy
+        file=own.path.name,
+        sha256=own.sha256,
+        preprocessing=used.preprocessing,
+        fit=used.fit,
+        gives=trial.gives,
+        accuracies=trial.accuracies,
+        probed=len(trial.answers[used].truth),
+        accuracy=accuracy,
+        doubt=doubt,
     )
     path = locate.model_path(folder, formats.SOURCE)
     if not _is_there(path, info, adoption):
@@ -244,7 +268,8 @@ def _has_own_code(model: Any) -> bool:
     """Whether Keras could not load the model without a module of the user's."""
     config = json.dumps(require("keras", "export").saving.serialize_keras_object(model))
     names = re.findall(r'"registered_name": "([^"]*>[^"]*)"', config)
-    return any(not name.startswith("toolchain>") for name in names)
+    own_functions = '"class_name": "function"' in config  # Keras writes its own by name alone
+    return own_functions or any(not name.startswith("toolchain>") for name in names)
 
 
 def _is_there(path: Path, info: ModelInfo, adoption: Adoption) -> bool:

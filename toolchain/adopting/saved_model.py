@@ -54,10 +54,11 @@ def load(content: dict[str, bytes]) -> Any:
         except ToolchainError:
             raise
         except Exception as error:  # TensorFlow raises whatever its loader meets
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ToolchainError(
                 f"TensorFlow {tf.__version__} cannot load this SavedModel: "
-                f"{(str(error).strip() or type(error).__name__).splitlines()[0]} "
-                "Expected a whole folder as model.export() writes it."
+                f"{said.replace(folder + '/', '')} "
+                "Expected a whole folder as model.export('my_model') writes it."
             ) from error
 
 
@@ -76,7 +77,8 @@ def _examined(data: bytes) -> str:
         raise ToolchainError(f"{NAME} is damaged ({error}). Export the model again.") from error
     if len(model.meta_graphs) != 1 or not model.meta_graphs[0].HasField("object_graph_def"):
         raise ToolchainError(
-            "This SavedModel is none of TensorFlow 2. Export it anew, with model.export()."
+            "This SavedModel was written for TensorFlow 1. Load it in the program that wrote it "
+            "and write it with TensorFlow 2: model.export('my_model')."
         )
     graph = model.meta_graphs[0]
     _check_objects(graph.object_graph_def.nodes)
@@ -98,10 +100,19 @@ def _check_objects(nodes: Any) -> None:
 
 
 def _signature(signatures: Any) -> tuple[str, Any]:
-    for name in SIGNATURES:
-        found = signatures.get(name)
-        if found and (len(found.inputs), len(found.outputs)) == (1, 1):
-            return name, found
+    """The signature of one input and one output: the usual one, or the only one.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    fitting = {
+        name: each
+        for name, each in sorted(signatures.items())
+        if (len(each.inputs), len(each.outputs)) == (1, 1)
+    }
+    usual = [name for name in SIGNATURES if name in fitting] or list(fitting)
+    if usual and (len(fitting) == 1 or usual[0] in SIGNATURES):
+        return usual[0], fitting[usual[0]]
     words = ", ".join(
         f"{name} ({len(each.inputs)} inputs, {len(each.outputs)} outputs)"
         for name, each in sorted(signatures.items())
@@ -109,7 +120,9 @@ def _signature(signatures: Any) -> tuple[str, Any]:
     )
     raise UsageError(
         f"Expected a signature '{SIGNATURES[0]}' of one input and one output; the SavedModel has "
-        f"{words or 'none'}. Write it with model.export()."
+        f"{words or 'none'}. Write it with model.export('my_model'), or say which function it is: "
+        "tf.saved_model.save(module, 'my_model', signatures=function.get_concrete_function("
+        "tf.TensorSpec([None, height, width, channels])))."
     )
 
 

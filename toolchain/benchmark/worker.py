@@ -57,16 +57,21 @@ class Worker:
         try:
             self._pipe.send((request, arguments))
             answer = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            self._process.join()
-            raise ToolchainError(
-                f"{self.configuration.path} crashed its runtime (exit code "
-                f"{self._process.exitcode}). The file is damaged, or this machine ran out of "
-                "memory; export it again, or bench it alone."
-            ) from error
+        except (EOFError, OSError):
+            # It is raised below: as part of its traceback, the pipe's buffer would be collected in
+            # a cycle, which Python 3.13 reports on standard error.
+            answer = self._crash()
         if isinstance(answer, ToolchainError):
             raise answer
         return answer
+
+    def _crash(self) -> ToolchainError:
+        self._process.join()
+        return ToolchainError(
+            f"{self.configuration.path} crashed its runtime (exit code "
+            f"{self._process.exitcode}). The file is damaged, or this machine ran out of "
+            "memory; export it again, or bench it alone."
+        )
 
     def close(self) -> None:
         """End the process at once, whatever it is doing."""

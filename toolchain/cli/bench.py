@@ -19,6 +19,7 @@ from toolchain.cli.options import (
     Official,
     Precisions,
     Verbose,
+    output_file,
 )
 from toolchain.errors import BenchFailedError, ToolchainError, UsageError
 
@@ -60,18 +61,20 @@ def bench(
         str | None, typer.Option(metavar="SHARE", help="On the test images, such as 90%.")
     ] = None,
     json: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE", help="Write the result there, raw samples and all; - prints it."
+            metavar="PATH",
+            help="Write the result to this file or folder, raw samples and all; - prints it.",
         ),
     ] = None,
     save: Annotated[
         bool, typer.Option("--save", help="Write the result below benchmarks/results/.")
     ] = False,
     pareto: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE.png", help="Draw accuracy against size and against latency there."
+            metavar="PATH",
+            help="Draw accuracy against size and against latency into this PNG file or folder.",
         ),
     ] = None,
     baseline: Annotated[
@@ -100,18 +103,20 @@ def bench(
             run.conditions(official, limit, found),
             run.Progress(show),
         )
-    for path in filter(None, [json, results.default_path(result) if save else None]):
-        if str(path) == "-":
-            typer.echo(results.to_json(result), nl=False)
-        else:
-            results.write(path, result)
-            say(f"Wrote {path}.")
+    usual = results.default_path(result)
+    if json == "-":
+        typer.echo(results.to_json(result), nl=False)
+    targets = [output_file(json, usual)] if json and json != "-" else []
+    for path in [*targets, *([usual] if save else [])]:
+        results.write(path, result)
+        say(f"Wrote {path}.")
     if pareto:
-        files.replace(pareto, drawing.to_png([drawing.of_result(result)]))
-        say(f"Wrote {pareto}.")
+        picture = output_file(pareto, usual.with_suffix(".png"))
+        files.replace(picture, drawing.to_png([drawing.of_result(result)]))
+        say(f"Wrote {picture}.")
     chosen = choice.choose(result, budget)
     changes = earlier.compare(before, result) if before else []
-    if str(json) != "-":
+    if json != "-":
         report.bench(result, chosen, changes)
     if result.partial:
         raise KeyboardInterrupt
@@ -151,9 +156,9 @@ def report_(
     result: Annotated[
         list[Path], typer.Argument(metavar="RESULT", help="Results that `bench --json` wrote.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        str, typer.Option(metavar="PATH", help="The page to write, or the folder to write it to.")
+    ] = "report.html",
 ) -> None:
     """One page and one Markdown table of the results of one or several machines."""
     from toolchain import files
@@ -163,6 +168,7 @@ def report_(
     from toolchain.progress import say
 
     found = [results.read(path) for path in result]
-    files.replace(out, page(found).encode())
+    target = output_file(out, "report.html")
+    files.replace(target, page(found).encode())
     typer.echo(table(found), nl=False)
-    say(f"Wrote {out}.")
+    say(f"Wrote {target}.")

@@ -10,7 +10,17 @@ import typer
 from toolchain import formats, locate
 from toolchain.artifact import Precision
 from toolchain.chatter import silence
-from toolchain.cli.options import Data, DataDir, Formats, Model, Precisions, Verbose, model_file
+from toolchain.cli.options import (
+    Data,
+    DataDir,
+    Formats,
+    Model,
+    Precisions,
+    Verbose,
+    model_file,
+    names_folder,
+    output_file,
+)
 from toolchain.errors import UsageError
 
 
@@ -18,7 +28,10 @@ def bundle(
     model: Model,
     formats_: Formats = None,
     precision: Precisions = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The file to write.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The file to write, or the folder to write it to."),
+    ] = None,
     data: Data = None,
     data_dir: DataDir = None,
     verbose: Verbose = False,
@@ -30,10 +43,14 @@ def bundle(
     from toolchain.progress import say
 
     paths = _to_bundle(model, formats_, precision)
-    if out is not None and len(paths) > 1:
-        raise UsageError(f"--out names one file, and these are {len(paths)}. Choose one of them.")
+    if out is not None and len(paths) > 1 and not names_folder(out):
+        raise UsageError(
+            f"--out {out} names one file, and these are {len(paths)}. Choose one of them, or name "
+            f"a folder: --out {out}/."
+        )
     for path in paths:
-        target = out or bundling.default_path(path)
+        usual = bundling.default_path(path)
+        target = output_file(out, usual) if out else usual
         made = bundling.make(path, locate_data.of_file(path, data, None, data_dir), target)
         say(f"Bundled {path} with {len(made.golden().truth)} golden images.")
         typer.echo(target)

@@ -10,13 +10,14 @@ import typer
 from toolchain.chatter import silence
 from toolchain.cli.options import (
     Color,
-    Crop,
     DataDir,
     DatasetArgument,
+    FitOption,
     Json,
     Size,
     Verbose,
     examples,
+    output_file,
 )
 from toolchain.errors import ToolchainError, require
 from toolchain.records import as_json
@@ -78,10 +79,13 @@ def check(
     ],
     size: Size = None,
     color: Color = False,
-    crop: Crop = False,
+    fit: FitOption = None,
     page: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the findings there, with pictures, as HTML."),
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write the findings to this file or folder, with pictures, as HTML.",
+        ),
     ] = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -96,11 +100,12 @@ def check(
 
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
-    asked = userdata.contract(size, color, crop, path) if size or color or crop else None
+    asked = userdata.contract(size, color, fit, path) if size or color or fit else None
     found = look_for_faults(path, asked, say)
     if page is not None:
-        files.replace(page, pages.page(found, path).encode())
-        say(f"Wrote {page}.")
+        target = output_file(page, "data.html")
+        files.replace(target, pages.page(found, path).encode())
+        say(f"Wrote {target}.")
     if json:
         typer.echo(as_json(found), nl=False)
     else:

@@ -49,6 +49,7 @@ def deploy(
     try:
         for outcome in deploying.deploy(bundle_, host, plan, say):
             outcomes.append(outcome)
+            say(f"{outcome.host}: {'done' if outcome.passed else f'failed: {outcome.failed}'}")
     except KeyboardInterrupt:
         say("Interrupted. What was in place on a device is still in place.")
         raise

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolchain import locate
-from toolchain.adopting.scale import Scale
+from toolchain.adopting.preprocessing import Scale
 from toolchain.artifact import DEFAULT_GATE, Fit, Gate, Precision, Verdict
 from toolchain.chatter import silence
 from toolchain.cli.options import (
-    Crop,
     Data,
     DataDir,
     DatasetName,
+    FitOption,
     Formats,
     Json,
     Precisions,
@@ -30,6 +30,7 @@ from toolchain.errors import ProofFailedError, ToolchainError, UndecidedError, U
 from toolchain.records import as_json
 
 if TYPE_CHECKING:
+    from toolchain.adopting.preprocessing import Preprocessing
     from toolchain.calibration import Study
     from toolchain.datasets import Dataset
     from toolchain.exporting import Outcome
@@ -55,6 +56,33 @@ def export(
             "How your own model's pixels were prepared in training.",
         ),
     ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M[,M,M]",
+            help="What was taken from the pixels instead, of 0 to 1 or 0 to 255; one a channel.",
+        ),
+    ] = None,
+    std: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S[,S,S]", help="What they were then divided by; in the range of --mean."
+        ),
+    ] = None,
+    bgr: Annotated[
+        bool, typer.Option("--bgr", help="The model takes blue, green, red, as OpenCV reads them.")
+    ] = False,
+    one_of_: Annotated[
+        bool,
+        typer.Option("--one-of", help="Of one yes or no a class (sigmoid) the largest counts."),
+    ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C|FILE",
+            help="The order of your own model's classes; a labels.txt beside it, or alphabetical.",
+        ),
+    ] = None,
     import_: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +90,7 @@ def export(
         ),
     ] = None,
     size: Size = None,
-    crop: Crop = False,
+    fit: FitOption = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -106,21 +134,24 @@ def export(
     if not verbose:
         silence()
     from toolchain import calibration, exporting, locate_data, reference
-    from toolchain.adopting import own_model
+    from toolchain.adopting import own_model, preprocessing
     from toolchain.progress import import_keras, say
 
     gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
-    own = _Own(scale, import_, size, crop, name, dataset)
+    prepared = preprocessing.asked_for(scale, mean, std, bgr)
+    own = _Own(prepared, one_of_, labels, import_, size, fit, name, dataset)
     if own_model.is_own(Path(model)):
         folder, found = _adopted(Path(model), own, data, data_dir)
-    elif own != _Own():
-        raise UsageError(
-            f"{model} is no model of your own, so --dataset, --scale, --import, --size, --crop "
-            "and --name do not apply. Expected a .keras or .h5 file or a SavedModel folder."
-        )
     else:
         folder = locate.trained_folder(model)
+        own_model.demand_none(folder)
+        if own != _Own():
+            raise UsageError(
+                f"{model} is a model that toolchain made, so --dataset, --scale, --mean, --std, "
+                "--bgr, --one-of, --labels, --import, --size, --fit and --name do not apply: it "
+                "says all that itself. Leave them out."
+            )
         found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
     import_keras()
     if calibration_study is not None:
@@ -140,10 +171,12 @@ def export(
 class _Own:
     """What is said of a model that was trained elsewhere, as it was typed."""
 
-    scale: Scale | None = None
+    preprocessing: Preprocessing | None = None
+    one_of: bool = False
+    labels: str | None = None
     module: str | None = None
     size: str | None = None
-    crop: bool = False
+    fit: Fit | None = None
     name: str | None = None
     dataset: str | None = None
 
@@ -153,20 +186,23 @@ def _adopted(
 ) -> tuple[Path, Dataset]:
     """The folder below models/ that a model trained elsewhere now has, and what judges it."""
     from toolchain import locate_data, own_code
-    from toolchain.adopting import own_model
-    from toolchain.adopting.adoption import adopt
+    from toolchain.adopting import labels, own_model
+    from toolchain.adopting.adoption import Asked, adopt
     from toolchain.progress import import_keras, say
     from toolchain.userdata.contracts import sides
 
     folder = _own_folder(path, own.name)
     size = sides(own.size) if own.size else None
+    own_model.demand_model(path)
     locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
     import_keras()
     if own.module:
         own_code.module(own.module)  # so that its layers are registered
-    loaded = own_model.load(path, size, Fit.CROP if own.crop else Fit.PAD)
+    loaded = own_model.load(path, size, own.fit or Fit.PAD)
     found = locate_data.given(loaded.input, data, own.dataset, data_dir)
-    say(f"{path.name}: {adopt(loaded, found, own.scale, folder, say)}")
+    found = labels.ordered(found, path, own.labels, loaded.outputs, say)
+    asked = Asked(own.preprocessing, own.one_of)
+    say(f"{path.name}: {adopt(loaded, found, asked, folder, say, data)}")
     return folder, found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from toolchain import datasets, formats, locate
-from toolchain.artifact import Precision
+from toolchain.artifact import Fit, Precision
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.spelling import unknown
 from toolchain.trust import Trust
@@ -110,8 +111,9 @@ Size = Annotated[
     ),
 ]
 Color = Annotated[bool, typer.Option("--color", help="Pictures in colour; else grayscale.")]
-Crop = Annotated[
-    bool, typer.Option("--crop", help="Cut other aspects to the middle; else pad with black.")
+FitOption = Annotated[
+    Fit | None,
+    one_of("fit", Fit, "--fit", "What pictures of another aspect are brought to SIZE by; pad."),
 ]
 Precisions = Annotated[
     list[Precision] | None,
@@ -130,6 +132,18 @@ Trusted = Annotated[
 AllowOlder = Annotated[
     bool, typer.Option("--allow-older", help="Accept a lower number than was seen before.")
 ]
+
+
+def output_file(named: str, usual: Path | str) -> Path:
+    """The file that an option names; where it names a folder, by one that is there or by a slash
+    at its end, the file of the `usual` name in it."""
+    path = Path(named)
+    return path / Path(usual).name if names_folder(named) else path
+
+
+def names_folder(named: str) -> bool:
+    """Whether an option for a file names a folder, which may still have to be made."""
+    return named.endswith(("/", os.sep)) or Path(named).is_dir()
 
 
 def accepted_by(keys: list[Path] | None, allow_older: bool) -> Trust | None:

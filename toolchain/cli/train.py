@@ -13,10 +13,10 @@ from toolchain import architectures, augmentation, locate
 from toolchain.chatter import silence
 from toolchain.cli.options import (
     Color,
-    Crop,
     Data,
     DataDir,
     DatasetName,
+    FitOption,
     Json,
     Seed,
     Size,
@@ -28,6 +28,7 @@ from toolchain.recipe import SCHEDULES, Recipe
 
 if TYPE_CHECKING:
     from toolchain.architectures import Architecture
+    from toolchain.artifact import Fit
     from toolchain.datasets import Dataset
     from toolchain.training import Result as TrainingResult
 
@@ -44,7 +45,7 @@ def train(
     data: Data = None,
     size: Size = None,
     color: Color = False,
-    crop: Crop = False,
+    fit: FitOption = None,
     dataset: DatasetName = None,
     data_dir: DataDir = None,
     architecture: Annotated[
@@ -176,12 +177,12 @@ def train(
     name = model.rpartition(":")[2]  # of a user's own network, the function's
     folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
     if data is None:
-        if size or color or crop:
-            raise UsageError("--size, --color and --crop are for your own pictures: --data FOLDER.")
+        if size or color or fit:
+            raise UsageError("--size, --color and --fit are for your own pictures: --data FOLDER.")
         found = locate_data.named(dataset, known.dataset, data_dir)
     else:
         locate_data.one_of(data, dataset)
-        found = _checked_pictures(data, size, color, crop, folder, json)
+        found = _checked_pictures(data, size, color, fit, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with TrainingProgress().shown() as progress:
@@ -221,7 +222,7 @@ def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:
 
 
 def _checked_pictures(
-    data: Path, size: str | None, color: bool, crop: bool, folder: Path, json: bool
+    data: Path, size: str | None, color: bool, fit: Fit | None, folder: Path, json: bool
 ) -> Dataset:
     """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
     from toolchain import files, locate_data, report, userdata
@@ -229,7 +230,7 @@ def _checked_pictures(
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 
-    contract = userdata.contract(size, color, crop, data)
+    contract = userdata.contract(size, color, fit, data)
     checked = look_for_faults(data, contract, say)
     if not json:
         report.own_data(checked)

@@ -37,11 +37,21 @@ class Session(Protocol):
     classes: int
     """How many probabilities it gives for each."""
 
+    batch: int | None
+    """How many images the file takes in one call of its runtime; None where that is free."""
+
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities float32 `[N, classes]` of raw pixels uint8 `[N, height, width, channels]`.
 
         Raises:
             ToolchainError: the runtime cannot compute.
+        """
+
+    def run_together(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As `run`, all images in one call of the runtime: `batch` of them where that is fixed.
+
+        Raises:
+            ToolchainError: the runtime cannot compute, or these are more or fewer than `batch`.
         """
 
     def invoke(self) -> None:
@@ -86,6 +96,14 @@ class Format(Protocol):
 
         Raises:
             ToolchainError: the file or its description is damaged.
+        """
+
+    def min_runtime(self, data: bytes) -> str:
+        """The oldest runtime that loads the file, such as `onnxruntime 1.12`; empty where that is
+        not known.
+
+        Raises:
+            ToolchainError: the file is damaged.
         """
 
     def summarize(self, data: bytes) -> GraphSummary:

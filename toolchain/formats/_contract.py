@@ -38,14 +38,18 @@ def check_contract(
     return (height, width, channels), classes
 
 
-def check_images(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> None:
+def check_images(
+    images: NDArray[np.uint8], shape: tuple[int, int, int], batch: int | None = None
+) -> None:
     """Refuse arrays that a runtime would take and answer wrongly.
 
     Raises:
-        ToolchainError: `images` is not uint8 `[N, *shape]`.
+        ToolchainError: `images` is not uint8 `[N, *shape]`, or N is not the `batch` that is asked
+            for.
     """
-    if images.dtype != PIXELS or images.shape[1:] != shape:
+    size = "N" if batch is None else batch
+    if images.dtype != PIXELS or images.shape[1:] != shape or len(images) != (batch or len(images)):
         raise ToolchainError(
-            f"The model takes raw pixels, uint8 {['N', *shape]}; "
+            f"The model takes raw pixels, uint8 {[size, *shape]}; "
             f"these are {images.dtype} {list(images.shape)}."
         )

@@ -8,31 +8,57 @@ graph can touch files, processes or Python.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from toolchain.errors import ToolchainError, require
 
 GRAPH = "graph.pb"  # the asset
 # What image classifiers are made of. A list of what is allowed, because TensorFlow marks none of
-# its operators as harmless: DebugIdentity writes files, ImmutableConst maps them.
+# its operators as harmless: DebugIdentity writes files, ImmutableConst maps them. Loops and lists
+# of tensors are those of recurrent layers, FakeQuant is that of quantisation-aware training. Left
+# out on purpose, though they compute numbers: random operators, since the answer would change from
+# call to call, and Fourier transforms, which no exported format has.
 OPERATORS = frozenset(
     """
-    Abs Add AddN AddV2 All Any ArgMax ArgMin AvgPool BatchMatMul BatchMatMulV2 BatchToSpaceND
-    BiasAdd BroadcastTo Cast Ceil ClipByValue Concat ConcatV2 Const Conv2D Cos Cumsum DepthToSpace
-    DepthwiseConv2dNative Div DivNoNan Einsum Elu Equal Erf Exp ExpandDims Expm1 Fill Floor FloorDiv
-    FloorMod FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual
-    Identity IdentityN If LRN LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot
-    LogicalOr MatMul Max MaxPool Maximum Mean Min Minimum MirrorPad Mul Neg NoOp NotEqual OneHot
-    OnesLike Pack Pad PadV2 PartitionedCall Placeholder PlaceholderWithDefault Pow Prod Range Rank
-    RealDiv Reciprocal Relu Relu6 Reshape ResizeArea ResizeBicubic ResizeBilinear
-    ResizeNearestNeighbor ReverseV2 Round Rsqrt Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin
-    Size Slice Softmax Softplus Softsign SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square
-    SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StopGradient StridedSlice Sub Sum
-    Tanh Tile TopKV2 Transpose Unpack Where ZerosLike
+    Abs Acos Acosh Add AddN AddV2 AdjustContrastv2 AdjustHue AdjustSaturation All Any ArgMax
+    ArgMin Asin Asinh Atan Atan2 Atanh AvgPool AvgPool3D BatchMatMul BatchMatMulV2 BatchMatMulV3
+    BatchToSpaceND BiasAdd Bincount Bitcast BroadcastArgs BroadcastTo Cast Ceil ClipByValue
+    Concat ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2 Cos Cosh
+    CropAndResize Cumprod Cumsum DenseBincount DepthToSpace DepthwiseConv2dNative Dequantize
+    Dilation2D Div DivNoNan Einsum Elu EmptyTensorList EnsureShape Equal Erf Erfc Exp ExpandDims
+    Expm1 ExtractImagePatches FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars
+    FakeQuantWithMinMaxVarsPerChannel Fill Floor FloorDiv FloorMod FusedBatchNorm
+    FusedBatchNormV2 FusedBatchNormV3 Gather GatherNd GatherV2 Greater GreaterEqual HSVToRGB
+    Identity IdentityN If InvertPermutation IsFinite IsInf IsNan LRN LeakyRelu Less LessEqual
+    LinSpace Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr LogicalXor MatMul
+    MatrixBandPart MatrixDiagV3 Max MaxPool MaxPool3D MaxPoolV2 Maximum Mean Min Minimum
+    MirrorPad Mod Mul Neg NoOp NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall
+    Placeholder PlaceholderWithDefault Pow PreventGradient Prod QuantizeAndDequantizeV2
+    QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 QuantizeV2 RGBToHSV Range Rank RealDiv
+    Reciprocal Relu Relu6 Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor
+    ReverseSequence ReverseV2 Rint Roll Round Rsqrt ScaleAndTranslate ScatterNd SegmentMax
+    SegmentMean SegmentSum Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size Slice
+    Snapshot Softmax Softplus Softsign SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square
+    SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile StopGradient
+    StridedSlice Sub Sum Tan Tanh TensorListElementShape TensorListFromTensor TensorListGetItem
+    TensorListLength TensorListReserve TensorListSetItem TensorListStack TensorScatterUpdate
+    Tile TopKV2 Transpose TruncateDiv TruncateMod Unpack UnsortedSegmentMax UnsortedSegmentSum
+    Where While Xdivy Xlogy ZerosLike
     """.split()  # noqa: SIM905 - one can read it so
+)
+
+# What brings pixels to another size, place or scale, and computes no features from them.
+ARITHMETIC = frozenset(
+    """
+    Add AddV2 Cast Div FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Identity Mul Neg Pad PadV2
+    RealDiv Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor StopGradient Sub
+    """.split()  # noqa: SIM905 - as above
 )
 
 
@@ -53,25 +79,80 @@ def check(operators: Iterable[str], allowed: frozenset[str] = OPERATORS) -> None
 
 def freeze(function: Any) -> Any:
     """A concrete TensorFlow function of one input and one output as a Keras model, its variables
-    made constants.
+    made constants. Where it takes one image at a time, its batch is set free.
 
     Raises:
-        ToolchainError: it has operators that are not allowed, or no fixed shapes and a free batch.
+        ToolchainError: it has operators that are not allowed, or no fixed shapes, or its batch
+            cannot be set free.
     """
-    keras = require("keras", "export")
     from tensorflow.python.framework import convert_to_constants
 
-    frozen = convert_to_constants.convert_variables_to_constants_v2(function)
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
+        function, lower_control_flow=False
+    )
     (takes,), (gives,) = frozen.inputs, frozen.outputs
-    if None in (takes.shape.rank, gives.shape.rank) or takes.shape[0] is not None:
+    graph = frozen.graph.as_graph_def()
+    if None in (takes.shape.rank, gives.shape.rank) or takes.shape[0] not in (None, 1):
         raise ToolchainError(
             f"The graph takes {takes.shape} and gives {gives.shape}. Expected any number of images "
             "of one shape: export it with a batch of None."
         )
-    layer = layer_class()(takes.name, gives.name, list(gives.shape))
-    layer.graph = frozen.graph.as_graph_def().SerializeToString()
+    definition = graph.SerializeToString()
+    if takes.shape[0] is None:
+        return _model(definition, takes, gives)
+    free = _model(_freed(graph, frozen.graph, takes).SerializeToString(), takes, gives)
+    _check_freed(free, _function(definition, takes.name, gives.name), takes)
+    return free
+
+
+def _model(graph: bytes, takes: Any, gives: Any) -> Any:
+    keras = require("keras", "export")
+    layer = layer_class()(takes.name, gives.name, [None, *gives.shape[1:]])
+    layer.graph = graph
     image = keras.Input(takes.shape[1:], dtype=takes.dtype.name)
     return keras.Model(image, layer(image))
+
+
+def _freed(definition: Any, graph: Any, takes: Any) -> Any:
+    """The `definition` of a graph of one image as that of any number: its input has no fixed batch,
+    and each Reshape keeps as many images as come in."""
+    tf = require("tensorflow", "export")
+    for node in list(definition.node):
+        if "_output_shapes" in node.attr:
+            del node.attr["_output_shapes"]
+        if node.name == takes.op.name:
+            node.attr["shape"].shape.dim[0].size = -1
+        if node.op != "Reshape":
+            continue
+        (reshaped,) = graph.get_operation_by_name(node.name).outputs
+        if not reshaped.shape.is_fully_defined() or list(reshaped.shape[:1]) != [1]:
+            continue
+        shape = definition.node.add(name=f"{node.name}/any_number", op="Const")
+        shape.attr["dtype"].type = tf.int32.as_datatype_enum
+        sizes = np.array([-1, *reshaped.shape[1:]], np.int32)
+        shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(sizes))
+        node.input[1] = shape.name
+        node.attr["Tshape"].type = tf.int32.as_datatype_enum
+    return definition
+
+
+def _check_freed(free: Any, alone: Any, takes: Any) -> None:
+    """
+    Raises:
+        ToolchainError: `free` does not answer several images as the function `alone` answers each.
+    """
+    tf = require("tensorflow", "export")
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, *takes.shape[1:]))
+    images = tf.cast(pixels, takes.dtype)
+    with contextlib.suppress(ValueError, tf.errors.OpError):
+        expected = tf.concat([alone(image[None]) for image in images], axis=0)
+        given = free(images)
+        if given.shape == expected.shape and np.allclose(given, expected, rtol=1e-4, atol=1e-5):
+            return
+    raise ToolchainError(
+        f"The graph takes {takes.shape}: one image at a time, and does not answer several. "
+        "Export it with a batch of None, as model.export('my_model') does."
+    )
 
 
 @functools.cache
@@ -126,6 +207,24 @@ def open_all(model: Any) -> None:
     for layer in model._flatten_layers():
         if isinstance(layer, layer_class()):
             layer.function  # noqa: B018 - the first look imports it
+
+
+def first_steps(layer: Any) -> Iterator[Callable[[Any], Any]]:
+    """The part of a frozen graph, from its input on, that only prepares pixels; nothing where it
+    begins with something else."""
+    graph = _parsed(layer.graph)
+    first = last = layer.takes.partition(":")[0]
+    while True:
+        readers = [node for node in graph.node if last in map(_name, node.input)]
+        if len(readers) != 1 or readers[0].op not in ARITHMETIC:
+            break
+        last = readers[0].name
+    if last != first:
+        yield _function(layer.graph, layer.takes, f"{last}:0")
+
+
+def _name(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
 
 
 def _parsed(graph: bytes) -> Any:

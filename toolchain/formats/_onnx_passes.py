@@ -1,17 +1,18 @@
 """Passes over a converted ONNX graph; each one transform, in place, true where it changed it.
 
-1. `fold_scale`: a constant factor in front of a convolution goes into the convolution's weights.
-2. `fold_flatten_transpose`: channels-last order before Flatten goes into the dense weights.
-3. `fold_dense_normalisation`: what normalises a dense layer's values goes into its weights.
-4. `free_batch`: batch 1 becomes a batch of any size.
+1. `order`: operators stand where the result first needs them, in the same order in every run.
+2. `fold_scale`: a constant factor in front of a convolution goes into the convolution's weights.
+3. `fold_flatten_transpose`: channels-last order before Flatten goes into the dense weights.
+4. `fold_dense_normalisation`: what normalises a dense layer's values goes into its weights.
 5. `feed_pixels_directly`: raw pixels are already what QuantizeLinear would make of them.
 6. `plain_names`: names that a person can read and that are the same in every run.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def apply(model: Any, *passes: Callable[[Any], bool]) -> None:
             raise ToolchainError(
                 f"The ONNX pass '{transform.__name__}' failed (done before it: {done}): {error}"
             ) from error
-    read = {name for node in model.graph.node for name in node.input}
+    read = {name for node in model.graph.node for name in _reads(node)}
     for constant in [each for each in model.graph.initializer if each.name not in read]:
         model.graph.initializer.remove(constant)
     used = {node.domain for node in model.graph.node} | {""}
@@ -45,18 +46,49 @@ def apply(model: Any, *passes: Callable[[Any], bool]) -> None:
     del model.graph.value_info[:]  # shapes of the graph as it was
 
 
+def order(model: Any) -> bool:
+    """Rule 1: each operator stands behind the operators that it reads, its first input's first.
+
+    The converter sorts branches by names that it counts up over all its conversions.
+    """
+    nodes = list(model.graph.node)
+    makers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    ordered: dict[int, Any] = {}  # by their places before
+    waiting = [makers[model.graph.output[0].name]]
+    while waiting:
+        place = waiting[-1]
+        needed = (makers[name] for name in _reads(nodes[place]) if name in makers)
+        missing = next((each for each in needed if each not in ordered), None)
+        if missing is None:
+            ordered[place] = nodes[place]
+            waiting.pop()
+        else:
+            waiting.append(missing)
+    del model.graph.node[:]
+    model.graph.node.extend(ordered.values())
+    return list(ordered) != list(range(len(nodes)))
+
+
+def _reads(node: Any) -> Iterator[str]:
+    """The tensors that an operator reads, or one in a graph inside of it."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _reads(inner)
+
+
 def fold_scale(model: Any) -> bool:
-    """Rule 1: Mul(x, c) → [Reshape | Transpose] → Conv becomes Conv with weights × c.
+    """Rule 2: Mul(x, c) → [Reshape | Transpose] → Conv becomes Conv with weights × c.
 
     Exact up to rounding: a convolution is linear, and its zero padding stays zero.
     """
     graph = model.graph
     for node in list(graph.node):
-        factor = _constant(graph, node.input[1]) if node.op_type == "Mul" else None
+        factor = constant_value(graph, node.input[1]) if node.op_type == "Mul" else None
         convolution = _reached(graph, node.output[0], "Conv")
         if factor is None or factor.size != 1 or convolution is None:
             continue
-        weights = _constant(graph, convolution.input[1])
+        weights = constant_value(graph, convolution.input[1])
         if weights is None:
             continue
         _set_constant(graph, convolution.input[1], weights * factor.astype(weights.dtype))
@@ -66,7 +98,7 @@ def fold_scale(model: Any) -> bool:
 
 
 def fold_flatten_transpose(model: Any) -> bool:
-    """Rule 2: Transpose(NCHW→NHWC) → Reshape → Gemm becomes Reshape → Gemm with permuted rows."""
+    """Rule 3: Transpose(NCHW→NHWC) → Reshape → Gemm becomes Reshape → Gemm with permuted rows."""
     graph = model.graph
     for node in list(graph.node):
         if node.op_type != "Transpose" or list(node.attribute[0].ints) != [0, 2, 3, 1]:
@@ -74,10 +106,11 @@ def fold_flatten_transpose(model: Any) -> bool:
         dense = _reached(graph, node.output[0], "Gemm", "MatMul")
         if dense is None:
             continue
-        _, channels, height, width = _shapes(model)[node.input[0]]
-        weights = _constant(graph, dense.input[1])
-        if weights is None or weights.shape[0] != channels * height * width:
+        weights = constant_value(graph, dense.input[1])
+        sizes = tensor_shapes(model).get(node.input[0], [])[1:]
+        if weights is None or len(sizes) != 3 or weights.shape[0] != math.prod(sizes):
             continue
+        channels, height, width = sizes
         rows = weights.reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
         _set_constant(graph, dense.input[1], rows.reshape(weights.shape))
         _bypass(graph, node)
@@ -86,12 +119,12 @@ def fold_flatten_transpose(model: Any) -> bool:
 
 
 def fold_dense_normalisation(model: Any) -> bool:
-    """Rule 3: MatMul or Gemm, then Mul(c) and Add(d) for each of its values, becomes Gemm.
+    """Rule 4: MatMul or Gemm, then Mul(c) and Add(d) for each of its values, becomes Gemm.
 
     Exact up to rounding: (x·W + b)·c + d = x·(W·c) + (b·c + d). That of a convolution TensorFlow
     has folded before.
     """
-    graph, shapes = model.graph, _shapes(model)
+    graph, shapes = model.graph, tensor_shapes(model)
     folded = [_fold_after(graph, node) for node in graph.node if _is_dense(node, shapes)]
     return any(folded)
 
@@ -108,8 +141,8 @@ def _fold_after(graph: Any, dense: Any) -> bool:
     changed = False
     for kind in ("Mul", "Add"):
         after = _only_reader(graph, dense.output[0])
-        parts = [_constant(graph, name) for name in dense.input[1:]]
-        each = _constant(graph, after.input[1]) if _is(after, kind) else None
+        parts = [constant_value(graph, name) for name in dense.input[1:]]
+        each = constant_value(graph, after.input[1]) if _is(after, kind) else None
         if each is None or parts[0] is None or parts[-1] is None:
             continue
         if each.shape != parts[0].shape[1:]:
@@ -117,26 +150,11 @@ def _fold_after(graph: Any, dense: Any) -> bool:
         weights, bias = parts[0], parts[1] if len(parts) > 1 else np.zeros_like(each)
         folded = (weights * each, bias * each) if kind == "Mul" else (weights, bias + each)
         del dense.input[1:]
-        dense.input.extend(_add_constant(graph, after.name, value) for value in folded)
+        dense.input.extend(add_constant(graph, after.name, value) for value in folded)
         dense.op_type = "Gemm"
         _bypass(graph, after)
         changed = True
     return changed
-
-
-def free_batch(model: Any) -> bool:
-    """Rule 4: the ends get a symbolic batch, and each Reshape keeps the batch it is given."""
-    graph = model.graph
-    for end in (*graph.input, *graph.output):
-        end.type.tensor_type.shape.dim[0].dim_param = "batch"
-    for node in graph.node:
-        if node.op_type == "Reshape":
-            shape = _constant(graph, node.input[1])
-            if shape is None or shape[0] not in (0, 1, -1):
-                raise ValueError(f"Reshape '{node.name}' mixes the batch with other dimensions")
-            # 0 means "as in the input"; -1 elsewhere stays as it is
-            _set_constant(graph, node.input[1], np.array([0, *shape[1:]], np.int64))
-    return True
 
 
 def feed_pixels_directly(model: Any) -> bool:
@@ -146,7 +164,7 @@ def feed_pixels_directly(model: Any) -> bool:
     quantize = _reached(graph, cast.output[0], "QuantizeLinear")
     if cast.op_type != "Cast" or quantize is None:
         return False
-    scale, zero = (_constant(graph, name) for name in quantize.input[1:3])
+    scale, zero = (constant_value(graph, name) for name in quantize.input[1:3])
     if scale is None or zero is None or scale != 1 or zero != 0 or zero.dtype != np.uint8:
         return False
     _bypass(graph, quantize)
@@ -155,7 +173,8 @@ def feed_pixels_directly(model: Any) -> bool:
 
 
 def plain_names(model: Any) -> bool:
-    """Rule 6: nodes are numbered by their type, constants follow the node that reads them."""
+    """Rule 6: nodes are numbered by their type, constants follow the node that reads them, also in
+    their order."""
     graph = model.graph
     names = {graph.input[0].name: "image", graph.output[0].name: "probabilities", "": ""}
     counts: Counter[str] = Counter()
@@ -169,6 +188,8 @@ def plain_names(model: Any) -> bool:
     for node in graph.node:
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
+    places = {name: place for place, name in enumerate(names)}
+    graph.initializer.sort(key=lambda tensor: places[tensor.name])
     for value in (*graph.initializer, *graph.input, *graph.output):
         value.name = names[value.name]
     graph.name = "toolchain"
@@ -213,15 +234,16 @@ def _bypass(graph: Any, node: Any) -> None:
     graph.node.remove(node)
 
 
-def _shapes(model: Any) -> dict[str, list[int]]:
-    inferred = require("onnx", "export").shape_inference.infer_shapes(model)
+def tensor_shapes(model: Any) -> dict[str, list[int]]:
+    """The sizes of all tensors but constants, as far as they can be inferred; a free one is 0."""
+    graph = require("onnx", "export").shape_inference.infer_shapes(model).graph
     return {
         value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-        for value in inferred.graph.value_info
+        for value in (*graph.input, *graph.value_info, *graph.output)
     }
 
 
-def _constant(graph: Any, name: str) -> np.ndarray[Any, Any] | None:
+def constant_value(graph: Any, name: str) -> np.ndarray[Any, Any] | None:
     onnx = require("onnx", "export")
     found = [tensor for tensor in graph.initializer if tensor.name == name]
     return onnx.numpy_helper.to_array(found[0]) if found else None
@@ -233,7 +255,7 @@ def _set_constant(graph: Any, name: str, value: np.ndarray[Any, Any]) -> None:
     tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
 
 
-def _add_constant(graph: Any, near: str, value: np.ndarray[Any, Any]) -> str:
+def add_constant(graph: Any, near: str, value: np.ndarray[Any, Any]) -> str:
     """Its name, which is new: another reader may need the constant that it stands for."""
     onnx = require("onnx", "export")
     name = f"{near}/folded_{len(graph.initializer)}"

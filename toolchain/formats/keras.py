@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain import engines as runtimes
-from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
+from toolchain.artifact import GraphSummary, Layer, ModelInfo, Operator, Precision
 from toolchain.errors import ToolchainError, require, require_installed
 from toolchain.formats import _frozen
 from toolchain.formats._contract import check_images
@@ -39,6 +39,10 @@ ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, zlib.error, lzma.LZMAErro
 # only its comment follows
 FIRST, END, END_SIZE = b"PK\3\4", b"PK\5\6", 22
 INFO_LIMIT = 2**20  # bytes; a longer description is not one of ours
+INSTEAD = (  # of what Keras does not load
+    "a SavedModel, written in the program that trained the model with model.export('my_model'), is "
+    "loaded: toolchain export my_model."
+)
 BATCH = 250  # images a step, at most: larger steps gain nothing and need memory
 BATCH_PIXELS = 2**21  # values a step, at most: large images need memory sooner
 
@@ -156,6 +160,10 @@ def frozen(model: Any) -> Any:
     return _frozen.freeze(answer.get_concrete_function(tf.TensorSpec(shape, kind)))
 
 
+def min_runtime(data: bytes) -> str:
+    return ""  # Keras does not say
+
+
 def summarize(data: bytes) -> GraphSummary:
     model = load(data)
     layers = list(_layers(model))
@@ -164,7 +172,7 @@ def summarize(data: bytes) -> GraphSummary:
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
         parameters=model.count_params() + frozen_in,
         activation_bytes=sum(4 * _elements(_output_shape(layer)) for layer in layers),
-        min_runtime="",  # Keras does not say
+        min_runtime=min_runtime(data),
         opaque=frozen_in > 0,
     )
 
@@ -177,6 +185,19 @@ def _layers(model: Any) -> Iterator[Any]:
             yield from _layers(layer)
         elif not isinstance(layer, keras.layers.InputLayer):
             yield layer
+
+
+def layers(model: Any) -> tuple[Layer, ...]:
+    """The layers of `model` that compute, in their order; those of nested models in their place."""
+    return tuple(
+        Layer(
+            kind=type(layer).__name__,
+            output=tuple(_output_shape(layer)[1:]),
+            parameters=int(layer.count_params()),
+            macs=_macs(layer),
+        )
+        for layer in _layers(model)
+    )
 
 
 def engines() -> tuple[str, ...]:
@@ -210,6 +231,8 @@ def batch_size(shape: tuple[int, ...]) -> int:
 class KerasSession:
     """A Keras model with a free batch, called in one of three ways."""
 
+    batch: int | None = None
+
     def __init__(self, model: Any, engine: str) -> None:
         tf = require("tensorflow", "export")
         self.engine = f"keras {version('keras')} {engine}"
@@ -225,16 +248,20 @@ class KerasSession:
         }
         self._call = ways[engine]
         self._last: Any = np.zeros((1, *self.shape), np.uint8)
-        self._batch = batch_size(self.shape)
+        self._step = batch_size(self.shape)
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self.shape)
         answers = np.empty((len(images), self.classes), np.float32)
-        for i in range(0, len(images), self._batch):
-            answers[i : i + self._batch] = self._call(images[i : i + self._batch])
+        for i in range(0, len(images), self._step):
+            answers[i : i + self._step] = self._call(images[i : i + self._step])
         if len(images):
             self._last = images[-1:]
         return answers
+
+    def run_together(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self.shape)
+        return np.asarray(self._call(images), np.float32)
 
     def invoke(self) -> None:
         self._call(self._last)  # Keras' own conversions are part of it
@@ -264,23 +291,41 @@ def _elements(shape: Any) -> int:
     return product
 
 
+def reason(error: Exception) -> str:
+    """The line of a message of Keras that says what went wrong.
+
+    Keras puts pages before it, and a layer's whole configuration: the reason comes after "Exception
+    encountered:", or else first.
+    """
+    said = re.split(r"Exception encountered: ", str(error).strip())[-1]
+    said = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", said or type(error).__name__).splitlines()[0]
+    return re.split(r"\s*(?:Full object config:|, config=\{|using config=\{)", said)[0][
+        :300
+    ].rstrip()
+
+
 def _why(error: Exception) -> str:
     """What Keras says, or what it means where that is known, and what to do."""
     said = str(error).strip()
-    if "a Python lambda" in said:
+    if "a Python lambda" in said or "a `lambda` or a Python function" in said:
         return (
             "it has a Lambda layer, whose Python code lies in the file, and code from files is "
-            "never run here. Write it as a layer of your own, registered with "
-            "@keras.saving.register_keras_serializable(), or with built-in layers; save it again."
+            f"never run here. Instead of the file, {INSTEAD}"
         )
     missing = re.search(r"(?:Could not locate \w+|Unknown \w+:?) '([^']+)'", said)
     if missing:
+        name = missing[1].rpartition(">")[2]
+        if name == "preprocess_input":
+            return (
+                "it has a Lambda layer of preprocess_input, and each of keras.applications has a "
+                f"function of this name. Instead of the file, {INSTEAD}"
+            )
         return (
-            f"it uses '{missing[1]}', which is no part of Keras. Decorate it with "
+            f"it uses '{name}', which is no part of Keras. Decorate it with "
             "@keras.saving.register_keras_serializable(), save the model again, and name the "
-            "module that has it: --import MODULE."
+            f"module that has it: --import MODULE. Or, instead of the file, {INSTEAD}"
         )
     return (
-        f"{(said or type(error).__name__).splitlines()[0]} "
-        "Expected a whole .keras file of built-in layers; train or save it again."
+        f"{reason(error)} Expected a whole file of built-in layers; save the model again. "
+        f"Or, instead of the file, {INSTEAD}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from importlib.metadata import version
@@ -21,30 +22,28 @@ from toolchain.formats._contract import check_contract, check_images
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
 PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
+_log = logging.getLogger(__name__)  # only heard with --verbose
 OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
 INFO_KEY, SEAL_KEY = "toolchain", "toolchain_seal"
 INPUT, OUTPUT = "image", "probabilities"
+COMPILED = "_XlaMustCompile"  # TensorFlow's mark of a function that XLA compiles
 # the first onnxruntime for each operator set (onnxruntime.ai, "Compatibility")
 RUNTIMES = {15: "1.10", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18"}
 
 
 def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | None) -> bytes:
-    """An `.onnx` file with a free batch (onnxruntime.ai, "Quantize ONNX models").
+    """An `.onnx` file (onnxruntime.ai, "Quantize ONNX models"), for any number of images where
+    that is possible, else for one.
 
-    The graph is converted with batch 1, so that every shape is a constant that folds away; the
-    batch is set free afterwards. int8 is static QDQ, weights per channel in 7 bits, activations
-    uint8.
+    int8 is static QDQ, weights per channel in 7 bits, activations uint8.
     """
     onnx = require("onnx", "export")
+    from toolchain.formats._recurrent import unrolled
+    from toolchain.formats._refusal import refusal
+
     try:
-        graph = _simplified(model)
-        passes.apply(
-            graph,
-            passes.fold_scale,
-            passes.fold_flatten_transpose,
-            passes.fold_dense_normalisation,
-            passes.free_batch,
-        )
+        with unrolled(model):
+            graph = _for_any_batch(model) or _for_batch(model, 1)
         if precision is Precision.INT8:
             if calibration is None:
                 raise ToolchainError("int8 needs calibration images, and none were given.")
@@ -56,22 +55,51 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     except ToolchainError:
         raise
     except Exception as error:  # tf2onnx and onnxruntime raise straight from Exception
-        raise ToolchainError(
-            f"tf2onnx {version('tf2onnx')} cannot convert this model to ONNX {precision}: {error} "
-            "Run with --verbose for the converter's own words; "
-            "a custom layer or an unusual operator is the usual cause."
-        ) from error
+        raise refusal(f"ONNX {precision}", f"tf2onnx {version('tf2onnx')}", error) from error
     return bytes(graph.SerializeToString())
 
 
-def _simplified(model: Any) -> Any:
-    """The model as an ONNX graph for one image, constants folded."""
+def _for_any_batch(model: Any) -> Any | None:
+    """The model as an ONNX graph for any number of images at once; None where it cannot be one.
+
+    With a free batch from the start, the converter would compute every shape at run time.
+    """
+    from toolchain.formats import _onnx_batch as batch
+
+    try:
+        graph, other = (_for_batch(model, size) for size in batch.SIZES)
+        batch.free_batch(graph, other)
+        passes.apply(graph)  # drops the constants for 2 images
+        session = _runtime_session(graph.SerializeToString(), threads=1, optimize=True)
+        free = batch.answers_alike(
+            lambda images: session.run([OUTPUT], {INPUT: images})[0], model.input_shape[1:]
+        )
+    except Exception as error:  # whatever converter and runtime raise; for 1 image it may work
+        _log.warning("the batch of the ONNX file is 1: %s", error)
+        return None
+    return graph if free else None
+
+
+def _for_batch(model: Any, size: int) -> Any:
+    """The model as an ONNX graph for `size` images, with constants and scaling folded."""
+    graph = _converted(model, size)
+    passes.apply(
+        graph,
+        passes.order,
+        passes.fold_scale,
+        passes.fold_flatten_transpose,
+        passes.fold_dense_normalisation,
+    )
+    return graph
+
+
+def _converted(model: Any, size: int) -> Any:
     tf = require("tensorflow", "export")
     tf2onnx = require("tf2onnx", "export")
     onnxslim = require("onnxslim", "export")
-    from tensorflow.python.framework import convert_to_constants
+    from toolchain.formats import _onnx_operators
 
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8, name=INPUT)]
+    signature = [tf.TensorSpec((size, *model.input_shape[1:]), tf.uint8, name=INPUT)]
     # `from_keras` of tf2onnx fails on Keras 3; a plain function of the model does not.
     function = tf.function(
         lambda image: tf.identity(model(image, training=False), name=OUTPUT),
@@ -79,17 +107,40 @@ def _simplified(model: Any) -> Any:
     )
     # `from_function` of tf2onnx takes constants that a function captures, as those of a
     # Normalization layer, for inputs; of a frozen graph the inputs are named.
-    frozen = convert_to_constants.convert_variables_to_constants_v2(
-        function.get_concrete_function(*signature), lower_control_flow=False
-    )
+    frozen = _frozen(function.get_concrete_function(*signature))
     graph, _ = tf2onnx.convert.from_graph_def(
         frozen.graph.as_graph_def(),
         input_names=[f"{INPUT}:0"],
         output_names=[frozen.outputs[0].name],
         tensors_to_rename={f"{INPUT}:0": INPUT, frozen.outputs[0].name: OUTPUT},
         opset=OPSET,
+        custom_op_handlers=_onnx_operators.handlers(),
     )
     return onnxslim.slim(graph)
+
+
+def _frozen(function: Any) -> Any:
+    """The concrete TensorFlow `function` with constants for variables, and all in one graph."""
+    tf = require("tensorflow", "export")
+    from tensorflow.python.framework import convert_to_constants
+
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
+        function, lower_control_flow=False
+    )
+    graph = frozen.graph.as_graph_def()
+    compiled = [node for node in graph.node if COMPILED in node.attr]
+    if not compiled:
+        return frozen
+    # Keras has grouped convolutions compiled (XLA), and what is compiled stays a call.
+    for body in graph.library.function:
+        body.attr.clear()  # which keep it from being inlined
+        body.signature.name += "_plain"  # TensorFlow knows the other one under its name
+    for call in compiled:
+        call.attr.pop(COMPILED)
+        call.attr["f"].func.name += "_plain"
+    ends = frozen.inputs[0].name, frozen.outputs[0].name
+    plain = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+    return _frozen(plain.prune(*ends))
 
 
 def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
@@ -142,15 +193,32 @@ def read_info(data: bytes) -> ModelInfo | None:
     return None if text is None else ModelInfo.from_json(text)
 
 
-def summarize(data: bytes) -> GraphSummary:
+def min_runtime(data: bytes) -> str:
+    imports = _loaded(data).opset_import
+    opsets = [each.version for each in imports if each.domain in ("", "ai.onnx")]
+    runtime = RUNTIMES.get(max(opsets, default=0))
+    return f"onnxruntime {runtime}" if runtime else ""
+
+
+def _loaded(data: bytes) -> Any:
+    """
+    Raises:
+        ToolchainError: it is no ONNX file.
+    """
     onnx = require("onnx", "export")
     try:
         model = onnx.load_from_string(data)
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # protobuf raises its own family
         raise ToolchainError(f"This is not a whole ONNX file: {error}") from error
     if not model.graph.node:
         raise ToolchainError("This ONNX file is empty: it has no operators.")
+    return model
+
+
+def summarize(data: bytes) -> GraphSummary:
+    model = _loaded(data)
+    batch = _batch(model)
+    model = _for_one_image(model)
     shapes = {value.name: _shape(value.type.tensor_type) for value in model.graph.value_info}
     shapes |= {value.name: _shape(value.type.tensor_type) for value in model.graph.output}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -166,14 +234,34 @@ def summarize(data: bytes) -> GraphSummary:
         operators=operators,
         parameters=sum(math.prod(constants[name].dims) for name in used),
         activation_bytes=sum(_bytes(value.type.tensor_type) for value in activations),
-        min_runtime=_min_runtime(model),
+        min_runtime=min_runtime(data),
+        opaque=any(attribute.g.node for node in model.graph.node for attribute in node.attribute),
+        batch=batch,
     )
 
 
-def _min_runtime(model: Any) -> str:
-    opsets = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
-    runtime = RUNTIMES.get(max(opsets, default=0))
-    return f"onnxruntime {runtime}" if runtime else ""
+def _for_one_image(model: Any) -> Any:
+    """The graph with the shapes of its tensors, as far as they can be told, for one image.
+
+    Raises:
+        ToolchainError: its shapes contradict each other.
+    """
+    onnx = require("onnx", "export")
+    for value in model.graph.input:
+        for size in value.type.tensor_type.shape.dim[:1]:
+            size.dim_value = size.dim_value or 1
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # onnx's exceptions share no base but this
+        raise ToolchainError(f"This is not a whole ONNX file: {error}") from error
+
+
+def _batch(model: Any) -> int | None:
+    """How many images the graph takes at once; None where it does not say so."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    given = [value for value in model.graph.input if value.name not in constants]
+    sizes = [size.dim_value for value in given for size in value.type.tensor_type.shape.dim]
+    return sizes[0] or None if sizes else None
 
 
 def _weights_behind(nodes: Any, constants: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +280,9 @@ def _macs(node: Any, shapes: dict[str, list[int]], weights: dict[str, Any]) -> i
     if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in weights:
         return 0
     size: int = math.prod(weights[node.input[1]].dims)
-    return size * (math.prod(shapes[node.output[0]][2:]) if node.op_type == "Conv" else 1)
+    result = shapes.get(node.output[0], [])
+    positions = result[2:] if node.op_type == "Conv" else result[:-1]
+    return size * math.prod(positions)
 
 
 def _shape(tensor: Any) -> list[int]:
@@ -236,6 +326,7 @@ class OnnxSession:
             gives[0].shape,
             "float32" if gives[0].type == "tensor(float)" else gives[0].type,
         )
+        self.batch = takes[0].shape[0] if isinstance(takes[0].shape[0], int) else None
         self._input, self._output = takes[0].name, [gives[0].name]
         self._last = np.zeros((1, *self.shape), np.uint8)  # what `invoke` computes again
         self._bound: NDArray[np.uint8] | None = None
@@ -256,6 +347,13 @@ class OnnxSession:
             self._last = images
         return answers
 
+    def run_together(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self.shape, self.batch)
+        try:
+            return self._answer(images)
+        except Exception as error:
+            raise ToolchainError(f"onnxruntime cannot compute: {error}") from error
+
     def invoke(self) -> None:
         if self._bound is not self._last:
             self._bound, self._binding = self._last, self._session.io_binding()
@@ -263,9 +361,9 @@ class OnnxSession:
             self._binding.bind_output(self._output[0])
         self._session.run_with_iobinding(self._binding)
 
-    def _answer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answer: NDArray[np.float32] = self._session.run(self._output, {self._input: image})[0]
-        return answer
+    def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        answers: NDArray[np.float32] = self._session.run(self._output, {self._input: images})[0]
+        return answers
 
 
 def _runtime_session(data: bytes, threads: int, optimize: bool) -> Any:

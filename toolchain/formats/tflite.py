@@ -30,6 +30,7 @@ PRECISIONS = (
 )
 PACKAGES = ("keras", "tensorflow", "ai_edge_litert", "flatbuffers")
 DELEGATE = "DELEGATE"  # the name of a delegate's part of a graph
+WITH_GRAPHS = ("CALL", "CALL_ONCE", "IF", "WHILE")  # inside, which the runtime does not list
 BATCH = 1  # a free batch would leave SHAPE, STRIDED_SLICE and PACK in the graph
 
 
@@ -56,7 +57,9 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
 
 
 def calibrate(model: Any, images: NDArray[np.uint8]) -> bytes:
-    with _told(Precision.INT8):
+    from toolchain.formats._recurrent import unrolled
+
+    with _told(Precision.INT8), unrolled(model):
         converter = _converter(model)
         converter.optimizations = [require("tensorflow", "export").lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in images)
@@ -95,16 +98,14 @@ def _converter(model: Any) -> Any:
 def _told(precision: Precision) -> Iterator[None]:
     """Whatever the converter's passes raise, told as one error of ours."""
     tf = require("tensorflow", "export")
+    from toolchain.formats._refusal import refusal
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
-        raise ToolchainError(
-            f"TensorFlow {tf.__version__} cannot convert this model to TFLite {precision}: {error} "
-            "Run with --verbose for the converter's own words; "
-            "a custom layer or an unusual operator is the usual cause."
-        ) from error
+        raise refusal(f"TFLite {precision}", f"TensorFlow {tf.__version__}", error) from error
 
 
 def embed(data: bytes, info: ModelInfo) -> bytes:
@@ -124,28 +125,34 @@ def read_info(data: bytes) -> ModelInfo | None:
     return ModelInfo.from_json(entries[metadata.INFO_ENTRY])
 
 
+def min_runtime(data: bytes) -> str:
+    entry = metadata.read_entries(data).get(metadata.RUNTIME_ENTRY, b"").rstrip(b"\0")
+    return f"tflite {entry.decode('ascii', 'replace')}" if entry else ""
+
+
 def summarize(data: bytes) -> GraphSummary:
     interpreter = _interpreter(data, 1, engines()[0], delegates=False)
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     steps = interpreter._get_ops_details()
-    computed = {index for step in steps for index in step["outputs"]}
-    used = {index for step in steps for index in step["inputs"] if index >= 0}
-    given = {tensor["index"] for tensor in interpreter.get_input_details()}
-    constants = used - computed - given
-    runtime = (
-        metadata.read_entries(data)
-        .get(metadata.RUNTIME_ENTRY, b"")
-        .rstrip(b"\0")
-        .decode("ascii", "replace")
-    )
+    computed = _known(steps, "outputs", tensors)
+    given = {tensor["index"]: tensor["shape"] for tensor in interpreter.get_input_details()}
+    constants = _known(steps, "inputs", tensors) - computed - given.keys()
     return GraphSummary(
         operators=tuple(Operator(step["op_name"], _macs(step, tensors)) for step in steps),
         parameters=sum(_elements(tensors[i]) for i in constants if _is_parameter(tensors[i])),
         activation_bytes=sum(_bytes(tensors[i]) for i in computed - _unpacked(steps, constants)),
-        min_runtime=f"tflite {runtime}" if runtime else "",
+        min_runtime=min_runtime(data),
         accelerated_by="XNNPACK",
         left_out=_left_out(data),
+        opaque=any(step["op_name"] in WITH_GRAPHS for step in steps),
+        batch=next((int(shape[0]) for shape in given.values() if len(shape)), None),
     )
+
+
+def _known(steps: list[dict[str, Any]], end: str, tensors: dict[int, dict[str, Any]]) -> set[int]:
+    """The tensors at one end of the operators, but for those that an operator does without (−1)
+    and those of graphs inside of others."""
+    return {int(index) for step in steps for index in step[end]} & tensors.keys()
 
 
 def _left_out(data: bytes) -> tuple[str, ...]:
@@ -174,7 +181,9 @@ def _macs(step: dict[str, Any], tensors: dict[int, dict[str, Any]]) -> int:
     """Multiply-accumulates of one operator: its weights, once per position they are applied to."""
     if step["op_name"] not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         return 0
-    weights, output = tensors[step["inputs"][1]], tensors[step["outputs"][0]]
+    weights, output = (tensors.get(step[end][at]) for end, at in (("inputs", 1), ("outputs", 0)))
+    if weights is None or output is None:
+        return 0
     channels = int(output["shape"][-1])
     return _elements(weights) * _elements(output) // channels
 
@@ -215,12 +224,14 @@ class TFLiteInspector:
         self._interpreter = _interpreter(data, 1, engines()[0], delegates=False)
         tensors = {each["index"]: each for each in self._interpreter.get_tensor_details()}
         steps = self._interpreter._get_ops_details()
-        self._outputs = {
-            tensors[index]["name"]: tensors[index] for step in steps for index in step["outputs"]
-        }
-        self.operators = {
-            tensors[index]["name"]: step["op_name"] for step in steps for index in step["outputs"]
-        }
+        made = [
+            (tensors[index], step["op_name"])
+            for step in steps
+            for index in step["outputs"]
+            if index in tensors
+        ]
+        self._outputs = {tensor["name"]: tensor for tensor, _ in made}
+        self.operators = {tensor["name"]: operator for tensor, operator in made}
         self.quantized = frozenset(
             name for name, tensor in self._outputs.items() if tensor["dtype"] is np.int8
         )
@@ -278,9 +289,9 @@ class TFLiteSession:
             raise ToolchainError(
                 f"Expected one input and one output, found {len(takes)} and {len(gives)}."
             )
-        self._batch, *shape = (int(size) for size in takes[0]["shape"])
+        self.batch, *shape = (int(size) for size in takes[0]["shape"])
         self.shape, self.classes = check_contract(
-            [self._batch, *shape],
+            [self.batch, *shape],
             takes[0]["dtype"].__name__,
             gives[0]["shape"],
             gives[0]["dtype"].__name__,
@@ -289,7 +300,7 @@ class TFLiteSession:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self.shape)
-        batch = self._batch
+        batch = self.batch
         try:
             if len(images) == batch:
                 return self._answer(images)
@@ -302,14 +313,21 @@ class TFLiteSession:
             raise ToolchainError(f"The TFLite runtime cannot compute: {error}") from error
         return answers[: len(images)]
 
+    def run_together(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        check_images(images, self.shape, self.batch)
+        try:
+            return self._answer(images)
+        except (RuntimeError, ValueError) as error:
+            raise ToolchainError(f"The TFLite runtime cannot compute: {error}") from error
+
     def invoke(self) -> None:
         self._interpreter.invoke()
 
     def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input, images)
         self._interpreter.invoke()
-        answer: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
-        return answer
+        answers: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        return answers
 
 
 def _interpreter(data: bytes, threads: int, engine: str, delegates: bool) -> Any:

@@ -29,13 +29,22 @@ def data(found: Sequence[Status]) -> None:
 def own_data(found: Checked) -> None:
     """What is wrong with a user's pictures, and how many there are of each class."""
     contract = found.contract
+    validation = any(each.validation for each in found.classes)
     chosen = "given" if found.split == "given" else "chosen by content"
     print_table(
         f"{found.path} as {contract.width}×{contract.height} "
         f"{'colour' if contract.channels == 3 else 'grayscale'}, {contract.fit}"
         f"{' (proposed)' if found.proposed else ''}; test pictures {chosen}",
-        ("class", ">to train", ">to test with"),
-        [(each.label, f"{each.training:,}", f"{each.test:,}") for each in found.classes],
+        ("class", ">to train", "[>to validate with]", ">to test with"),
+        [
+            (
+                each.label,
+                f"{each.training:,}",
+                f"{each.validation:,}" if validation else "",
+                f"{each.test:,}",
+            )
+            for each in found.classes
+        ],
     )
     rows = [
         (each.severity.value, f"{each.count:,}", each.what, _examples(each))

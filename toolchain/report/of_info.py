@@ -13,35 +13,38 @@ if TYPE_CHECKING:
     pass
 
 
+SHOWN = 8  # digits of a hash
+MOST_NAMES = 50  # classes that are all named
+
+
 def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSummary) -> None:
     """What a file is: what it says of itself, and what its graph holds."""
     rows: list[tuple[str, str]] = []
     if described is None:
         rows.append(("description", "none: another tool wrote this file"))
     else:
-        contract = described.input
+        contract, batch = described.input, summary.batch or "batch"
         rows += [
             ("model", f"{described.architecture} for {described.dataset}"),
             (
                 "takes",
-                f"uint8 [batch, {contract.height}, {contract.width}, {contract.channels}], "
+                f"uint8 [{batch}, {contract.height}, {contract.width}, {contract.channels}], "
                 "raw pixels 0–255",
             ),
-            ("gives", f"float32 [batch, {len(described.labels)}], probabilities"),
-            ("labels", ", ".join(described.labels)),
+            ("gives", f"float32 [{batch}, {len(described.labels)}], probabilities"),
+            ("labels", _names(described.labels)),
             ("precision", described.precision),
             *([("in float", ", ".join(described.float_layers))] if described.float_layers else []),
             ("accuracy", _accuracy(described)),
             *_proof(described),
-            ("calibration", described.calibration_sha256 or "–"),
-            ("made from", described.source_sha256 or "training"),
+            ("made from", _source(described)),
             (
                 "made with",
                 ", ".join(f"{name} {number}" for name, number in described.versions.items()),
             ),
         ]
     counted = Counter(operator.name for operator in summary.operators)
-    hidden = "unknown, the graph is frozen; the exported files show it" if summary.opaque else ""
+    hidden = "unknown, the graph is frozen or has loops" if summary.opaque else ""
     rows += [
         ("needs", f"{summary.min_runtime} or later" if summary.min_runtime else "unknown"),
         ("file size", f"{size:,} bytes"),
@@ -65,6 +68,21 @@ def _proof(described: ModelInfo) -> list[tuple[str, str]]:
     if not described.source_sha256:
         return []
     return [("verdict", f"{described.verdict}: {described.gate}")]
+
+
+def _names(labels: tuple[str, ...]) -> str:
+    """The classes; of very many the first and the last."""
+    if len(labels) <= MOST_NAMES:
+        return ", ".join(labels)
+    return f"{', '.join(labels[:3])}, … {labels[-1]} ({len(labels):,} in all)"
+
+
+def _source(described: ModelInfo) -> str:
+    """What the file was made from; the whole hashes are in the JSON."""
+    if not described.source_sha256:
+        return "training"
+    measured = ", calibrated on training images" if described.calibration_sha256 else ""
+    return f"the Keras file {described.source_sha256[:SHOWN]}…{measured}"
 
 
 def _accuracy(described: ModelInfo) -> str:

@@ -27,7 +27,7 @@ def training(result: Training) -> None:
         lines.insert(0, target_line(result))
     if result.epoch < len(history.epochs):
         how = "Stopped by patience; epoch" if result.stopped == "patience" else "Epoch"
-        lines.insert(1, f"{how} {result.epoch} had the lowest validation loss and is kept.")
+        lines.insert(1, f"{how} {result.epoch} had the lowest {history.watched} loss and is kept.")
     console().print("\n".join(lines))
 
 

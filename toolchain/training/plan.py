@@ -34,7 +34,8 @@ class Plan:
 
     A run with patience, one that monitors validation images, and one whose recipe says so, holds a
     part of the training images out for that. Unless it reached its target, it keeps the weights of
-    the epoch with the lowest validation loss.
+    the epoch with the lowest validation loss. Where there are too few images to hold any out, the
+    loss on the training images takes its place.
 
     Where the schedule falls, what was learnt settles in the last epochs. Such a run goes to its
     end and keeps the last weights, unless patience stops it; its target is judged by what is kept.

@@ -11,7 +11,7 @@ from toolchain.artifact import ModelInfo, Precision
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.records import as_json
-from toolchain.training.parts import split
+from toolchain.training.parts import split, watched_part
 from toolchain.training.plan import Plan
 from toolchain.userdata import split as userdata_split
 from toolchain.versions import versions
@@ -133,7 +133,7 @@ def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:
 def picture_parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
     """What each of the user's pictures was for: those for training, then those for the test."""
     parts = [userdata_split.Part.TRAINING] * len(dataset.train_labels)
-    if plan.watched == "validation":
+    if watched_part(plan, dataset) == "validation":
         for row in split(plan, dataset)[1].rows:
             parts[row] = userdata_split.Part.VALIDATION
     return parts + [userdata_split.Part.TEST] * len(dataset.test_labels)
@@ -145,8 +145,8 @@ def summary(result: Result) -> str:
         "plan": result.plan.record(),
         "stopped": result.stopped,
         "epoch": result.epoch,
-        "training_accuracy": result.training_accuracy,
         f"{result.history.watched}_accuracy": result.at.watched_accuracy,
+        "training_accuracy": result.training_accuracy,
         "test_accuracy": result.test_accuracy,
         "overfits_since": result.history.overfits_since,
         "seconds": result.seconds,

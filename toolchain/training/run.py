@@ -14,12 +14,14 @@ from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.interrupts import Held
 from toolchain.training import optimization, teaching
-from toolchain.training.parts import class_weights, split
+from toolchain.training.parts import class_weights, not_validated, split, watched_part
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import INTERRUPTED, Result, publish
 from toolchain.training.state import State
+from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
+    from toolchain.artifact import Layer
     from toolchain.datasets import Dataset
 
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
@@ -31,6 +33,9 @@ class Progress(Protocol):
 
     def say(self, message: str) -> None:
         """Something to know about the run."""
+
+    def layers(self, layers: tuple[Layer, ...]) -> None:
+        """The layers of the model that is going to be trained."""
 
     def batches(self, epoch: int, done: int, total: int) -> None:
         """So many batches of the epoch are done."""
@@ -67,7 +72,7 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
         tf.config.experimental.enable_op_determinism()
     architecture = architectures.get(plan.architecture)
     model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
-    state = State(folder / STATE, plan)
+    state = State(folder / STATE, plan, watched_part(plan, dataset))
     try:
         history = _learn(model, state, plan, dataset, progress)
         stopped = plan.stop(history) or INTERRUPTED
@@ -116,11 +121,29 @@ def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Pro
     history = state.resume(model, progress.say)
     if history.epochs and plan.stop(history):
         return history
-    progress.say(f"Training on {len(trained.rows):,} images; epochs: at most {plan.recipe.epochs}.")
+    if not history.epochs:
+        progress.layers(keras_format.layers(model))
+    _tell_parts(plan, dataset, progress)
     with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
         keeper = _keeper(model, state, plan, history, progress, held)
         _fit(learner, plan, trained, watched, keeper)
     return state.history()
+
+
+def _tell_parts(plan: Plan, dataset: Dataset, progress: Progress) -> None:
+    """Say how many images are for what, and which classes have none to validate on."""
+    trained, held_out = (len(part.rows) for part in split(plan, dataset))
+    kind = watched_part(plan, dataset)
+    beside = f", validating on {held_out:,}" if kind == "validation" else ""
+    progress.say(f"Training on {trained:,} images{beside}; epochs: at most {plan.recipe.epochs}.")
+    lacking = not_validated(plan, dataset)
+    if kind == "training":
+        progress.say(
+            f"No class has the {LEAST_TO_VALIDATE} training images of which one is held out: the "
+            "training images are looked at instead, which cannot show overfitting."
+        )
+    elif lacking:
+        progress.say(f"Classes without a validation image: {', '.join(lacking)}.")
 
 
 def _why_unpublished(history: History, folder: Path) -> str:
@@ -180,7 +203,7 @@ def _keeper(
             )
             self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
             state.save(model, self.history)
-            progress.epoch(done, plan.recipe.epochs, plan.watched)
+            progress.epoch(done, plan.recipe.epochs, self.history.watched)
             self.model.stop_training = plan.stop(self.history) is not None
 
     return Keeper()

@@ -10,9 +10,11 @@ from toolchain import evaluation, files, formats, locate
 from toolchain.errors import UsageError
 from toolchain.formats import keras as keras_format
 from toolchain.training.once import train_once
+from toolchain.training.parts import watched_part
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import Result, publish
 from toolchain.training.run import Progress
+from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
     from toolchain.datasets import Dataset
@@ -27,11 +29,14 @@ def train_seeds(
     not there yet. Which is best the validation images say, which are the same for all.
 
     Raises:
-        UsageError: the plan holds no images out, so nothing but the test could choose.
+        UsageError: no images are held out, so nothing but the test could choose.
         KeyboardInterrupt: interrupted; what was trained is kept.
     """
-    if plan.watched != "validation":
-        raise UsageError("Seeds are compared on validation images, and this plan has none.")
+    if watched_part(plan, dataset) != "validation":
+        raise UsageError(
+            "Seeds are compared on validation images, and there are none. Leave out --seeds, or "
+            f"bring at least {LEAST_TO_VALIDATE} training pictures a class."
+        )
     locate.demand_name(folder)
     with files.exclusive(folder):
         results = []

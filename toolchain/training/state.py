@@ -26,10 +26,10 @@ from toolchain.training.plan import Plan
 class State:
     """Plan, history, and weights by their epoch, in a folder of their own."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan, watched: str) -> None:
         self._folder = folder
         self._plan = as_json(plan.record()).encode()
-        self._empty = History(plan.watched)
+        self._empty = History(watched)
 
     def resume(self, model: Any, say: Callable[[str], None]) -> History:
         """Bring `model` to the end of the last epoch of an earlier run with the same plan."""

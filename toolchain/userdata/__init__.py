@@ -7,6 +7,6 @@ for users.
 """
 
 from toolchain.userdata.contracts import contract, propose
-from toolchain.userdata.loading import load
+from toolchain.userdata.loading import fitted_anew, load
 
-__all__ = ["contract", "load", "propose"]
+__all__ = ["contract", "fitted_anew", "load", "propose"]

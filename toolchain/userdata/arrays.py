@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolchain.errors import ToolchainError
 from toolchain.userdata.source import Kind, Picture, Source, check_label
+from toolchain.userdata.split import Part
 
 
 def images(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
@@ -54,11 +55,11 @@ def labels(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     return array if array.dtype.kind == "U" else array.astype(np.int64)
 
 
-Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.generic]]
+Arrays: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.generic]]
 
 
 def source(
-    path: Path, kind: Kind, train: Part, test: Part, names: tuple[str, ...], files: list[Path]
+    path: Path, kind: Kind, train: Arrays, test: Arrays, names: tuple[str, ...], files: list[Path]
 ) -> Source:
     """Both parts together; a change of any of `files` is a change of all pictures.
 
@@ -81,12 +82,12 @@ def source(
     size = sum(state.st_size for state in states)
     changed = sum(state.st_mtime_ns for state in states)
     places = [
-        (f"{name}[{number}]", is_test)
-        for name, part, is_test in ((names[0], train, False), (names[2], test, True))
-        for number in range(len(part[0]))
+        (f"{name}[{number}]", part)
+        for name, arrays, part in ((names[0], train, Part.TRAINING), (names[2], test, Part.TEST))
+        for number in range(len(arrays[0]))
     ]
     pictures = tuple(
-        Picture(place, label, is_test, size, changed)
-        for (place, is_test), label in zip(places, classes.tolist(), strict=True)
+        Picture(place, label, part, size, changed)
+        for (place, part), label in zip(places, classes.tolist(), strict=True)
     )
     return Source(path, kind, names_of_classes, pictures, (train[0], test[0]))

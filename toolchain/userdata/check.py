@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from toolchain.artifact import InputContract
 from toolchain.errors import require_installed
 from toolchain.progress import say as say_aloud
-from toolchain.userdata import alike, cache
+from toolchain.userdata import alike, cache, lost
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.contracts import proposal
 from toolchain.userdata.loading import test_pictures
 from toolchain.userdata.looking import look
 from toolchain.userdata.source import Fault, Kind, Source, printable
+from toolchain.userdata.split import LEAST_TO_VALIDATE, Part
 from toolchain.userdata.survey import Survey, survey
 
 MOST_EXAMPLES = 20  # of one finding
@@ -61,10 +62,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How many readable pictures of a class there are in each part."""
+    """How many readable pictures of a class there are in each part. Those of `validation` the user
+    set aside; where there are none, training holds some of `training` out."""
 
     label: str
     training: int
+    validation: int
     test: int
 
 
@@ -149,9 +152,16 @@ class _Known:
     def classes(self) -> tuple[ClassCount, ...]:
         counts = [
             np.bincount(self.labels[part], minlength=len(self.source.labels)).tolist()
-            for part in (~self.test, self.test)
+            for part in (~self.test & ~self.validation, self.validation, self.test)
         ]
         return tuple(map(ClassCount, self.source.labels, *counts))
+
+    @property
+    def validation(self) -> NDArray[np.bool_]:
+        """For each decoded picture whether the user set it aside to validate on."""
+        pictures = self.source.pictures
+        parts = [pictures[number].part for number in self.decoded.pictures]
+        return np.array([part is Part.VALIDATION for part in parts], np.bool_)
 
     def file(self, row: int) -> str:
         """The name of a decoded picture."""
@@ -186,7 +196,22 @@ def _class_findings(known: _Known) -> Iterator[Finding]:
             len(few),
             _some(Example((each.label,), _counts(each)) for each in few),
         )
+    yield from _not_validated(classes)
     yield from _balance(classes)
+
+
+def _not_validated(classes: tuple[ClassCount, ...]) -> Iterator[Finding]:
+    """Classes of which training will have no picture to validate on."""
+    if any(each.validation for each in classes):
+        what = "classes without a picture to validate with"
+        lacking = [each for each in classes if not each.validation]
+    else:
+        what = f"classes with fewer than {LEAST_TO_VALIDATE} pictures to train with, of which none "
+        what += "is held out to validate with"
+        lacking = [each for each in classes if 0 < each.training < LEAST_TO_VALIDATE]
+    if lacking:
+        examples = _some(Example((each.label,), _counts(each)) for each in lacking)
+        yield Finding("not validated", Severity.WARNING, what, len(lacking), examples)
 
 
 def _balance(classes: tuple[ClassCount, ...]) -> Iterator[Finding]:
@@ -252,21 +277,26 @@ def _unreadable(known: _Known) -> Iterator[Finding]:
     )
 
 
-_FAULTS: Mapping[Fault, tuple[Severity, str]] = {
-    Fault.LOCKED: (Severity.ERROR, "files and folders that may not be looked into"),
-    Fault.LINK: (Severity.WARNING, "links that lead nowhere or out of the folder: not followed"),
-    Fault.MISPLACED: (Severity.WARNING, "pictures that lie in no class folder: not read"),
-    Fault.EMPTY: (Severity.WARNING, "class folders without a picture: no classes"),
-    Fault.NO_PICTURE: (Severity.NOTE, "files that are no pictures by their names: not read"),
-    Fault.HIDDEN: (Severity.NOTE, "hidden files and folders: not read"),
+_FAULTS: Mapping[Fault, Severity] = {
+    Fault.LOCKED: Severity.ERROR,
+    Fault.LINK: Severity.WARNING,
+    Fault.MISPLACED: Severity.WARNING,
+    Fault.EMPTY: Severity.WARNING,
+    Fault.UNREAD: Severity.WARNING,
+    Fault.NO_PICTURE: Severity.NOTE,
+    Fault.HIDDEN: Severity.NOTE,
 }
 
 
 def _faults(source: Source) -> Iterator[Finding]:
-    for fault, (severity, what) in _FAULTS.items():
+    for fault, severity in _FAULTS.items():
         if found := source.faults.get(fault):
-            examples = _some(Example((printable(file),)) for file in found)
-            yield Finding(str(fault), severity, what, len(found), examples)
+            unread = fault is Fault.UNREAD
+            examples = tuple(
+                Example((printable(file),), lost.unread(source.path / file) if unread else "")
+                for file in found[:MOST_EXAMPLES]
+            )
+            yield Finding(str(fault), severity, fault.what, len(found), examples)
 
 
 def _appearance(known: _Known, headers: Survey) -> Iterator[Finding]:

@@ -17,8 +17,9 @@ LARGEST_OWN = 224  # pixels a side that pictures may have to be taken as they ar
 USUAL = 96  # pixels a side otherwise
 
 
-def contract(size: str | None, color: bool, crop: bool, path: Path) -> InputContract:
-    """What `--size`, `--color` and `--crop` ask for; without a size, that of `propose`.
+def contract(size: str | None, color: bool, fit: Fit | None, path: Path) -> InputContract:
+    """What `--size`, `--color` and `--fit` ask for; without a size, that of `propose`, and
+    padded unless said otherwise.
 
     `size` is `96`, or width and height as `96x64`.
 
@@ -27,7 +28,7 @@ def contract(size: str | None, color: bool, crop: bool, path: Path) -> InputCont
         ToolchainError: as `propose`.
     """
     channels = 3 if color else 1
-    fit = Fit.CROP if crop else Fit.PAD
+    fit = fit or Fit.PAD
     if size is None:
         proposed = propose(path)
         return InputContract(proposed.height, proposed.width, channels, fit)

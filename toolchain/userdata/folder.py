@@ -1,53 +1,148 @@
-"""A folder with one subfolder a class, `train/` and `test/` above them where given.
+"""A folder with one subfolder a class, folders for training and test above them where given.
 
 Only what lies exactly at its place is read: pictures, told by the suffix, directly inside a class
-folder. All else is counted by name, so that nothing is left out in silence. A symbolic link is
-read where it leads to something inside the folder, and never followed out of it.
+folder. All else is counted by name, so that nothing is left out in silence; and a class folder that
+holds something, but no picture that is read, is refused, for its class would be lost. A symbolic
+link is read where it leads to something inside the folder, and never followed out of it.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.errors import ToolchainError
 from toolchain.images import is_picture_name
+from toolchain.userdata import layout, lost
 from toolchain.userdata.source import Fault, Kind, Picture, Source, check_label
+from toolchain.userdata.split import Part
 
-PARTS = {"train": False, "test": True}
+NAMED = 5  # folders that a message names
+EXPECTED = "Expected CLASS/PICTURE, or train/CLASS/PICTURE and test/CLASS/PICTURE."
 
 
 def scan(path: Path) -> Source:
     """What lies in the folder `path`.
 
     Raises:
-        ToolchainError: it cannot be read, only one of `train/` and `test/` is there, no class
-            folder holds a picture, or a class has a name that no model file could carry.
+        ToolchainError: it cannot be read, it has another layout, a class folder holds no picture
+            that is read, or a class has a name that no model file could carry.
     """
     walk = _Walk(path)
     try:
         top = walk.folders("")
     except OSError as error:
         raise ToolchainError(f"Cannot look into {path}: {error.strerror or error}.") from error
-    parts = [name for name in top if name in PARTS and walk.holds_classes(name)]
-    if len(parts) == 1:
-        (missing,) = PARTS.keys() - set(parts)
-        raise ToolchainError(
-            f"{path} has {parts[0]}/ with class folders but no {missing}/ with some. Add it, or "
-            "move the class folders up into the folder itself: then the pictures are split here."
-        )
-    if parts:
-        for name in PARTS:
-            for label in walk.folders(name):
-                walk.class_folder(f"{name}/{label}", label, PARTS[name])
-        for name in set(top) - set(parts):
+    parts = layout.parts(top)
+    if _is_split(walk, top, parts):
+        for part, folder in _demand_parts(walk, parts).items():
+            walk.classes(folder, walk.folders(folder), part)
+        for name in set(top) - {name for names in parts.values() for name in names}:
             walk.misplaced(name)
     else:
-        for label in top:
-            walk.class_folder(label, label, None)
+        _demand_no_flat_parts(path, parts)
+        _demand_classes_here(walk, top)
+        walk.classes("", top, None)
     return walk.source()
+
+
+def _is_split(walk: _Walk, top: list[str], parts: Mapping[Part, list[str]]) -> bool:
+    """Whether the folders named after parts are some, and no classes: a class may be called train,
+    and beside the class folders of a part a stray picture may lie."""
+    named = [name for names in parts.values() for name in names]
+    alone = len(named) == len(top)
+    return any(
+        walk.holds_class_folders(name)
+        and (len(parts) > 1 or alone or not walk.holds_pictures(name))
+        for name in named
+    )
+
+
+def _demand_parts(walk: _Walk, parts: Mapping[Part, list[str]]) -> dict[Part, str]:
+    """The folder of each part.
+
+    Raises:
+        ToolchainError: a part has two folders, or there are no class folders to train or test with.
+    """
+    for part, names in parts.items():
+        if len(names) > 1:
+            folders = " and ".join(f"{name}/" for name in names)
+            raise ToolchainError(
+                f"{walk.path} has several folders for {part}: {folders}. Put their pictures into "
+                "one of them."
+            )
+    found = {part: names[0] for part, names in parts.items()}
+    filled = {part: name for part, name in found.items() if walk.holds_class_folders(name)}
+    for part, usual in ((Part.TEST, "test"), (Part.TRAINING, "train")):
+        if part not in filled:
+            raise ToolchainError(_what_lacks(walk.path, filled, found.get(part, usual)))
+    return found
+
+
+def _what_lacks(path: Path, filled: Mapping[Part, str], missing: str) -> str:
+    """That a split has no part called `missing`, and what can be done about it."""
+    there = " and ".join(f"{name}/" for name in filled.values())
+    told = f"{path} has {there} with class folders but no {missing}/ with some."
+    if Part.TRAINING in filled and Part.VALIDATION in filled:
+        validation = filled[Part.VALIDATION]
+        return (
+            f"{told} A model is tested on pictures that chose nothing. Add them; or rename "
+            f"{validation}/ to {missing}/, then pictures to validate on are taken out of "
+            f"{filled[Part.TRAINING]}/."
+        )
+    if len(filled) == 1:
+        (only,) = filled.values()
+        return f"{told} Add it; or name {path / only} instead, then the pictures are split here."
+    return f"{told} Add it."
+
+
+def _demand_no_flat_parts(path: Path, parts: Mapping[Part, list[str]]) -> None:
+    """
+    Raises:
+        ToolchainError: several folders are named after parts of a split, and hold no classes.
+    """
+    if len(parts) > 1:
+        names = " and ".join(f"{name}/" for names in parts.values() for name in names)
+        raise ToolchainError(
+            f"In {path}, {names} are named after parts of a split, but have no class folders with "
+            "pictures directly inside, so nothing says which class a picture has. Put the pictures "
+            f"of each class into a folder of its own. {EXPECTED} If these folders are the classes, "
+            "give them other names."
+        )
+
+
+def _demand_classes_here(walk: _Walk, top: list[str]) -> None:
+    """
+    Raises:
+        ToolchainError: all pictures lie in one folder there, below folders of its own.
+    """
+    if len(top) == 1 and not walk.holds_pictures(top[0]):
+        inner = walk.path / top[0]
+        if lost.holds_pictures_below(inner):
+            raise ToolchainError(
+                f"{walk.path} holds one folder, and no pictures directly inside that. If the "
+                f"classes lie in there, name {inner} instead. {EXPECTED}"
+            )
+
+
+def _check_labels(labels: list[str]) -> None:
+    """
+    Raises:
+        ToolchainError: a name cannot be one, or two look the same and are written in other bytes.
+    """
+    seen: dict[str, str] = {}
+    for label in labels:
+        check_label(label)
+        same = seen.setdefault(unicodedata.normalize("NFC", label), label)
+        if same != label:
+            raise ToolchainError(
+                f"Two classes are called {label!r}, once with letters and accents apart (Unicode "
+                "NFD, as macOS writes them). Give both folders the same name."
+            )
 
 
 class _Walk:
@@ -55,8 +150,9 @@ class _Walk:
 
     def __init__(self, path: Path) -> None:
         self.path, self.resolved = path, path.resolve()
-        self.found: list[tuple[bool | None, str, str, os.stat_result]] = []
+        self.found: list[tuple[Part | None, str, str, os.stat_result]] = []
         self.faults: dict[Fault, list[str]] = defaultdict(list)
+        self.lost: dict[str, str] = {}  # class folders of which nothing is read, and why
 
     def folders(self, folder: str) -> list[str]:
         """The names of the folders in `folder`; files there are no part of the layout.
@@ -72,16 +168,42 @@ class _Walk:
                 self._not_read(file, status)
         return names
 
-    def holds_classes(self, folder: str) -> bool:
-        """Whether `folder` holds folders and no pictures, so that it is no class itself."""
+    def holds_pictures(self, folder: str) -> bool:
+        """Whether pictures lie directly inside `folder`."""
         try:
-            entries = list(os.scandir(self.path / folder))
+            return any(is_picture_name(Path(name)) for name in os.listdir(self.path / folder))
         except OSError:
             return False
-        pictures = any(is_picture_name(Path(each.name)) and each.is_file() for each in entries)
-        return not pictures and any(each.is_dir() for each in entries)
 
-    def class_folder(self, folder: str, label: str, test: bool | None) -> None:
+    def holds_class_folders(self, folder: str) -> bool:
+        """Whether `folder` holds folders with pictures directly inside."""
+        try:
+            inner = [name for name in os.listdir(self.path / folder) if not layout.is_hidden(name)]
+        except OSError:
+            return False
+        return any(self.holds_pictures(f"{folder}/{name}") for name in inner)
+
+    def classes(self, folder: str, labels: list[str], part: Part | None) -> None:
+        """The class folders `labels` in `folder`, which is of a `part` or the whole.
+
+        Raises:
+            ToolchainError: they are those of a data set for another task.
+        """
+        for label in labels:
+            self.class_folder(f"{folder}/{label}" if folder else label, label, part)
+        if part and not labels:
+            self.faults[Fault.EMPTY].append(folder)
+        for file in self.faults.get(Fault.LINK, []):
+            if Path(file).parent == Path(folder) and (self.path / file).is_dir():
+                self.lost[file] = lost.LINKED.format(self.path)
+        if layout.of_another_task(labels):
+            raise ToolchainError(
+                f"{self.path / folder} holds {', '.join(labels)}, as data sets for object "
+                "detection and segmentation do (YOLO, COCO, VOC). Here whole pictures are sorted "
+                f"into classes. {EXPECTED}"
+            )
+
+    def class_folder(self, folder: str, label: str, part: Part | None) -> None:
         """The pictures directly inside `folder`."""
         before = len(self.found)
         try:
@@ -93,10 +215,16 @@ class _Walk:
             if stat.S_ISDIR(status.st_mode):
                 self.misplaced(file)
             elif stat.S_ISREG(status.st_mode) and is_picture_name(Path(file)):
-                self.found.append((test, label, file, status))
+                self.found.append((part, label, file, status))
+            elif stat.S_ISREG(status.st_mode) and lost.unread(self.path / file):
+                self.faults[Fault.UNREAD].append(file)
             else:
                 self.faults[Fault.NO_PICTURE].append(file)
-        if len(self.found) == before:
+        if len(self.found) > before:
+            return
+        if reason := lost.why(self.path, folder):
+            self.lost[folder] = reason
+        else:
             self.faults[Fault.EMPTY].append(folder)
 
     def misplaced(self, folder: str) -> None:
@@ -112,17 +240,23 @@ class _Walk:
         Raises:
             ToolchainError: see `scan`.
         """
+        if self.lost:
+            shown = list(self.lost.items())[:NAMED]
+            told = " ".join(f"{folder}/: {reason}" for folder, reason in shown)
+            told += f" And {len(self.lost) - NAMED} more." if len(self.lost) > NAMED else ""
+            raise ToolchainError(
+                f"{self.path} has class folders of which no picture is read. {told}"
+            )
         if not self.found:
             raise ToolchainError(f"{self.path} holds no class folder with pictures. {self._told()}")
         labels = sorted({label for _, label, _, _ in self.found})
-        for label in labels:
-            check_label(label)
+        _check_labels(labels)
         numbers = {label: number for number, label in enumerate(labels)}
         pictures = [
-            Picture(file, numbers[label], test, status.st_size, status.st_mtime_ns)
-            for test, label, file, status in self.found
+            Picture(file, numbers[label], part, status.st_size, status.st_mtime_ns)
+            for part, label, file, status in self.found
         ]
-        pictures.sort(key=lambda each: (bool(each.test), each.label, each.file))
+        pictures.sort(key=lambda each: (each.part is Part.TEST, each.label, each.file))
         return Source(
             path=self.path,
             kind=Kind.FOLDER,
@@ -132,9 +266,11 @@ class _Walk:
         )
 
     def _told(self) -> str:
-        counts = [f"{len(files)} × {fault}" for fault, files in sorted(self.faults.items())]
-        found = f"Found instead: {', '.join(counts)}." if counts else "It is empty."
-        return f"{found} Expected CLASS/PICTURE, or train/CLASS/PICTURE and test/CLASS/PICTURE."
+        faults = sorted((fault, files) for fault, files in self.faults.items() if files)
+        counts = [f"{len(files):,} {fault.what} ({files[0]})" for fault, files in faults]
+        found = f"Found instead: {'; '.join(counts)}." if counts else "It is empty."
+        sort = "Move each picture into a folder that has the name of its class. "
+        return f"{found} {sort if self.faults.get(Fault.MISPLACED) else ''}{EXPECTED}"
 
     def _entries(self, folder: str) -> list[tuple[str, os.stat_result]]:
         """What is in `folder`, by name, but for what is hidden or leads out of the whole.
@@ -145,7 +281,7 @@ class _Walk:
         entries = []
         for entry in sorted(os.scandir(self.path / folder), key=lambda entry: entry.name):
             file = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.startswith("."):
+            if layout.is_hidden(entry.name):
                 self.faults[Fault.HIDDEN].append(file)
             elif entry.is_symlink() and not self._leads_inside(file):
                 self.faults[Fault.LINK].append(file)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.artifact import InputContract
+from toolchain.artifact import Fit, InputContract
 from toolchain.datasets import Dataset
 from toolchain.errors import ToolchainError
+from toolchain.images import to_pixels
 from toolchain.progress import say as say_aloud
 from toolchain.userdata import cache, split
 from toolchain.userdata.cache import Decoded
@@ -46,7 +48,7 @@ def load(
         say(f"{known} names none of the pictures in {path}: they are split anew.")
     if (frames := _as_they_are(source, contract)) is not None:
         labels = _labels(source)
-        test = np.array([picture.test for picture in source.pictures], np.bool_)
+        test = np.array([each.part is split.Part.TEST for each in source.pictures], np.bool_)
         _demand_both_parts(source, labels, test)
         return _dataset(source, contract, frames, (labels[~test], labels[test]))
     with cache.opened(source, contract, say) as store:
@@ -68,19 +70,40 @@ def load(
     )
 
 
+def fitted_anew(
+    path: Path, dataset: Dataset, rows: NDArray[np.intp]
+) -> dict[Fit, NDArray[np.uint8]]:
+    """Some pictures of a data set that `load` made of `path`, fitted in every way; uint8
+    `[N, H, W, C]`. `rows` count the training pictures first.
+
+    Raises:
+        ToolchainError: one cannot be read any more.
+    """
+    source = look(path)
+    names = (*dataset.train_files, *dataset.test_files)
+    places = {picture.file: number for number, picture in enumerate(source.pictures)}
+    # the pictures of arrays have no files, and are all there in the source's order
+    chosen = [source.image(places[names[row]] if names else int(row)) for row in rows]
+    contracts = {fit: replace(dataset.contract, fit=fit) for fit in Fit}
+    return {
+        fit: np.stack([to_pixels(image, contract) for image in chosen])
+        for fit, contract in contracts.items()
+    }
+
+
 def test_pictures(
     source: Source, decoded: Decoded, parts: dict[str, split.Part]
 ) -> NDArray[np.bool_]:
     """For each decoded picture whether it is for the test, as the user or the split has it."""
     pictures = [source.pictures[number] for number in decoded.pictures]
     if source.given:
-        return np.array([picture.test for picture in pictures], np.bool_)
+        return np.array([picture.part is split.Part.TEST for picture in pictures], np.bool_)
     names = [picture.file for picture in pictures]
     return split.split(names, _labels(source)[decoded.pictures], decoded.sha256, parts)
 
 
 def _labels(source: Source) -> NDArray[np.unsignedinteger]:
-    kind = np.uint8 if len(source.labels) <= 256 else np.uint16
+    kind = np.min_scalar_type(len(source.labels) - 1)
     return np.array([picture.label for picture in source.pictures], kind)
 
 
@@ -103,8 +126,12 @@ def _dataset(
 ) -> Dataset:
     """`pictures` are the numbers of all images in a folder, to name their files by."""
     names: tuple[str, ...] = ()
+    validation: tuple[int, ...] = ()
     if source.frames is None and pictures is not None:
-        names = tuple(source.pictures[number].file for number in pictures)
+        read = [source.pictures[number] for number in pictures]
+        names = tuple(each.file for each in read)
+        parts = enumerate(each.part for each in read)
+        validation = tuple(row for row, part in parts if part is split.Part.VALIDATION)
     count = len(labels[0])
     return Dataset(
         name=printable(os.path.basename(os.path.abspath(source.path))),
@@ -116,6 +143,7 @@ def _dataset(
         train_files=names[:count],
         test_files=names[count:],
         fit=contract.fit,
+        validation_rows=validation,
     )
 
 
@@ -154,9 +182,11 @@ def _tell_faults(source: Source, say: Callable[[str], None]) -> None:
             f"Not allowed to look into {_some(locked)} in {source.path}. Give yourself the right "
             "to read all of it."
         )
-    told = [f"{len(files):,} × {fault} ({_some(files)})" for fault, files in source.faults.items()]
+    told = [
+        f"{len(files):,} {fault.what} ({_some(files)})" for fault, files in source.faults.items()
+    ]
     if told:
-        say(f"Not read in {source.path}: {'; '.join(told)}. `toolchain data check` tells more.")
+        say(f"In {source.path}: {'; '.join(told)}. `toolchain data check` tells more.")
 
 
 def _tell_unreadable(source: Source, decoded: Decoded, say: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 from toolchain.errors import ToolchainError
+from toolchain.file_kinds import SEVEN_ZIP, START, TAR, ZIP, read_picture, recognize
 from toolchain.spelling import nearest_path
 from toolchain.userdata import folder, idx, npz
 from toolchain.userdata.source import Source
@@ -29,15 +30,22 @@ def look(path: Path) -> Source:
         if path.exists() and not path.is_file():
             raise ToolchainError(f"{path} is neither a file nor a folder. {EXPECTED}")
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(START)
     except (OSError, ValueError) as error:
         missing = isinstance(error, OSError) and error.errno == errno.ENOENT
         what = "There is no file or folder" if missing else "Cannot read"
         why = "" if missing else f": {getattr(error, 'strerror', None) or error}"
         near = nearest_path(path) if missing else ""
         raise ToolchainError(f"{what} {path}{why}. {near}{EXPECTED}") from error
-    if start == b"PK\x03\x04":
+    if start.startswith(b"PK\x03\x04"):
         return npz.read(path)
-    raise ToolchainError(
-        f"{path} is a file that starts with {start.hex(' ')!r}, which no .npz does. {EXPECTED}"
-    )
+    raise ToolchainError(f"{path} is {_file(start)} {EXPECTED}")
+
+
+def _file(start: bytes) -> str:
+    """What a file is that begins with `start`, and what to do with it."""
+    if kind := recognize(start):
+        return f"{kind.name}. {kind.remedy}" if kind in (ZIP, TAR, SEVEN_ZIP) else f"{kind.name}."
+    if picture := read_picture(start):
+        return f"{picture[0]}; `toolchain classify` answers single pictures."
+    return f"a file that starts with {start[:4].hex(' ')!r}, which no .npz does."

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.errors import ToolchainError
+from toolchain.file_kinds import ZIP
 from toolchain.userdata import arrays
 from toolchain.userdata.source import Kind, Source
 
@@ -38,6 +39,11 @@ def read(path: Path) -> Source:
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {each.filename: each.file_size for each in archive.infolist()}
+            if not any(name.endswith(".npy") for name in sizes):
+                raise ToolchainError(
+                    f"{path} is {ZIP.name} of {len(sizes):,} files and no .npz. Unpack it and "
+                    f"name the folder: python3 -m zipfile -e {path} {path.stem}."
+                )
             missing = [name for name in NAMES if f"{name}.npy" not in sizes]
             if missing:
                 found = ", ".join(name.removesuffix(".npy") for name in sizes) or "nothing"

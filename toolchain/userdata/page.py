@@ -37,6 +37,7 @@ class Row:
 
     label: str
     training: int
+    validation: int
     test: int
     pictures: tuple[Thumbnail, ...]
 
@@ -66,9 +67,8 @@ def _rows(report: Report, source: Source) -> Iterator[Row]:
     for each, mine in zip(report.classes, members, strict=True):
         chosen = [mine[at * len(mine) // most] for at in range(most)]
         pictures = (_thumbnail(report, source, number) for number in dict.fromkeys(chosen))
-        yield Row(
-            each.label, each.training, each.test, tuple(each for each in pictures if each.png)
-        )
+        shown = tuple(thumbnail for thumbnail in pictures if thumbnail.png)
+        yield Row(each.label, each.training, each.validation, each.test, shown)
 
 
 def _groups(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from toolchain.errors import ToolchainError
 from toolchain.images import AnyImage
+from toolchain.userdata.split import Part
 
 
 class Kind(StrEnum):
@@ -25,12 +26,29 @@ class Kind(StrEnum):
 class Fault(StrEnum):
     """Why something in a folder is not read."""
 
-    HIDDEN = "hidden"
+    LOCKED = "locked"
     LINK = "link"
-    NO_PICTURE = "no picture"
     MISPLACED = "misplaced"
     EMPTY = "empty"
-    LOCKED = "locked"
+    UNREAD = "unread"
+    NO_PICTURE = "no picture"
+    HIDDEN = "hidden"
+
+    @property
+    def what(self) -> str:
+        """What such files and folders are, for people."""
+        return _TOLD[self]
+
+
+_TOLD = {
+    Fault.LOCKED: "files and folders that may not be looked into",
+    Fault.LINK: "links that lead nowhere or out of the folder: not followed",
+    Fault.MISPLACED: "pictures that lie in no class folder: not read",
+    Fault.EMPTY: "class folders without a picture: no classes",
+    Fault.UNREAD: "pictures of a kind that is not read, or without a picture's ending: left out",
+    Fault.NO_PICTURE: "files without a picture's ending: not read",
+    Fault.HIDDEN: "hidden files and folders, and those of the system: not read",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +56,20 @@ class Picture:
     """One picture, not yet decoded.
 
     `file` is its path below the folder, with slashes, or its place in an array: `x_train[7]`.
-    `label` counts from 0 in the source's labels. `test` is None where a split has yet to say.
+    `label` counts from 0 in the source's labels. `part` is None where a split has yet to say.
     `size` in bytes and `mtime_ns` are those of the file it lies in.
     """
 
     file: str
     label: int
-    test: bool | None
+    part: Part | None
     size: int
     mtime_ns: int
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """All pictures at `path`, training before test; those of a folder by class and file then.
+    """All pictures at `path`, those for the test last; those of a folder by class and file then.
 
     `frames` are the training and the test pictures, uint8 `[N, H, W, C]`, of an `.npz` or of IDX
     files, and None for a folder. `faults` names what is not read, below the folder.
@@ -67,7 +85,7 @@ class Source:
     @property
     def given(self) -> bool:
         """Whether the user says which pictures are for the test."""
-        return self.pictures[0].test is not None
+        return self.pictures[0].part is not None
 
     def image(self, number: int) -> AnyImage:
         """Picture `number` as `toolchain.images.to_pixels` takes it."""
@@ -83,8 +101,13 @@ def check_label(label: str) -> None:
     """A class's name goes into model files, where lists of names have one a line.
 
     Raises:
-        ToolchainError: it is empty, not text, or of several lines.
+        ToolchainError: it is empty, not text, of several lines, or begins or ends with a space.
     """
+    if label.strip() and label != label.strip():
+        raise ToolchainError(
+            f"The name of the class {label!r} begins or ends with a space, which nobody sees. "
+            "Rename it."
+        )
     text = printable(label) == label and all(ord(letter) >= 32 for letter in label)
     if not text or not label.strip():
         raise ToolchainError(
