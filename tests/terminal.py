@@ -22,7 +22,12 @@ def run(
         pytest.skip(f"this system opens no pseudo-terminal: {error}")
     termios.tcsetwinsize(theirs, (24, columns))
     process = subprocess.Popen(
-        list(map(str, command)), stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=env
+        list(map(str, command)),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=cwd,
+        env={**env, "TERM": "xterm"},  # a dumb one is taken for 80 columns, however wide it is
     )
     os.close(theirs)
     shown = b""

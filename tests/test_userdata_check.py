@@ -286,6 +286,18 @@ def test_without_imagehash(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None
         check(clean, CONTRACT, silent)
 
 
+def test_what_a_file_is_that_is_left_out_stands_below_a_narrow_table(clean: Path) -> None:
+    """The remedy is a sentence, which no column of 80 characters has room for."""
+    label = next(each for each in clean.iterdir() if each.is_dir())
+    start = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"
+    (label / "phone.avif").write_bytes(start)
+    (label / "saved.jpg").write_bytes(start)
+    lines = run("data", "check", clean).stdout.splitlines()
+    for name in ("phone.avif", "saved.jpg"):
+        (told,) = [line for line in lines if line.startswith(f"{label.name}/{name}: ")]
+        assert "it is an AVIF picture. Convert it: python3 -c" in told
+
+
 def test_the_report_is_json_that_says_everything(faulty: Path) -> None:
     record = json.loads(as_json(check(faulty, None, silent)))
     assert record["contract"] == {"height": 96, "width": 96, "channels": 1, "fit": "pad"}

@@ -10,7 +10,7 @@ from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
     from toolchain.datasets import Status
-    from toolchain.userdata.check import Finding
+    from toolchain.userdata.check import Example, Finding
     from toolchain.userdata.check import Report as Checked
 
 
@@ -24,6 +24,9 @@ def data(found: Sequence[Status]) -> None:
     for status in found:
         if status.problem:
             console().print(f"{status.name}: {status.problem}")
+
+
+SHOWN = 3  # examples of a finding
 
 
 def own_data(found: Checked) -> None:
@@ -51,10 +54,27 @@ def own_data(found: Checked) -> None:
         for each in found.findings
     ]
     print_table("Found", ("", ">how many", "what", "[such as]"), rows)
+    for finding in found.findings:
+        for line in _reasons(finding):
+            console().print(line, soft_wrap=True)
 
 
 def _examples(finding: Finding) -> str:
+    """Files, with what fits beside them; sentences have more room below the table."""
     shown = (
-        " ↔ ".join(each.files) + (f": {each.why}" if each.why else "") for each in finding.examples
+        " ↔ ".join(each.files) + (f": {each.why}" if each.why and not _is_sentence(each) else "")
+        for each in finding.examples[:SHOWN]
     )
-    return "\n".join(itertools.islice(shown, 3))
+    return "\n".join(shown)
+
+
+def _reasons(finding: Finding) -> list[str]:
+    """Each sentence on the examples once, with the first file that it is about."""
+    reasons: dict[str, str] = {}
+    for each in filter(_is_sentence, finding.examples):
+        reasons.setdefault(each.why, " ↔ ".join(each.files))
+    return [f"{files}: {why}" for why, files in itertools.islice(reasons.items(), SHOWN)]
+
+
+def _is_sentence(example: Example) -> bool:
+    return example.why.endswith(".")
