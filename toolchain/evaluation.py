@@ -34,17 +34,18 @@ def differs_together(
     scores: NDArray[np.float32],
     tolerance: float,
 ) -> bool:
-    """Whether a file that takes several images in one call answers them so otherwise than one by
-    one, for which it gives `scores` `[N, classes]`; some probability then differs by more than
-    `tolerance`.
+    """Whether a file that takes several images in one call answers them otherwise than one by one:
+    whether some probability differs by more than `tolerance` from its `scores` `[N, classes]` of
+    single images, of which the first are those of `images`.
 
     Raises:
         ToolchainError: the runtime cannot compute.
     """
     if session.batch is not None:
         return False
-    together = session.run_together(images[:TOGETHER])
-    return not np.allclose(together, scores[:TOGETHER], rtol=0, atol=tolerance, equal_nan=True)
+    chosen = np.arange(TOGETHER) % len(images)  # several, however few there are
+    together = session.run_together(images[chosen])
+    return not np.allclose(together, scores[chosen], rtol=0, atol=tolerance, equal_nan=True)
 
 
 def accuracy(scores: NDArray[np.float32], labels: NDArray[np.integer]) -> float:
