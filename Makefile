@@ -69,8 +69,9 @@ clean: ## remove environments and caches; models and data stay
 $(OUT)/training.json: | $(READY)
 	$(BIN)/toolchain train $(MODEL) $(addprefix --dataset ,$(DATASET)) --out $(OUT)
 
+# Exit code 5: a file was published as undecided, for want of test images.
 $(OUT)/.exported: $(OUT)/training.json $(if $(wildcard $(OUT)/$(NAME).int8.tflite),,deleted)
-	$(BIN)/toolchain export $(OUT) || [ $$? = 5 ]  # an undecided file is published as such
+	$(BIN)/toolchain export $(OUT) || [ $$? = 5 ]
 	@touch $@
 
 deleted:
