@@ -152,7 +152,7 @@ for number in (2, 256, 257, 300):
     case(
         FEW,
         f"{TRAIN} && export models/model --data photos {FLOAT_FILE} "
-        f"&& info models/model {FLOAT_FILE} "
+        "&& info models/model/model.float32.tflite "
         f"&& bundle models/model --data photos {FLOAT_FILE} --out model.pyz",
         Expected(there=("model.pyz",)),
         f"classes_{number}",

@@ -229,7 +229,7 @@ def _of_tensorflow(name: str, place: Path) -> None:
 
 for name in ("relu", "leaky_relu", "swish", "elu", "relu6"):
     title = f"activation=tf.nn.{name}, the last tf.nn.softmax"
-    case(KIND, SCALED, published(ALL), f"tf_nn_{name}", title)(partial(_of_tensorflow, name))
+    case(KIND, SCALED, published(), f"tf_nn_{name}", title)(partial(_of_tensorflow, name))
 
 
 OWN_FUNCTION = """import keras
