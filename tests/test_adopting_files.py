@@ -17,7 +17,7 @@ from keras import layers
 
 import tests.keras2.make as keras2_make
 from tests.forked import run
-from toolchain.adopting import own_model
+from toolchain.adopting import keras2, own_model
 from toolchain.adopting.adoption import Asked, adopt
 from toolchain.adopting.preprocessing import NAMED, Scale
 from toolchain.artifact import Precision
@@ -332,3 +332,17 @@ def test_the_command_line_tells_what_is_there_and_leaves_nothing(tmp_path: Path)
     refused = run("export", "mine.keras", *data, code=2, cwd=tmp_path).stderr
     assert "4 classes" in refused
     assert not (tmp_path / "models").exists()
+
+
+def test_the_wrappers_of_quantisation_aware_training_are_named() -> None:
+    wrapped = {"class_name": "Custom>QuantizeLayer", "config": {"name": "quantize_layer"}}
+    with pytest.raises(ToolchainError, match=r"quantisation-aware training \(tfmot"):
+        keras2.build({"class_name": "Sequential", "config": {"name": "net", "layers": [wrapped]}})
+
+
+def test_weights_in_the_group_of_a_whole_model_are_told_as_weights(tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        file.create_group("model_weights")
+    with pytest.raises(UsageError, match="holds the weights of a model, but not the model"):
+        own_model.load(path)

@@ -9,6 +9,7 @@ off its `saving/legacy/hdf5_format.py` and `saving/saving_lib.py`.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -31,6 +32,7 @@ NOTHING: tuple[Any, ...] = (
     "",
     [],
 )  # values of settings that Keras 3 lacks and that change nothing
+QUANTIZED = re.compile(r'"class_name": "[^"]*Quantize(Layer|Wrapper)')
 ONLY_IN_TRAINING = ("RandomHeight", "RandomWidth")  # Keras 3 has no layers like these
 CHANGED = "hard_sigmoid"  # 0.2 x + 0.5 in Keras 2, x / 6 + 0.5 in Keras 3
 CONSTANT = "_CONSTANT_VALUE"  # in the place of a layer's name
@@ -44,6 +46,11 @@ def build(config: dict[str, Any]) -> tuple[Any, Graph]:
         UsageError: it takes several inputs, or does not say what it takes.
     """
     keras = require("keras", "export")
+    if QUANTIZED.search(json.dumps(config)):
+        raise ToolchainError(
+            "its layers are wrapped for quantisation-aware training (tfmot, the package "
+            "tensorflow-model-optimization), and these wrappers are no part of Keras."
+        )
     shape, kind = _input(config)
     image = keras.Input(shape, dtype=kind)
     graph = Graph(config, "")

@@ -23,7 +23,7 @@ JAVASCRIPT = (
 )
 LFS = b"version https://git-lfs"
 PAGES = (b"<!doctype html", b"<html")
-WEIGHT_GROUPS = {"layer_names", "layers", "vars", "_layer_checkpoint_dependencies"}
+WEIGHT_GROUPS = {"layer_names", "layers", "vars", "_layer_checkpoint_dependencies", "model_weights"}
 AGAIN = "Build the network in Python as it was built for training, then: "
 TORCH_ADVICE = (
     "is a model of PyTorch, which is not read here. Build and train the network in Keras, or set "
