@@ -171,16 +171,16 @@ def binomial_tail(successes: int, trials: int, rate: float) -> float:
     return min(1.0, total)
 
 
-def worst_change(comparison: Comparison, z: float = ONE_SIDED) -> float:
+def worst_change(comparison: Comparison) -> float:
     """The change of accuracy, in percentage points, that a file's true one is not below.
 
-    The lower end of Tango's score interval (see `paired_score`); `z` = 1.644854 for 95 %.
+    The lower end of Tango's score interval (see `paired_score`), one-sided at 95 %.
     """
     pairs = comparison.only_keras_right, comparison.only_file_right, comparison.images
     low, high = -comparison.change / 100, 1.0
     for _ in range(60):  # halves the loss' range until nothing is left of it
         middle = (low + high) / 2
-        if paired_score(*pairs, middle) > -z:
+        if paired_score(*pairs, middle) > -ONE_SIDED:
             low = middle
         else:
             high = middle

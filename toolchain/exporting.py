@@ -142,7 +142,7 @@ def export(
         reference = references.load(folder, dataset, progress)
         if not any((folder / each).exists() for each in (manifest.TRAINED, manifest.ADOPTED)):
             progress("note: this training was interrupted or missed its target")
-        _enter_source(folder, reference, dataset, progress)
+        _enter_source(folder, reference, progress)
         ground = Ground(reference, gate, calibration)
         try:
             for target in chosen:
@@ -154,7 +154,7 @@ def export(
             files.replace(folder / "card.md", words.encode())
 
 
-def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress: Progress) -> None:
+def _enter_source(folder: Path, reference: Reference, progress: Progress) -> None:
     """Vouch for the Keras file, and no longer for what an earlier training left beside it."""
     path = reference.path
     manifest.forget(path)
@@ -166,7 +166,7 @@ def _enter_source(folder: Path, reference: Reference, dataset: Dataset, progress
                 files.rename(folder / name, folder / f"{name}.outdated")
             manifest.forget(folder / name)
             progress(f"{name} was made from an earlier training: now {name}.outdated")
-    proof = evaluation.compare(reference.scores, reference.scores, dataset.test_labels)
+    proof = evaluation.compare(reference.scores, reference.scores, reference.pictures.labels)
     manifest.enter(
         path, manifest.Entry(reference.size, reference.sha256, reference.info, proof, None)
     )
