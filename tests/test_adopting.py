@@ -226,7 +226,12 @@ def test_a_model_of_raw_pixels_and_probabilities_stays_as_it_is(
 
 @pytest.mark.parametrize(
     ("end", "meaning"),
-    [("softmax", Meaning.PROBABILITIES), ("linear", Meaning.LOGITS), ("relu", Meaning.LOGITS)],
+    [
+        ("softmax", Meaning.PROBABILITIES),
+        ("log_softmax", Meaning.LOG_PROBABILITIES),
+        ("linear", Meaning.LOGITS),
+        ("relu", Meaning.LOGITS),
+    ],
 )
 def test_answers_become_probabilities(
     end: str, meaning: Meaning, digits: Dataset, tmp_path: Path
@@ -240,6 +245,8 @@ def test_answers_become_probabilities(
     expected = plain if end == "softmax" else keras.ops.softmax(plain)
     np.testing.assert_allclose(given, expected, atol=1e-5)
     np.testing.assert_allclose(given.sum(1), 1, atol=1e-5)
+    published = keras_format.load((tmp_path / "out" / "out.keras").read_bytes())
+    assert "log_softmax" not in json.dumps(published.get_config())
 
 
 @pytest.mark.parametrize("end", ["sigmoid", "linear"])

@@ -97,6 +97,20 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     assert (tmp_path / "a b" / "模型" / "model").read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("below", ["", "further/down/"])
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path, below: str) -> None:
+    blocking = tmp_path / "model.keras"
+    blocking.write_bytes(b"old")
+    told = rf"Cannot write {blocking}.*: {blocking} is a file, not a folder\. What was there"
+    with pytest.raises(ToolchainError, match=told):
+        files.replace(blocking / f"{below}page.html", b"new")
+    with pytest.raises(ToolchainError, match=told):
+        files.make_folder(blocking / below)
+    with pytest.raises(ToolchainError, match=told), files.exclusive(blocking / below):
+        pass
+    assert content(tmp_path) == {"model.keras": b"old"}
+
+
 @pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_a_failure_on_the_way_leaves_everything_as_it_was(
@@ -231,7 +245,7 @@ def test_what_the_system_refuses_is_told_as_an_error_of_ours(tmp_path: Path) -> 
     refused = (
         (f"Cannot write {folder}: Is a directory. What", lambda: files.rename(file, folder)),
         (f"Cannot write {file}: No such", lambda: files.rename(tmp_path / "none", file)),
-        (f"Cannot write {file / 'x'}: Not a", lambda: files.make_folder(file / "x")),
+        (f"Cannot write {file / 'x'}: {file} is a file", lambda: files.make_folder(file / "x")),
         (f"Cannot remove {folder}: ", lambda: files.remove(folder)),
     )
     for words, call in refused:

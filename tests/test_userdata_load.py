@@ -253,7 +253,7 @@ def saved(path: Path, digits: Dataset, **changed: Any) -> Path:
         "x_test": digits.test_images[:100, :, :, 0],
         "y_test": digits.test_labels[:100],
     }
-    arrays |= {name: make(arrays[name]) for name, make in changed.items()}
+    arrays |= {n: make(arrays[n]) if callable(make) else make for n, make in changed.items()}
     np.savez_compressed(path, **{name: each for name, each in arrays.items() if each is not None})
     return path
 
@@ -286,6 +286,22 @@ def test_numbers_as_labels_keep_their_order(tmp_path: Path, digits: Dataset) -> 
     assert userdata.load(path, CONTRACT, say=silent).labels == tuple(map(str, range(5, 15)))
 
 
+@pytest.mark.parametrize("contract", [CONTRACT, InputContract(14, 20, 3)])
+def test_an_npz_with_pictures_to_validate_on(
+    tmp_path: Path, digits: Dataset, contract: InputContract
+) -> None:
+    held = {"x_val": digits.test_images[100:150, :, :, 0], "y_val": digits.test_labels[100:150]}
+    path = saved(tmp_path / "x.npz", digits, **held)
+    found = userdata.load(path, contract, say=silent)
+    assert found.validation_rows == tuple(range(200, 250))
+    assert np.array_equal(found.train_labels[200:], digits.test_labels[100:150])
+    assert np.array_equal(found.test_labels, digits.test_labels[:100])
+    for mine, frame in zip(found.train_images[200:], digits.test_images[100:150], strict=True):
+        assert np.array_equal(mine, to_pixels(frame, contract))
+    with pytest.raises(ToolchainError, match=r"lacks y_val; it holds x_train, .*y_val=y_val"):
+        userdata.load(saved(path, digits, x_val=held["x_val"]), contract, say=silent)
+
+
 def test_an_npz_of_another_shape(tmp_path: Path, digits: Dataset) -> None:
     path = saved(tmp_path / "x.npz", digits)
     contract = InputContract(14, 20, 3)
@@ -310,7 +326,7 @@ def test_an_npz_of_another_shape(tmp_path: Path, digits: Dataset) -> None:
         ({"y_test": lambda y: np.eye(10)[y]}, r"argmax"),
         ({"y_test": lambda y: y.astype(np.float32)}, r"y_test is float32"),
         ({"y_test": lambda y: y.astype(object)}, r"Python objects, which are never loaded"),
-        ({"y_test": lambda y: y.astype(str)}, r"only one holds text"),
+        ({"y_test": lambda y: y.astype(str)}, r"Of y_train, y_test only some hold text"),
         ({"y_test": lambda y: None}, r"lacks y_test; it holds x_train"),
         ({"y_test": lambda y: np.where(y == 3, 40, y)}, r"'3' has .*'40' has 0 to train"),
         (

@@ -116,8 +116,17 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         raise ToolchainError(
-            f"Cannot write {path}: {_reason(error)}. What was there is untouched."
+            f"Cannot write {path}: {_in_the_way(path, error) or _reason(error)}. "
+            "What was there is untouched."
         ) from error
+
+
+def _in_the_way(path: Path, error: OSError | ValueError) -> str:
+    """Which file is where a folder is needed; empty where that is not the error."""
+    if not isinstance(error, (FileExistsError, NotADirectoryError)):
+        return ""
+    blocking = [each for each in (path, *path.parents) if each.is_file()]
+    return f"{blocking[0]} is a file, not a folder" if blocking else ""
 
 
 @contextlib.contextmanager

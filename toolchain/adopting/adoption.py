@@ -219,10 +219,21 @@ def _model(own: OwnModel, used: Preprocessing, gives: Meaning) -> Any:
     keras = require("keras", "export")
     if own.is_ready and gives is Meaning.PROBABILITIES:
         return own.model  # it is as it should be
+    if gives is Meaning.LOG_PROBABILITIES:
+        _end_in_logits(own.model)
     image = keras.Input(own.shape, dtype="uint8", name="raw_pixels")
     prepared = image if own.takes_pixels else preprocessing.step(used)(image)
     probabilities = answers.to_probabilities(gives)(own.built_on(prepared))
     return keras.Model(image, probabilities, name="adopted")
+
+
+def _end_in_logits(model: Any) -> None:
+    """Take a log-softmax off the model's last layer: softmax gives the same of what it computes
+    from, and 256 steps hold that better than logarithms, which reach far below zero."""
+    activations = require("keras", "export").activations
+    for last in getattr(model, "layers", [])[-1:]:
+        if getattr(last, "activation", None) is activations.log_softmax:
+            last.activation = activations.linear
 
 
 def _publish(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,26 +56,45 @@ def labels(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     return array if array.dtype.kind == "U" else array.astype(np.int64)
 
 
-Arrays: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.generic]]
+@dataclass(frozen=True, eq=False)
+class PartArrays:
+    """The pictures of one part, uint8 `[N, H, W, C]`, and their labels `[N]`, whole numbers or
+    text; and what both arrays are called."""
+
+    part: Part
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.generic]
+    names: tuple[str, str]
 
 
-def source(
-    path: Path, kind: Kind, train: Arrays, test: Arrays, names: tuple[str, ...], files: list[Path]
-) -> Source:
-    """Both parts together; a change of any of `files` is a change of all pictures.
+def part_arrays(
+    part: Part, pixels: NDArray[np.generic], numbers: NDArray[np.generic], names: tuple[str, str]
+) -> PartArrays:
+    """Two arrays as one part.
+
+    Raises:
+        ToolchainError: they are none, or not as many pictures as labels.
+    """
+    found = PartArrays(part, images(pixels, names[0]), labels(numbers, names[1]), names)
+    if len(found.pixels) != len(found.labels):
+        raise ToolchainError(
+            f"{names[0]} has {len(found.pixels)} pictures and {names[1]} {len(found.labels)} "
+            "labels. Expected as many of the one as of the other."
+        )
+    return found
+
+
+def source(path: Path, kind: Kind, parts: Sequence[PartArrays], files: list[Path]) -> Source:
+    """All parts together, that of the test last; a change of any of `files` is a change of all
+    pictures.
 
     Raises:
         ToolchainError: they do not belong together.
     """
-    for at, (pixels, numbers) in ((0, train), (2, test)):
-        if len(pixels) != len(numbers):
-            raise ToolchainError(
-                f"{names[at]} has {len(pixels)} pictures and {names[at + 1]} {len(numbers)} "
-                "labels. Expected as many of the one as of the other."
-            )
-    if (train[1].dtype.kind == "U") != (test[1].dtype.kind == "U"):
-        raise ToolchainError(f"Of {names[1]} and {names[3]} only one holds text. Save both alike.")
-    found, classes = np.unique(np.concatenate([train[1], test[1]]), return_inverse=True)
+    if len({each.labels.dtype.kind == "U" for each in parts}) > 1:
+        told = ", ".join(each.names[1] for each in parts)
+        raise ToolchainError(f"Of {told} only some hold text. Save all alike.")
+    found, classes = np.unique(np.concatenate([each.labels for each in parts]), return_inverse=True)
     names_of_classes = tuple(str(label) for label in found.tolist())
     for label in names_of_classes:
         check_label(label)
@@ -82,12 +102,12 @@ def source(
     size = sum(state.st_size for state in states)
     changed = sum(state.st_mtime_ns for state in states)
     places = [
-        (f"{name}[{number}]", part)
-        for name, arrays, part in ((names[0], train, Part.TRAINING), (names[2], test, Part.TEST))
-        for number in range(len(arrays[0]))
+        (f"{each.names[0]}[{number}]", each.part)
+        for each in parts
+        for number in range(len(each.pixels))
     ]
     pictures = tuple(
         Picture(place, label, part, size, changed)
         for (place, part), label in zip(places, classes.tolist(), strict=True)
     )
-    return Source(path, kind, names_of_classes, pictures, (train[0], test[0]))
+    return Source(path, kind, names_of_classes, pictures, tuple(each.pixels for each in parts))

@@ -105,7 +105,7 @@ def check(
     require_installed("imagehash", "data")  # before a decoding that would be for nothing
     source = look(path)
     headers = survey(source, range(len(source.pictures)), say)
-    found = contract or proposal(source, headers)
+    found = contract or proposal(headers)
     with cache.opened(source, found, say) as store:
         decoded = store.decode(say)
         test = test_pictures(source, decoded, {})

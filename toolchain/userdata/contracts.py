@@ -10,7 +10,6 @@ from toolchain.artifact import Fit, InputContract
 from toolchain.errors import UsageError
 from toolchain.progress import say as say_aloud
 from toolchain.userdata.looking import look
-from toolchain.userdata.source import Source
 from toolchain.userdata.survey import Survey, survey
 
 LARGEST_OWN = 224  # pixels a side that pictures may have to be taken as they are
@@ -63,7 +62,7 @@ def propose(path: Path, say: Callable[[str], None] = say_aloud) -> InputContract
     """
     source = look(path)
     found = survey(source, range(len(source.pictures)), say)
-    proposed = proposal(source, found)
+    proposed = proposal(found)
     if found.coloured:
         say(
             f"{found.coloured:,} of {len(source.pictures):,} pictures are coloured; they are "
@@ -72,7 +71,7 @@ def propose(path: Path, say: Callable[[str], None] = say_aloud) -> InputContract
     return proposed
 
 
-def proposal(source: Source, found: Survey) -> InputContract:
+def proposal(found: Survey) -> InputContract:
     """`propose` for what is known already."""
     sizes = set(found.sizes)
     if len(sizes) == 1:

@@ -13,6 +13,7 @@ from toolchain.errors import ToolchainError
 from toolchain.files import read_bytes
 from toolchain.userdata import arrays
 from toolchain.userdata.source import Kind, Source
+from toolchain.userdata.split import Part
 
 NAMES = (
     "train-images-idx3-ubyte",
@@ -46,11 +47,11 @@ def read(path: Path) -> Source:
         raise ToolchainError(f"{path} lacks {', '.join(missing)} of the four IDX files of a set.")
     files = [file for file in found if file is not None]
     parsed = [_idx.parse(_plain(file), file.name) for file in files]
-    train, test = (
-        (arrays.images(parsed[at], NAMES[at]), arrays.labels(parsed[at + 1], NAMES[at + 1]))
-        for at in (0, 2)
-    )
-    source = arrays.source(path, Kind.IDX, train, test, NAMES, files)
+    given = [
+        arrays.part_arrays(part, parsed[at], parsed[at + 1], (NAMES[at], NAMES[at + 1]))
+        for part, at in ((Part.TRAINING, 0), (Part.TEST, 2))
+    ]
+    source = arrays.source(path, Kind.IDX, given, files)
     return _named(source) if (path / "labels.txt").is_file() else source
 
 

@@ -32,10 +32,11 @@ def load(
     """The pictures at `path` as `toolchain.images` brings them to `contract`.
 
     `path` is a folder with one subfolder a class, `train/` and `test/` above them where given; an
-    `.npz` with x_train, y_train, x_test and y_test; or a folder with the four IDX files of MNIST's
-    form. Without `train/` and `test/`, `toolchain.userdata.split` decides; `known` is the
-    `split.csv` of an earlier training, whose pictures keep their part. Decoded pictures come from
-    the cache and are mapped into memory. What cannot be read is left out, and said.
+    `.npz` with x_train, y_train, x_test and y_test, and x_val and y_val to validate on; or a folder
+    with the four IDX files of MNIST's form. Without `train/` and `test/`,
+    `toolchain.userdata.split` decides; `known` is the `split.csv` of an earlier training, whose
+    pictures keep their part. Decoded pictures come from the cache and are mapped into memory. What
+    cannot be read is left out, and said.
 
     Raises:
         ToolchainError: `path` is none of these, a class has no pictures to train or to test with,
@@ -113,7 +114,8 @@ def _as_they_are(
     """The arrays of an `.npz` or IDX files where they need no decoding."""
     shape = (contract.height, contract.width, contract.channels)
     if source.frames and all(part.shape[1:] == shape for part in source.frames):
-        return source.frames
+        *others, test = source.frames
+        return others[0] if len(others) == 1 else np.concatenate(others), test
     return None
 
 
@@ -124,14 +126,12 @@ def _dataset(
     labels: tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]],
     pictures: NDArray[np.intp] | None = None,
 ) -> Dataset:
-    """`pictures` are the numbers of all images in a folder, to name their files by."""
-    names: tuple[str, ...] = ()
-    validation: tuple[int, ...] = ()
-    if source.frames is None and pictures is not None:
-        read = [source.pictures[number] for number in pictures]
-        names = tuple(each.file for each in read)
-        parts = enumerate(each.part for each in read)
-        validation = tuple(row for row, part in parts if part is split.Part.VALIDATION)
+    """`pictures` are the numbers of the images where some may be missing; those of a folder are
+    named after their files."""
+    numbers = range(len(source.pictures)) if pictures is None else pictures
+    read = [source.pictures[number] for number in numbers]
+    names = tuple(each.file for each in read) if source.frames is None else ()
+    parts = enumerate(each.part for each in read)
     count = len(labels[0])
     return Dataset(
         name=printable(os.path.basename(os.path.abspath(source.path))),
@@ -143,7 +143,7 @@ def _dataset(
         train_files=names[:count],
         test_files=names[count:],
         fit=contract.fit,
-        validation_rows=validation,
+        validation_rows=tuple(row for row, part in parts if part is split.Part.VALIDATION),
     )
 
 

@@ -1,4 +1,4 @@
-"""An `.npz` with the arrays `x_train`, `y_train`, `x_test` and `y_test`."""
+"""An `.npz` with the arrays `x_train`, `y_train`, `x_test` and `y_test`, and `x_val`, `y_val`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from toolchain.errors import ToolchainError
 from toolchain.file_kinds import ZIP
 from toolchain.userdata import arrays
 from toolchain.userdata.source import Kind, Source
+from toolchain.userdata.split import Part
 
-NAMES = ("x_train", "y_train", "x_test", "y_test")
+PARTS = {
+    Part.TRAINING: ("x_train", "y_train"),
+    Part.VALIDATION: ("x_val", "y_val"),
+    Part.TEST: ("x_test", "y_test"),
+}
 UNREADABLE = (  # what zipfile and numpy raise on damaged, encrypted and oversized archives
     OSError,
     ValueError,
@@ -28,7 +33,8 @@ MOST_BYTES = 2**34  # of an array; more is damage, or something for a folder
 
 
 def read(path: Path) -> Source:
-    """The arrays `x_train`, `y_train`, `x_test` and `y_test` of the `.npz` at `path`.
+    """The arrays of the `.npz` at `path`: `x_train`, `y_train`, `x_test` and `y_test`, and where
+    pictures were set aside to validate on, `x_val` and `y_val`.
 
     Pictures are uint8 `[N, H, W]` or `[N, H, W, C]`, C of 1, 3 or 4; labels whole numbers or text,
     `[N]` or `[N, 1]`. Classes are named after them, in their order.
@@ -44,23 +50,41 @@ def read(path: Path) -> Source:
                     f"{path} is {ZIP.name} of {len(sizes):,} files and no .npz. Unpack it and "
                     f"name the folder: python3 -m zipfile -e {path} {path.stem}."
                 )
-            missing = [name for name in NAMES if f"{name}.npy" not in sizes]
-            if missing:
-                found = ", ".join(name.removesuffix(".npy") for name in sizes) or "nothing"
-                raise ToolchainError(
-                    f"{path} lacks {', '.join(missing)}; it holds {found}. Save it with "
-                    f"np.savez_compressed(path, {', '.join(f'{n}={n}' for n in NAMES)})."
-                )
-            members = [_member(archive, path, name, sizes) for name in NAMES]
+            parts = _parts(path, [name.removesuffix(".npy") for name in sizes])
+            members = {
+                name: _member(archive, path, name, sizes)
+                for names in parts.values()
+                for name in names
+            }
     except UNREADABLE as error:
         raise ToolchainError(
             f"Cannot read {path}: {error}. Expected an .npz that np.savez_compressed wrote."
         ) from error
-    train, test = (
-        (arrays.images(members[at], NAMES[at]), arrays.labels(members[at + 1], NAMES[at + 1]))
-        for at in (0, 2)
-    )
-    return arrays.source(path, Kind.NPZ, train, test, NAMES, [path])
+    given = [
+        arrays.part_arrays(part, members[pixels], members[labels], (pixels, labels))
+        for part, (pixels, labels) in parts.items()
+    ]
+    return arrays.source(path, Kind.NPZ, given, [path])
+
+
+def _parts(path: Path, held: list[str]) -> dict[Part, tuple[str, str]]:
+    """The parts of an `.npz` that holds arrays of the names `held`, and their arrays' names.
+
+    Raises:
+        ToolchainError: one that is needed is missing.
+    """
+    validates = any(name in held for name in PARTS[Part.VALIDATION])
+    parts = {
+        part: names for part, names in PARTS.items() if part is not Part.VALIDATION or validates
+    }
+    wanted = [name for names in parts.values() for name in names]
+    missing = [name for name in wanted if name not in held]
+    if missing:
+        raise ToolchainError(
+            f"{path} lacks {', '.join(missing)}; it holds {', '.join(held) or 'nothing'}. Save it "
+            f"with np.savez_compressed(path, {', '.join(f'{n}={n}' for n in wanted)})."
+        )
+    return parts
 
 
 def _member(

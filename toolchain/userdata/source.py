@@ -71,15 +71,15 @@ class Picture:
 class Source:
     """All pictures at `path`, those for the test last; those of a folder by class and file then.
 
-    `frames` are the training and the test pictures, uint8 `[N, H, W, C]`, of an `.npz` or of IDX
-    files, and None for a folder. `faults` names what is not read, below the folder.
+    `frames` are the pictures of each part of an `.npz` or of IDX files, uint8 `[N, H, W, C]`, those
+    for the test last; None for a folder. `faults` names what is not read, below the folder.
     """
 
     path: Path
     kind: Kind
     labels: tuple[str, ...]
     pictures: tuple[Picture, ...]
-    frames: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+    frames: tuple[NDArray[np.uint8], ...] | None = None
     faults: Mapping[Fault, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -91,9 +91,11 @@ class Source:
         """Picture `number` as `toolchain.images.to_pixels` takes it."""
         if self.frames is None:
             return self.path / self.pictures[number].file
-        training, test = self.frames
-        first = len(training)
-        frame: NDArray[np.uint8] = training[number] if number < first else test[number - first]
+        part, place = 0, number
+        while place >= len(self.frames[part]):
+            place -= len(self.frames[part])
+            part += 1
+        frame: NDArray[np.uint8] = self.frames[part][place]
         return frame
 
 
