@@ -167,7 +167,7 @@ def better_than_chance(named: NDArray[np.intp], truth: NDArray[np.integer]) -> b
     of accuracy's 95 % interval has to lie above. Source: J. Cohen, "A coefficient of agreement for
     nominal scales", Educational and Psychological Measurement 20 (1960), 37–46.
     """
-    count = 1 + int(max(named.max(), truth.max()))
+    count = 1 + int(max(np.max(named), np.max(truth)))
     shares = np.bincount(named, minlength=count) * np.bincount(truth, minlength=count)
     lowest, _ = wilson_interval(int((named == truth).sum()), len(truth))
     return bool(lowest > shares.sum() / len(truth) ** 2)

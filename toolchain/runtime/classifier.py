@@ -160,5 +160,5 @@ def _check(session: Session, info: ModelInfo) -> None:
 
 def ranked(scores: NDArray[np.float32], labels: tuple[str, ...], top: int) -> list[Prediction]:
     """The `top` classes of one image, most probable first; `scores` float32 `[classes]`."""
-    order = [scores.argmax()] if top == 1 else np.argsort(-scores, kind="stable")[:top]
+    order = [np.argmax(scores)] if top == 1 else np.argsort(-scores, kind="stable")[:top]
     return [Prediction(labels[i], int(i), float(scores[i])) for i in order]
