@@ -92,7 +92,7 @@ def _normed(shades: NDArray[np.uint8]) -> NDArray[np.float32]:
     rows = shades.astype(np.float32)
     rows -= rows.mean(1, keepdims=True)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    normed: NDArray[np.float32] = rows / np.maximum(lengths, np.float32(1e-6))
+    normed: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-6)).astype(np.float32, copy=False)
     return normed
 
 
