@@ -21,8 +21,9 @@ import onnxruntime
 import side_by_side
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain import files, formats, locate
+from toolchain import files, formats
 from toolchain.chatter import silence
+from toolchain.folder import ModelFolder
 from toolchain.runtime import Classifier
 
 SIDE = 512  # of the matrices: 134 million multiply-accumulates, larger ones reach no more
@@ -65,7 +66,7 @@ def main() -> None:
     for name, how in ceilings.items():
         runs[name], macs[name] = product(*how), SIDE**3
     for suffix in FILES:
-        path = locate.find(folder, suffix)
+        path = ModelFolder(folder).find(suffix)
         if path is None:
             raise SystemExit(f"{folder} holds no ….{suffix}. Make it with: make export")
         session = Classifier.load(path).session

@@ -22,9 +22,9 @@ import onnxruntime
 import side_by_side
 from ai_edge_litert.interpreter import Interpreter
 
-from toolchain import locate
 from toolchain.artifact import Precision
 from toolchain.chatter import silence
+from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.formats import onnx, tflite
 
@@ -101,7 +101,7 @@ def our_files(folder: Path) -> dict[str, bytes]:
     return {
         f"toolchain, {precision} {kind}": path.read_bytes()
         for precision, kind in endings
-        if (path := locate.find(folder, f"{precision}.{kind}"))
+        if (path := ModelFolder(folder).find(f"{precision}.{kind}"))
     }
 
 
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     silence()
-    source = locate.find(folder, "keras")
+    source = ModelFolder(folder).find("keras")
     if source is None:
         raise SystemExit(f"{folder} holds no Keras model. Make one with: make export")
     model = keras_format.load(source.read_bytes())

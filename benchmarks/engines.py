@@ -15,8 +15,8 @@ import numpy as np
 import openvino
 import side_by_side
 
-from toolchain import locate
 from toolchain.chatter import silence
+from toolchain.folder import ModelFolder
 from toolchain.runtime import Classifier
 
 FILES = ("int8.tflite", "dynamic.tflite", "float32.tflite", "int8.onnx", "float32.onnx")
@@ -45,7 +45,7 @@ def main() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 1), np.uint8)
     runs: dict[str, Callable[[], np.ndarray]] = {}
     for suffix in FILES:
-        path = locate.find(folder, suffix)
+        path = ModelFolder(folder).find(suffix)
         if path is None:
             raise SystemExit(f"{folder} holds no ….{suffix}. Make it with: make export")
         session = Classifier.load(path).session

@@ -18,6 +18,7 @@ from toolchain import datasets, files, locate
 from toolchain.benchmark import run, summary
 from toolchain.benchmark.pareto import Kind, Panel, Point, to_png
 from toolchain.chatter import silence
+from toolchain.folder import ModelFolder
 from toolchain.progress import bench_bar
 from toolchain.runtime import Classifier
 
@@ -31,7 +32,7 @@ TITLES = {"fashion-mnist": "Fashion-MNIST", "mnist": "MNIST"}
 def released(dataset: str) -> list[Path]:
     """The released int8 files for a data set."""
     paths = [locate.RELEASED / name for name in locate.released_names()]
-    found = [path for folder in paths if (path := locate.find(folder, FILE))]
+    found = [path for folder in paths if (path := ModelFolder(folder).find(FILE))]
     return [path for path in found if Classifier.load(path).info.dataset == dataset]
 
 

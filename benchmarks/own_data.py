@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from toolchain import datasets, userdata
 from toolchain.artifact import InputContract
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.progress import say
 from toolchain.userdata import alike
 

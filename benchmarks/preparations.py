@@ -28,7 +28,7 @@ from toolchain.errors import require
 from toolchain.progress import say
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 TRAINED_ON = 8000  # images of Fashion-MNIST, in colour or gray
 TESTED = 2000  # test images, at most

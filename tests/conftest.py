@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from toolchain import datasets, exporting, training
 from toolchain.artifact import Gate, Verdict
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.exporting import Outcome
 from toolchain.recipe import Recipe
 

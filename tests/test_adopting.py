@@ -27,7 +27,7 @@ from toolchain.adopting.adoption import Adoption, Asked, adopt
 from toolchain.adopting.answers import Meaning
 from toolchain.adopting.preprocessing import NAMED, Preprocessing, Scale
 from toolchain.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
 

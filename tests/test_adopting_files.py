@@ -21,7 +21,7 @@ from toolchain.adopting import keras2, own_model
 from toolchain.adopting.adoption import Asked, adopt
 from toolchain.adopting.preprocessing import NAMED, Scale
 from toolchain.artifact import Precision
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
 

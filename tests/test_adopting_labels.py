@@ -12,7 +12,7 @@ from keras import layers
 from tests.forked import run
 from tests.userdata_pictures import save
 from toolchain.adopting import labels
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 from toolchain.formats import keras as keras_format
 

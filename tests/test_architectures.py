@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import LENIENT, Silent
 from toolchain import architectures, exporting, training
 from toolchain.artifact import InputContract, ModelInfo, Precision, Verdict
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import onnx, tflite
 from toolchain.recipe import Recipe

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from toolchain.augmentation import CHOICES, Variation, augment, chosen, examples
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 
 

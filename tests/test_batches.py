@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from toolchain.batches import Part, batches
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 
 
 def part(dataset: Dataset, rows: list[int]) -> Part:

@@ -23,7 +23,7 @@ from toolchain.benchmark.results import Conditions, Result
 from toolchain.benchmark.run import Progress, conditions, configurations, run
 from toolchain.benchmark.summary import rows
 from toolchain.benchmark.worker import Bench, Configuration
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import onnx as onnx_format
 from toolchain.runtime import Classifier

@@ -22,7 +22,7 @@ from tests.pythons import BASE
 from toolchain import bundle, bundling, signing
 from toolchain.artifact import Precision
 from toolchain.benchmark import results
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.runtime import Classifier, selftest
 

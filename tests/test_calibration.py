@@ -14,7 +14,7 @@ from tests.forked import run
 from tests.unbalanced import unbalance
 from toolchain import calibration, files, manifest
 from toolchain.artifact import DEFAULT_GATE
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 from toolchain.training import Result
 

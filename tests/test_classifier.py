@@ -16,7 +16,7 @@ from PIL import Image
 
 from toolchain import evaluation
 from toolchain.artifact import InputContract, Prediction
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError
 from toolchain.runtime import Classifier
 from toolchain.runtime.classifier import ranked

@@ -19,7 +19,7 @@ from tests.conftest import LENIENT_OPTIONS
 from tests.unbalanced import unbalance
 from toolchain import __version__, seal, training
 from toolchain.benchmark import results
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 
 ROOT = Path(__file__).parent.parent
 

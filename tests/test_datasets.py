@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from toolchain import datasets
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.records import as_json
 
@@ -30,7 +31,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
             function(name)
 
 
-def check(dataset: datasets.Dataset, train: int, test: int) -> None:
+def check(dataset: Dataset, train: int, test: int) -> None:
     """What every data set promises."""
     for images, labels, count in (
         (dataset.train_images, dataset.train_labels, train),

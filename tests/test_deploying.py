@@ -24,7 +24,7 @@ from tests.ssh_network import NAME, SSH, SSHD, Device, Network, free_port, wait_
 from tests.test_bundle import hear, rewritten
 from toolchain import bundle, bundling, deploying, doctor, engines, signing, ssh, trust
 from toolchain.benchmark import results
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.deploying import Outcome, Plan
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.records import plain

@@ -18,7 +18,7 @@ from tests.test_evaluation import compared
 from toolchain import exporting, files, formats, manifest, reference, training
 from toolchain.artifact import DEFAULT_GATE, Gate, Precision, Verdict
 from toolchain.cli import export as cli_export
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.exporting import Outcome, Target
 from toolchain.formats import keras as keras_format

@@ -12,7 +12,7 @@ import pytest
 
 from toolchain import exporting, formats, seal
 from toolchain.artifact import Precision
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats import keras as keras_format

@@ -20,7 +20,7 @@ from tests.test_cli import run
 from toolchain import architectures, augmentation, cli, datasets, device, formats, interrupts
 from toolchain.adopting.preprocessing import Scale
 from toolchain.artifact import Precision
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError, told
 
 ROOT = Path(__file__).parent.parent

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from toolchain import mistakes
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 
 TRUTH = np.array([0, 0, 1, 1, 2], np.uint8)
 SCORES = np.array(

@@ -12,15 +12,16 @@ import tensorflow as tf
 from keras import layers
 
 from tests.userdata_pictures import save
-from toolchain import course, manifest, userdata
+from toolchain import course, userdata
 from toolchain.adopting import adoption, own_model, preprocessing
 from toolchain.adopting.adoption import Asked
 from toolchain.adopting.findings import Findings
 from toolchain.adopting.preprocessing import NAMED, Preprocessing, Scale, asked_for, of_moments
 from toolchain.adopting.trial import Answers
 from toolchain.artifact import Fit
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.folder import ModelFolder
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (5, 7, 6, 3), np.uint8)
@@ -238,8 +239,9 @@ def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
 
 
 def test_the_card_keeps_a_doubt(tmp_path: Path) -> None:
-    (tmp_path / manifest.ADOPTED).write_text('{"file": "m.h5", "sha256": "ab", "doubt": "why"}')
+    record = ModelFolder(tmp_path).external_record
+    record.write_text('{"file": "m.h5", "sha256": "ab", "doubt": "why"}')
     assert "**Doubtful:** why" in course.section(tmp_path)
-    (tmp_path / manifest.ADOPTED).write_text("{}")
+    record.write_text("{}")
     with pytest.raises(ToolchainError, match="damaged"):
         course.section(tmp_path)

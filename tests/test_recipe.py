@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import Silent
 from toolchain import architectures, training
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 from toolchain.formats import keras as keras_format
 from toolchain.recipe import Recipe

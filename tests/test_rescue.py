@@ -22,7 +22,7 @@ from tests.test_cli import run
 from tests.unbalanced import unbalance
 from toolchain import exporting, formats, manifest, rescue
 from toolchain.artifact import Gate, Precision, Verdict
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.exporting import Outcome
 from toolchain.formats import keras as keras_format
 from toolchain.rescue import Noise

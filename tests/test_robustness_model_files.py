@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.robustness import damage
 from toolchain import bundling
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 
 CAMPAIGN = "benchmarks.robustness.model_files"
 ROOT = Path(__file__).parent.parent

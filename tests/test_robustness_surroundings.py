@@ -19,7 +19,7 @@ from benchmarks.robustness.surroundings import (
     attempt,
 )
 from toolchain import bundling
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from tests import forked
 from tests.conftest import Silent
 from toolchain import architectures, course, training
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.formats import keras as keras_format
 from toolchain.recipe import Recipe

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from toolchain import architectures
 from toolchain.artifact import InputContract, ModelInfo, Precision
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.formats import tflite
 
 PRECISIONS = (Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC, Precision.INT8)

@@ -17,7 +17,7 @@ from PIL import Image
 from tests import forked
 from tests.conftest import Silent
 from toolchain import training
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Silent
 from toolchain import training
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 from toolchain.history import History
 from toolchain.recipe import Recipe

@@ -13,7 +13,7 @@ from tests import forked
 from tests.conftest import Silent
 from toolchain import exporting, training
 from toolchain.artifact import Gate, Precision
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 from toolchain.exporting import Outcome
 from toolchain.formats import keras as keras_format

@@ -18,7 +18,7 @@ import pytest
 from tests.userdata_pictures import CONTRACT, ROOT, class_folders, save, silent
 from toolchain import images, userdata
 from toolchain.artifact import Fit, InputContract
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError
 from toolchain.images import to_pixels
 from toolchain.userdata import cache as store

@@ -19,7 +19,7 @@ from tests.test_cli import run
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.artifact import InputContract
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError
 from toolchain.records import as_json
 from toolchain.userdata import alike

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.userdata_pictures import class_folders, save
 from toolchain import userdata
 from toolchain.artifact import Fit, InputContract
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import UsageError
 
 NOWHERE = Path("nowhere")

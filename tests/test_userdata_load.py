@@ -18,7 +18,7 @@ from tests import privileges
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.artifact import Fit, InputContract
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError
 from toolchain.images import to_pixels
 

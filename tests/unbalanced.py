@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain import files, locate
+from toolchain import files
 from toolchain.artifact import Precision
+from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
 
 FACTOR = 1000.0
@@ -35,5 +36,5 @@ def unbalance(trained: Path, folder: Path) -> Path:
     saved = keras_format.convert(model, Precision.FLOAT32, None)
     info = keras_format.read_info(data)
     assert info is not None
-    files.replace(locate.model_path(folder, "keras"), keras_format.embed(saved, info))
+    files.replace(ModelFolder(folder).source, keras_format.embed(saved, info))
     return folder

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from toolchain.artifact import InputContract
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 
 CONTRACT = InputContract(28, 28, 1)
 ROOT = Path(__file__).parent.parent

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain import bundle, evaluation, files, interrupts, locate, manifest
+from toolchain import bundle, evaluation, files, interrupts, manifest
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.folder import DEFAULT_FILES
 from toolchain.records import as_json, plain
 from toolchain.runtime.classifier import Classifier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 IMAGES = 100  # golden vectors, at least; as many of each class
 PACKAGE = Path(__file__).parent
@@ -71,7 +72,7 @@ if __name__ == "__main__":
 def default_path(path: Path) -> Path:
     """Where the bundle of a model file goes: into the current folder, as `NAME.int8.pyz`, or
     `NAME.int8.onnx.pyz` where the format is not the usual one."""
-    usual = path.suffix == Path(locate.DEFAULT_FILES[0]).suffix
+    usual = path.suffix == Path(DEFAULT_FILES[0]).suffix
     return Path((path.stem if usual else path.name) + bundle.SUFFIX)
 
 

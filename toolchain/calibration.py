@@ -20,7 +20,7 @@ from toolchain.reference import Progress
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from toolchain import files, manifest
 from toolchain.errors import ToolchainError
+from toolchain.folder import ModelFolder
 
 Told = TypeVar("Told")
 
-NOTES = "notes.md"
 INT8 = "int8.tflite"
 
 
@@ -28,9 +28,10 @@ def section(folder: Path) -> list[str]:
     Raises:
         ToolchainError: a record is damaged.
     """
-    record, notes = folder / manifest.TRAINED, folder / NOTES
-    lines = _read(record, lambda run: _training(run, folder)) if record.is_file() else []
-    adopted = folder / manifest.ADOPTED
+    model = ModelFolder(folder)
+    record, notes = model.training_record, model.notes
+    lines = _read(record, lambda run: _training(run, model)) if record.is_file() else []
+    adopted = model.external_record
     if adopted.is_file():
         lines += _read(adopted, _adoption)
     if notes.is_file():
@@ -56,7 +57,7 @@ def _adoption(record: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _training(run: dict[str, Any], folder: Path) -> list[str]:
+def _training(run: dict[str, Any], folder: ModelFolder) -> list[str]:
     if "plan" not in run:
         return []
     plan, seeds = run["plan"], run.get("seeds", [])
@@ -71,10 +72,10 @@ def _training(run: dict[str, Any], folder: Path) -> list[str]:
     return lines + (_seeds(seeds, plan["seed"], folder) if len(seeds) > 1 else [])
 
 
-def _teacher(plan: dict[str, Any], folder: Path) -> str:
+def _teacher(plan: dict[str, Any], folder: ModelFolder) -> str:
     """What its own teacher took and is worth, a sentence; empty where there is none."""
     name = plan.get("recipe", {}).get("teacher")
-    record = folder / manifest.TEACHER / manifest.TRAINED
+    record = folder.teacher.training_record
     if not name or not record.is_file():
         return ""
     return _read(
@@ -111,11 +112,11 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
 
 
-def _seeds(seeds: Sequence[dict[str, Any]], kept: int, folder: Path) -> list[str]:
+def _seeds(seeds: Sequence[dict[str, Any]], kept: int, folder: ModelFolder) -> list[str]:
     """A row a seed, and their mean and spread."""
     names = ["training", "validation", "test"]
     rows = [[float(each[f"{name}_accuracy"]) for name in names] for each in seeds]
-    exported = [_exported(folder / f"seed-{each['seed']}") for each in seeds]
+    exported = [_exported(folder.seed(each["seed"])) for each in seeds]
     if None not in exported:
         names.append(f"test, {INT8}")
         rows = [[*row, share] for row, share in zip(rows, exported, strict=True) if share]
@@ -146,9 +147,9 @@ def mean_and_spread(rows: Sequence[Sequence[float]]) -> dict[str, list[str]]:
     }
 
 
-def _exported(folder: Path) -> float | None:
+def _exported(folder: ModelFolder) -> float | None:
     """The accuracy of the file in int8 that was made from a seed's model."""
-    known = manifest.read(folder)
+    known = manifest.read(folder.path)
     found = [e for name, e in known.files.items() if name.endswith(INT8)] if known else []
     return found[0].proof.accuracy if found else None
 

@@ -253,7 +253,7 @@ def _bench(held: bundle.Bundle, wishes: argparse.Namespace) -> None:
 def _measured(held: bundle.Bundle, wishes: argparse.Namespace) -> Result:
     """The harness on the golden images, with the model in a folder of its own."""
     from toolchain.benchmark import run
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
     golden, info = held.golden(), held.entry.info
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from toolchain.formats import Session
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 ONE_SIDED = 1.644854  # standard errors; beyond them lie 5 % of a normal distribution
 TOGETHER = 16  # images in one call, to try a file that takes several

@@ -21,6 +21,7 @@ from toolchain import reference as references
 from toolchain.artifact import Artifact, Calibration, Gate, ModelInfo, Precision, Verdict
 from toolchain.card import card
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.folder import ModelFolder, layers_picture, outdated, rejected
 from toolchain.proof import Proof, prove
 from toolchain.reference import Progress, Reference
 from toolchain.rescue import Rescue
@@ -30,11 +31,10 @@ from toolchain.versions import versions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 CALIBRATED = (Precision.INT8, Precision.MIXED)
 WORST = 3  # operators to name where all would be too many
-PICTURE = "layers.png"  # of what int8 does to each layer, beside a file that failed
 ALLOWED = "--max-drop and --min-agreement set what is allowed."
 
 
@@ -136,11 +136,12 @@ def export(
     Raises:
         ToolchainError: the source is missing, or the folder is not writable.
     """
+    model = ModelFolder(folder)
     with files.exclusive(folder):
         told = course.section(folder)
         calibration = calibrations.draw(dataset, calibration_samples, seed)
         reference = references.load(folder, dataset, progress)
-        if not any((folder / each).exists() for each in (manifest.TRAINED, manifest.ADOPTED)):
+        if not model.has_ended:
             progress("note: this training was interrupted or missed its target")
         _enter_source(folder, reference, progress)
         ground = Ground(reference, gate, calibration)
@@ -151,7 +152,7 @@ def export(
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
             words = card(reference.info.name, published, told)
-            files.replace(folder / "card.md", words.encode())
+            files.replace(model.card, words.encode())
 
 
 def _enter_source(folder: Path, reference: Reference, progress: Progress) -> None:
@@ -163,7 +164,7 @@ def _enter_source(folder: Path, reference: Reference, progress: Progress) -> Non
         if entry.info.source_sha256 != reference.sha256:
             # in this order: after a kill in between, the next export still knows of it
             if (folder / name).exists():
-                files.rename(folder / name, folder / f"{name}.outdated")
+                files.rename(folder / name, outdated(folder / name))
             manifest.forget(folder / name)
             progress(f"{name} was made from an earlier training: now {name}.outdated")
     proof = evaluation.compare(reference.scores, reference.scores, reference.pictures.labels)
@@ -198,7 +199,7 @@ def _rescued(
         return
     path, info = rejected.artifact.path, rejected.artifact.info
     title = f"{info.architecture} · int8{path.suffix}, rejected"
-    files.replace(path.with_name(f"{path.name}.{PICTURE}"), rescue.to_png(found, title))
+    files.replace(layers_picture(path), rescue.to_png(found, title))
     yield dataclasses.replace(rejected, rescue=found)
     if found.kept:
         target, kept = Target(path.suffix[1:], Precision.MIXED), found.kept
@@ -293,9 +294,8 @@ def _publish(artifact: Artifact, data: bytes, proof: Proof, ground: Ground) -> N
     Killed in between, it leaves a file that nobody vouches for, never one that is refused.
     """
     path, info = artifact.path, artifact.info
-    rejected, picture = (path.with_name(f"{path.name}.{end}") for end in ("rejected", PICTURE))
     if proof.verdict is Verdict.REJECTED:
-        files.replace(rejected, data)
+        files.replace(rejected(path), data)
         return
     manifest.forget(path)
     files.replace(path, data)
@@ -303,8 +303,8 @@ def _publish(artifact: Artifact, data: bytes, proof: Proof, ground: Ground) -> N
     manifest.enter(
         path, manifest.Entry(len(data), files.sha256(data), info, proof.comparison, used)
     )
-    files.remove(rejected)
-    files.remove(picture)
+    files.remove(rejected(path))
+    files.remove(layers_picture(path))
 
 
 def advice(outcome: Outcome) -> str:
@@ -347,7 +347,7 @@ def _still_there(path: Path) -> str:
 
 def _rescue_advice(path: Path, found: Rescue) -> str:
     worst = ", ".join(f"{noise} {noise.alone:.1f} dB" for noise in found.worst_first[:WORST])
-    harm = f"int8 harms most: {worst}; {path.name}.{PICTURE} shows all."
+    harm = f"int8 harms most: {worst}; {layers_picture(path).name} shows all."
     if found.kept is None:
         return (
             f"{harm} No choice of layers to keep in float passes and is smaller than the file in "

@@ -7,44 +7,12 @@ from pathlib import Path
 
 from toolchain import formats
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.folder import DEFAULT_FILES, ModelFolder
 from toolchain.spelling import nearest, nearest_path
 
 OWN = Path("models")  # what the user trains and exports, below the current folder
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".pb", ".onnx", ".tflite", ".pt", ".pth", ".zip")
-DEFAULT_FILES = ("int8.tflite", "mixed.tflite")  # the second is made where int8 fails its proof
-
-
-def demand_name(folder: Path) -> None:
-    """The name of a model's folder is the model's, and every file of it says so.
-
-    Raises:
-        UsageError: the name is no text.
-    """
-    try:
-        folder.resolve().name.encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"The folder {folder} would give the model its name, and that is not UTF-8. "
-            "Choose another name for it."
-        ) from None
-
-
-def model_path(folder: Path, ending: str) -> Path:
-    """The file of a model folder that ends in `ending`, such as `int8.tflite`."""
-    return folder / f"{folder.resolve().name}.{ending}"
-
-
-def find(folder: Path, ending: str) -> Path | None:
-    """The file of a model folder that ends in `ending`, such as `int8.tflite`, if it is there.
-
-    It bears the folder's name; in a folder that was renamed it is the only one with that ending.
-    """
-    named = model_path(folder, ending)
-    if named.is_file():
-        return named
-    others = [path for path in folder.glob(f"*.{ending}") if not path.name.startswith(".")]
-    return others[0] if len(others) == 1 else None
 
 
 def own_folder(model: str, dataset: str | None) -> Path:
@@ -113,7 +81,7 @@ def model_folder(name: str, suffixes: Sequence[str]) -> Path:
             "a model folder, or a model's name."
         )
     for folder in places:
-        if any(find(folder, suffix) for suffix in suffixes):
+        if any(ModelFolder(folder).find(suffix) for suffix in suffixes):
             return folder
     others = {*own_names(), *released_names()} - {name}
     message = (
@@ -142,7 +110,7 @@ def model_files(name: str, suffixes: Sequence[str]) -> list[Path]:
     if Path(name).is_file():
         return [Path(name)]
     folder = model_folder(name, suffixes)
-    return [path for suffix in suffixes if (path := find(folder, suffix))]
+    return [path for suffix in suffixes if (path := ModelFolder(folder).find(suffix))]
 
 
 def model_file(name: str) -> Path:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from toolchain import files, formats, vouching
 from toolchain.errors import UsageError, about
+from toolchain.folder import ModelFolder
 from toolchain.progress import say
 
 if TYPE_CHECKING:
     from toolchain.artifact import InputContract, ModelInfo
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 
 def one_of(data: Path | None, dataset: str | None) -> None:
@@ -116,7 +117,6 @@ def pictures(data: Path, contract: InputContract, model: Path | None) -> Dataset
         ToolchainError: as `toolchain.userdata.load`.
     """
     from toolchain import userdata
-    from toolchain.userdata import split
 
-    known = model / split.NAME if model else None
+    known = ModelFolder(model).split if model else None
     return userdata.load(data, contract, known if known and known.is_file() else None, say)

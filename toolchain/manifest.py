@@ -14,9 +14,6 @@ from toolchain.errors import ToolchainError
 from toolchain.records import as_json, plain, read_versioned
 
 NAME = "manifest.json"
-TRAINED = "training.json"  # beside it where the model's training did what was asked of it
-TEACHER = "teacher"  # the folder beside it of the model that taught, where the recipe names one
-ADOPTED = "adopted.json"  # beside it where the model was trained elsewhere
 SCHEMA = 3
 LIMIT = 2**24  # bytes; a longer manifest is not one of ours
 

@@ -11,7 +11,7 @@ from toolchain.plots import FIRST, figure, legible, png
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 SHOWN = 12  # images
 COLUMNS = 4

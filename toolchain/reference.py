@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolchain import evaluation, files, formats, locate
+from toolchain import evaluation, files, formats
 from toolchain.artifact import ModelInfo
 from toolchain.errors import ToolchainError
+from toolchain.folder import SOURCE, ModelFolder
 from toolchain.formats import keras as keras_format
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 Progress = Callable[[str], None]
 ENOUGH = 10_000  # images to compare answers on; the common data sets test on so many
@@ -111,10 +112,11 @@ def source_path(folder: Path) -> Path:
     Raises:
         ToolchainError: there is none.
     """
-    path = locate.find(folder, formats.SOURCE)
+    model = ModelFolder(folder)
+    path = model.find(SOURCE)
     if path is None:
         raise ToolchainError(
-            f"There is no {locate.model_path(folder, formats.SOURCE)}. "
+            f"There is no {model.source}. "
             "Train it first, for example with: toolchain train fashion-cnn."
         )
     return path

@@ -139,7 +139,7 @@ class Train:
         return model_faults(place / MODEL)
 
     def missing(self, place: Path) -> list[str]:
-        names = (f"{MODEL}.keras", manifest.TRAINED, "training.csv", "training.png")
+        names = (f"{MODEL}.keras", "training.json", "training.csv", "training.png")
         return missing(place / MODEL, names) + model_leftovers(place / MODEL)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from toolchain import datasets, files
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.history import History
 from toolchain.runtime import Classifier
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolchain import evaluation, files, formats, locate, manifest, userdata
+from toolchain import evaluation, files, manifest, userdata
 from toolchain.adopting import answers, first_layers, preprocessing
 from toolchain.adopting import trial as trials
 from toolchain.adopting.answers import Meaning
@@ -20,6 +20,7 @@ from toolchain.adopting.preprocessing import Preprocessing
 from toolchain.adopting.trial import Hypothesis, Trial
 from toolchain.artifact import Fit, ModelInfo, Precision
 from toolchain.errors import ToolchainError, UsageError, about, require
+from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.records import as_json
 from toolchain.reference import Progress
@@ -28,7 +29,7 @@ from toolchain.versions import versions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 PROBE = 1000  # pictures that the hypotheses are compared on, at most
 FEWEST = 200  # where pictures are large
@@ -88,7 +89,7 @@ def adopt(
             than chance, or for another order of classes; or the folder's name is no text.
         ToolchainError: the folder holds a model that was trained there, or cannot be written.
     """
-    locate.demand_name(folder)
+    ModelFolder(folder).demand_name()
     with about(own.path), files.exclusive(folder):
         _check_free(folder)
         findings = examine(own, dataset, asked, progress, pictures)
@@ -150,10 +151,11 @@ def _check_asked(own: OwnModel, asked: Preprocessing | None) -> None:
 
 def _check_free(folder: Path) -> None:
     """Never replace a model that only this folder has."""
-    path = locate.model_path(folder, formats.SOURCE)
+    path = ModelFolder(folder).source
     if path.is_file() and keras_format.read_info(files.read_bytes(path)) is None:
         raise ToolchainError(f"The export would replace {path}. Choose another folder with --name.")
-    if (folder / manifest.TRAINED).exists() or (folder / "training.csv").exists():
+    model = ModelFolder(folder)
+    if model.training_record.exists() or model.history.exists():
         raise ToolchainError(
             f"{folder} holds a model that was trained there. Choose another folder with --name."
         )
@@ -246,7 +248,7 @@ def _publish(
     scores = evaluation.scores(keras_format.open_session(data, threads=1), dataset.test_images)
     accuracy = evaluation.accuracy(scores, dataset.test_labels)
     info = ModelInfo(
-        name=folder.resolve().name,
+        name=ModelFolder(folder).name,
         architecture=own.path.resolve().stem,
         dataset=dataset.name,
         labels=dataset.labels,
@@ -267,11 +269,11 @@ def _publish(
         accuracy=accuracy,
         doubt=doubt,
     )
-    path = locate.model_path(folder, formats.SOURCE)
+    path = ModelFolder(folder).source
     if not _is_there(path, info, adoption):
         manifest.forget(path)
         files.replace(path, keras_format.embed(data, info))
-        files.replace(folder / manifest.ADOPTED, as_json(adoption).encode())
+        files.replace(ModelFolder(folder).external_record, as_json(adoption).encode())
     return adoption
 
 
@@ -288,7 +290,7 @@ def _is_there(path: Path, info: ModelInfo, adoption: Adoption) -> bool:
 
     Keras writes the time into its files, so the same model never has the same bytes again.
     """
-    record = path.parent / manifest.ADOPTED
+    record = ModelFolder(path.parent).external_record
     if not (path.is_file() and record.is_file()):
         return False
     data = files.read_bytes(path)

@@ -12,7 +12,7 @@ from toolchain import files
 from toolchain.errors import UsageError
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 # Teachable Machine and Edge Impulse write the first; the others are what tutorials save
 NAMES = ("labels.txt", "class_names.txt", "classes.txt", "class_indices.json", "labels.json")

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain import files, formats, locate
+from toolchain import files, formats
 from toolchain.adopting import keras_file, kinds, saved_model
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import ToolchainError, UsageError, about, require
+from toolchain.folder import SOURCE, ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.formats._float32 import in_float32
 
@@ -87,7 +88,7 @@ def demand_none(folder: Path) -> None:
     Raises:
         UsageError: the folder, which is no model's, has models in it that another program wrote.
     """
-    source = locate.find(folder, formats.SOURCE)
+    source = ModelFolder(folder).find(SOURCE)
     if source is None or not _is_described(source):
         kinds.demand_none(folder)
 

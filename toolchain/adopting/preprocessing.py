@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolchain.errors import UsageError, require
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 
 class Scale(StrEnum):

@@ -40,7 +40,7 @@ from toolchain.errors import ToolchainError, UsageError
 from toolchain.proof import judge
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 WINDOWS = 5
 QUICK, OFFICIAL = 1.0, 10.0  # seconds a window

@@ -32,7 +32,7 @@ from toolchain.records import as_json
 if TYPE_CHECKING:
     from toolchain.adopting.preprocessing import Preprocessing
     from toolchain.calibration import Study
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
     from toolchain.exporting import Outcome
 
 

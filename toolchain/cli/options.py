@@ -14,6 +14,7 @@ import typer
 from toolchain import datasets, formats, locate
 from toolchain.artifact import Fit, Precision
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.folder import ModelFolder
 from toolchain.spelling import unknown
 from toolchain.trust import Trust
 
@@ -165,7 +166,7 @@ def trusted_model_file(model: str, accepted: Trust | None) -> Path:
         ToolchainError: there is no such file.
     """
     path = model_file(model)
-    name = path.parent.resolve().name
+    name = ModelFolder(path.parent).name
     if accepted and not Path(model).is_file() and not path.name.startswith(f"{name}."):
         raise ToolchainError(
             f"{model} holds {path.name}, which is not the model '{name}' by its name. "

@@ -24,12 +24,13 @@ from toolchain.cli.options import (
     named,
 )
 from toolchain.errors import TargetNotReachedError, UsageError, require_installed
+from toolchain.folder import ModelFolder
 from toolchain.recipe import SCHEDULES, Recipe
 
 if TYPE_CHECKING:
     from toolchain.architectures import Architecture
     from toolchain.artifact import Fit
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
     from toolchain.training import Result as TrainingResult
 
 
@@ -235,6 +236,7 @@ def _checked_pictures(
     if not json:
         report.own_data(checked)
     found = locate_data.pictures(data, contract, None)
-    files.replace(folder / "data.html", page.page(checked, data).encode())
-    say(f"{folder / 'data.html'} shows them.")
+    shown = ModelFolder(folder).data_page
+    files.replace(shown, page.page(checked, data).encode())
+    say(f"{shown} shows them.")
     return found

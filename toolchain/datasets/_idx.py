@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.datasets import Dataset, Status
+from toolchain.dataset import Dataset
+from toolchain.datasets import Status
 from toolchain.datasets._search import Origin
 from toolchain.datasets._sources import File
 from toolchain.errors import ToolchainError

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toolchain.datasets import Dataset, Status
+from toolchain.dataset import Dataset
+from toolchain.datasets import Status
 from toolchain.errors import require
 
 NAME = "digits"

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import files, formats, locate, manifest
+from toolchain import files
 from toolchain.errors import ToolchainError
+from toolchain.folder import SOURCE, ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.history import History
 from toolchain.training.plan import Plan
@@ -16,7 +17,7 @@ from toolchain.training.run import Progress, train
 from toolchain.userdata import split
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 
 def train_once(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
@@ -37,14 +38,15 @@ def train_once(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -
 
 def _finished(plan: Plan, dataset: Dataset, folder: Path) -> Result | None:
     """The run with this plan, on these images, that ended in `folder`, if there was one."""
-    record, path = folder / manifest.TRAINED, locate.find(folder, formats.SOURCE)
+    model = ModelFolder(folder)
+    record, path = model.training_record, model.find(SOURCE)
     if path is None or not record.is_file():
         return None
     try:
         summary = json.loads(record.read_text("utf-8"))
         if summary["plan"] != plan.record():
             return None
-        history = History.from_csv((folder / "training.csv").read_text("utf-8"))
+        history = History.from_csv(model.history.read_text("utf-8"))
         result = Result(
             path,
             plan,
@@ -68,4 +70,4 @@ def _same_images(result: Result, dataset: Dataset) -> bool:
         return True
     names = (*dataset.train_files, *dataset.test_files)
     used = dict(zip(names, picture_parts(result.plan, dataset), strict=True))
-    return split.read(result.path.parent / split.NAME) == used
+    return split.read(ModelFolder(result.path.parent).split) == used

@@ -6,14 +6,15 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import architectures, files, locate, manifest
+from toolchain import architectures, files
+from toolchain.folder import ModelFolder
 from toolchain.training.once import train_once
 from toolchain.training.plan import Plan
 from toolchain.training.run import Progress
 from toolchain.training.teaching import teacher_file
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 
 def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Plan:
@@ -30,7 +31,8 @@ def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progr
     """
     if not plan.recipe.teacher:
         return plan
-    locate.demand_name(folder)
+    model = ModelFolder(folder)
+    model.demand_name()
     student = architectures.get(plan.architecture)
     student.build(dataset.contract, len(dataset.labels), plan.width)  # before hours, not after
     known = architectures.get(plan.recipe.teacher)
@@ -38,5 +40,5 @@ def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progr
     first = Plan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)
     progress.say(f"Its teacher is {known.name}.")
     with files.exclusive(folder):
-        result = train_once(first, dataset, folder / manifest.TEACHER, progress)
+        result = train_once(first, dataset, model.teacher.path, progress)
     return dataclasses.replace(plan, teacher=teacher_file(result.path))

@@ -14,7 +14,7 @@ from toolchain.userdata.split import LEAST_TO_VALIDATE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
 SPLIT_SEED = 0  # not the run's: runs with other seeds are compared, and teachers never saw them

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolchain import augmentation, files, manifest, mistakes
 from toolchain.artifact import ModelInfo, Precision
+from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.records import as_json
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 
 INTERRUPTED = "interrupted"  # why a run stopped that did not stop by its plan
@@ -93,9 +94,9 @@ def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Da
 
     `scores` float32 `[N, classes]` are its answers to all test images.
     """
-    plan, folder = result.plan, result.path.parent
+    plan, folder = result.plan, ModelFolder(result.path.parent)
     info = ModelInfo(
-        name=folder.resolve().name,
+        name=folder.name,
         architecture=plan.architecture,
         dataset=plan.dataset,
         labels=dataset.labels,
@@ -106,19 +107,19 @@ def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Da
         versions=versions(keras_format.PACKAGES),
     )
     title = f"{plan.architecture} · {plan.dataset}"
-    for record in (manifest.TRAINED, manifest.ADOPTED):
-        files.remove(folder / record)
+    for record in (folder.training_record, folder.external_record):
+        files.remove(record)
     manifest.forget(result.path)
     data = keras_format.convert(model, Precision.FLOAT32, None)
     files.replace(result.path, keras_format.embed(data, info))
-    files.replace(folder / "training.csv", result.history.to_csv().encode())
-    files.replace(folder / "training.png", result.history.to_png(title))
-    files.replace(folder / "mistakes.png", mistakes.picture(title, scores, dataset))
-    _show_variation(plan, dataset, folder / "augmentation.png")
+    files.replace(folder.history, result.history.to_csv().encode())
+    files.replace(folder.history_picture, result.history.to_png(title))
+    files.replace(folder.mistakes_picture, mistakes.picture(title, scores, dataset))
+    _show_variation(plan, dataset, folder.augmentation_picture)
     if dataset.train_files:
-        userdata_split.write(folder / userdata_split.NAME, dataset, picture_parts(plan, dataset))
+        userdata_split.write(folder.split, dataset, picture_parts(plan, dataset))
     if result.reached:
-        files.replace(folder / manifest.TRAINED, summary(result).encode())
+        files.replace(folder.training_record, summary(result).encode())
 
 
 def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:

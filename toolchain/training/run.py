@@ -7,9 +7,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from toolchain import architectures, augmentation, evaluation, files, formats, locate, manifest
+from toolchain import architectures, augmentation, evaluation, files, manifest
 from toolchain.batches import Part, batches
 from toolchain.errors import require
+from toolchain.folder import SOURCE, ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.history import Epoch, History
 from toolchain.interrupts import Held
@@ -22,10 +23,9 @@ from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
     from toolchain.artifact import Layer
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
-STATE = ".training"
 
 
 class Progress(Protocol):
@@ -56,9 +56,10 @@ def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Res
             at work there.
         KeyboardInterrupt: interrupted and nothing was published.
     """
-    locate.demand_name(folder)
+    model = ModelFolder(folder)
+    model.demand_name()
     with files.exclusive(folder):
-        if locate.find(folder, formats.SOURCE):
+        if model.find(SOURCE):
             progress.say(f"{folder} holds a model already; it is replaced when this run ends.")
         return _train(plan, dataset, folder, progress)
 
@@ -72,7 +73,7 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
         tf.config.experimental.enable_op_determinism()
     architecture = architectures.get(plan.architecture)
     model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
-    state = State(folder / STATE, plan, watched_part(plan, dataset))
+    state = State(ModelFolder(folder).state, plan, watched_part(plan, dataset))
     try:
         history = _learn(model, state, plan, dataset, progress)
         stopped = plan.stop(history) or INTERRUPTED
@@ -93,7 +94,7 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
         stopped = "target" if plan.reached(learnt, at.watched_accuracy) else stopped
     scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
     accuracy = evaluation.accuracy(scores, dataset.test_labels)
-    path = locate.model_path(folder, formats.SOURCE)
+    path = ModelFolder(folder).source
     result = Result(path, plan, history, stopped, epoch, learnt, accuracy)
     publish(model, result, scores, dataset)
     if stopped == INTERRUPTED:
@@ -150,7 +151,7 @@ def _why_unpublished(history: History, folder: Path) -> str:
     """What to say of an interrupted run that is not to be published; empty where it is."""
     if not history.epochs:
         return "Interrupted before an epoch was done: nothing was kept."
-    if (folder / manifest.TRAINED).exists():
+    if ModelFolder(folder).training_record.exists():
         return f"{GOES_ON} Until it ends, the finished model stays in place."
     return ""
 

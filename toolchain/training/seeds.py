@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import evaluation, files, formats, locate
+from toolchain import evaluation, files
 from toolchain.errors import UsageError
+from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.training.once import train_once
 from toolchain.training.parts import watched_part
@@ -17,7 +18,7 @@ from toolchain.training.run import Progress
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 
 def train_seeds(
@@ -37,19 +38,20 @@ def train_seeds(
             "Seeds are compared on validation images, and there are none. Leave out --seeds, or "
             f"bring at least {LEAST_TO_VALIDATE} training pictures a class."
         )
-    locate.demand_name(folder)
+    model_folder = ModelFolder(folder)
+    model_folder.demand_name()
     with files.exclusive(folder):
         results = []
         for number in range(count):
             seed = plan.seed + number
             progress.say(f"Seed {seed}, {number + 1} of {count}.")
-            place = folder / f"seed-{seed}"
+            place = model_folder.seed(seed).path
             results.append(train_once(replace(plan, seed=seed), dataset, place, progress))
         best = max(results, key=lambda result: result.at.watched_accuracy)
         model = keras_format.load(files.read_bytes(best.path))
         kept = replace(
             best,
-            path=locate.model_path(folder, formats.SOURCE),
+            path=model_folder.source,
             seeds=tuple(result.trial for result in results),
         )
         scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)

@@ -18,7 +18,7 @@ from toolchain.training.optimization import compile_with
 from toolchain.training.plan import Plan, TeacherFile
 
 if TYPE_CHECKING:
-    from toolchain.datasets import Dataset
+    from toolchain.dataset import Dataset
 
 TEMPERATURE = 2.0
 LABELS_SHARE = 0.1  # of the loss; the rest is the teacher's

@@ -1,4 +1,4 @@
-"""The user's own pictures as a `toolchain.datasets.Dataset`, and what is wrong with them.
+"""The user's own pictures as a `toolchain.Dataset`, and what is wrong with them.
 
 `load` reads a folder of class folders, an `.npz`, or the IDX files of MNIST's form; `contract`
 and `propose` say what size the pictures are brought to; `check` looks for what would spoil a

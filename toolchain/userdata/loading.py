@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.artifact import Fit, InputContract
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError
 from toolchain.images import to_pixels
 from toolchain.progress import say as say_aloud

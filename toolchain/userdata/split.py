@@ -25,13 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain import files
-from toolchain.datasets import Dataset
+from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError
 
 SEED = b"toolchain split 1"
 TEST_SHARE = 0.2
 LEAST_TO_VALIDATE = 3  # training pictures of a class of which training holds one out
-NAME = "split.csv"  # beside a model: what each of the user's pictures was for
 COLUMNS = ["file", "class", "part"]
 
 
