@@ -93,7 +93,7 @@ def measure(folder: Path) -> str:
     watcher = threading.Thread(target=watch)
     watcher.start()
     started = monotonic()
-    userdata.load(folder, CONTRACT, say=say)
+    userdata.load(folder, CONTRACT, None, say)
     seconds = monotonic() - started
     done.set()
     watcher.join()
@@ -112,7 +112,7 @@ def loads(folder: Path) -> None:
             command = [sys.executable, __file__, "--measure", str(folder)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             print(f"| {which} | {done.stdout.strip()} |", flush=True)
-        same = is_equal(userdata.load(folder, CONTRACT, say=say), fashion)
+        same = is_equal(userdata.load(folder, CONTRACT, None, say), fashion)
         print(f"\nThe arrays {'equal' if same else 'DIFFER FROM'} those of the IDX files.")
 
 

@@ -247,7 +247,7 @@ def data(kind: str, folder: Path, fit: Fit) -> Dataset:
         if not (folder / "shapes").exists():
             draw_shapes(folder / "shapes")
         return userdata.load(
-            folder / "shapes", InputContract(SIDE, SIDE, 3, fit), say=lambda _: None
+            folder / "shapes", InputContract(SIDE, SIDE, 3, fit), None, lambda _: None
         )
     found = datasets.load("digits" if kind == "digits" else "fashion-mnist")
     found = replace(

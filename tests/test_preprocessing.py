@@ -228,7 +228,7 @@ def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
 
     def found(fit: Fit) -> Findings:
         own = own_model.load(tmp_path / "mine.keras", None, fit)
-        dataset = userdata.load(tmp_path / "photos", own.input, say=lambda _: None)
+        dataset = userdata.load(tmp_path / "photos", own.input, None, lambda _: None)
         return adoption.examine(own, dataset, Asked(), lambda _: None, tmp_path / "photos")
 
     with pytest.raises(UsageError, match=r"with --fit stretch clearly more are right.* Use it"):

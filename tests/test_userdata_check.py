@@ -119,14 +119,14 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
     counts = {each.label: (each.training, each.test) for each in report.classes}
     assert counts["a"] == (123, 21)
     with pytest.raises(ToolchainError, match=r"'c' has 10 to train and 0"):
-        userdata.load(faulty, CONTRACT, say=silent)
+        userdata.load(faulty, CONTRACT, None, silent)
 
 
 def test_of_clean_pictures_there_is_little_to_say(clean: Path) -> None:
     report = check(clean, None, silent)
     assert set(by_kind(report)) <= {"modes", "sizes", "near"}
     assert (report.contract, report.proposed, report.split) == (CONTRACT, True, "made")
-    found = userdata.load(clean, CONTRACT, say=silent)
+    found = userdata.load(clean, CONTRACT, None, silent)
     trained = np.bincount(found.train_labels).tolist()
     assert [each.training for each in report.classes] == trained
 

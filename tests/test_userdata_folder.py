@@ -59,7 +59,7 @@ def test_parts_are_read_as_what_they_are(
 ) -> None:
     for name in filter(None, (*names, validation)):
         classes(tmp_path / "f" / name)
-    found = userdata.load(tmp_path / "f", CONTRACT, say=silent)
+    found = userdata.load(tmp_path / "f", CONTRACT, None, silent)
     assert found.labels == ("cat", "狗")
     files = np.array(found.train_files)
     held_out = files[list(found.validation_rows)]
@@ -78,7 +78,7 @@ def test_stray_pictures_do_not_make_parts_into_classes(tmp_path: Path) -> None:
     for part in ("train", "test"):
         pictures(classes(tmp_path / "f" / part), 1)
     said: list[str] = []
-    found = userdata.load(tmp_path / "f", CONTRACT, say=said.append)
+    found = userdata.load(tmp_path / "f", CONTRACT, None, said.append)
     assert found.labels == ("cat", "狗")
     assert "train/0.png" in said[0]
     assert "test/0.png" in said[0]
@@ -88,7 +88,7 @@ def test_stray_pictures_do_not_make_parts_into_classes(tmp_path: Path) -> None:
 def test_a_class_may_have_the_name_of_a_part(tmp_path: Path, names: tuple[str, str]) -> None:
     for name in names:
         pictures(tmp_path / "f" / name)
-    assert userdata.load(tmp_path / "f", CONTRACT, say=silent).labels == tuple(sorted(names))
+    assert userdata.load(tmp_path / "f", CONTRACT, None, silent).labels == tuple(sorted(names))
 
 
 def test_what_systems_leave_is_no_class(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_systems_leave_is_no_class(tmp_path: Path) -> None:
         pictures(folder / name)
     for name in ("Thumbs.db", ".DS_Store", "cat/Thumbs.db"):
         (folder / name).write_bytes(b"x")
-    found = userdata.load(folder, CONTRACT, say=silent)
+    found = userdata.load(folder, CONTRACT, None, silent)
     assert found.labels == ("cat", "狗")
     assert len(found.train_files + found.test_files) == 8
 
@@ -216,7 +216,7 @@ def test_other_layouts_are_refused_with_a_way_on(
 ) -> None:
     write(tmp_path / "f")
     with pytest.raises(ToolchainError, match=told) as refused:
-        userdata.load(tmp_path / "f", CONTRACT, say=silent)
+        userdata.load(tmp_path / "f", CONTRACT, None, silent)
     with pytest.raises(ToolchainError) as checked:  # both say the same
         check_of(tmp_path)
     assert str(checked.value) == str(refused.value)

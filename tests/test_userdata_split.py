@@ -178,7 +178,7 @@ def folder(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_later_training_keeps_the_split(folder: Path, digits: Dataset, tmp_path: Path) -> None:
-    first = userdata.load(folder, CONTRACT, say=silent)
+    first = userdata.load(folder, CONTRACT, None, silent)
     assert (len(first.train_files), len(first.test_files)) == (32 + 24, 8 + 6)
     path = tmp_path / "split.csv"
     made = [Part.VALIDATION] * 5 + [Part.TRAINING] * 51 + [Part.TEST] * 14
@@ -189,7 +189,7 @@ def test_a_later_training_keeps_the_split(folder: Path, digits: Dataset, tmp_pat
     assert set(first.test_files) <= set(second.test_files)
     assert {file[0] for file in second.train_files} == {file[0] for file in second.test_files}
     # and without it, some do move
-    anew = userdata.load(folder, CONTRACT, say=silent)
+    anew = userdata.load(folder, CONTRACT, None, silent)
     assert set(anew.train_files) | set(anew.test_files) == {
         *second.train_files,
         *second.test_files,
@@ -197,7 +197,7 @@ def test_a_later_training_keeps_the_split(folder: Path, digits: Dataset, tmp_pat
 
 
 def test_a_split_of_other_pictures_is_passed_over(folder: Path, tmp_path: Path) -> None:
-    first = userdata.load(folder, CONTRACT, say=silent)
+    first = userdata.load(folder, CONTRACT, None, silent)
     path = tmp_path / "split.csv"
     path.write_text("file,class,part\nother/a.png,other,test\n")
     said: list[str] = []
@@ -210,6 +210,6 @@ def test_copies_in_a_folder_stay_together(folder: Path, digits: Dataset) -> None
     for at, pixels in enumerate(digits.train_images[digits.train_labels == 0][:40]):
         save(folder / "a" / f"copy {at}.bmp", pixels)
         save(folder / "b" / f"copy {at}.bmp", pixels)
-    found = userdata.load(folder, CONTRACT, say=silent)
+    found = userdata.load(folder, CONTRACT, None, silent)
     train = {pixels.tobytes() for pixels in found.train_images}
     assert train.isdisjoint(pixels.tobytes() for pixels in found.test_images)

@@ -100,7 +100,7 @@ def check(
 
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
-    asked = userdata.contract(size, color, fit, path) if size or color or fit else None
+    asked = userdata.contract(size, color, fit, path, say) if size or color or fit else None
     found = look_for_faults(path, asked, say)
     if page is not None:
         target = output_file(page, "data.html")

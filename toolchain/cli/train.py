@@ -231,7 +231,7 @@ def _checked_pictures(
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 
-    contract = userdata.contract(size, color, fit, data)
+    contract = userdata.contract(size, color, fit, data, say)
     checked = look_for_faults(data, contract, say)
     if not json:
         report.own_data(checked)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from toolchain.artifact import InputContract
 from toolchain.errors import require_installed
-from toolchain.progress import say as say_aloud
 from toolchain.userdata import alike, cache, lost
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.contracts import proposal
@@ -93,9 +92,7 @@ class Report:
         return sum(finding.severity is Severity.ERROR for finding in self.findings)
 
 
-def check(
-    path: Path, contract: InputContract | None, say: Callable[[str], None] = say_aloud
-) -> Report:
+def check(path: Path, contract: InputContract | None, say: Callable[[str], None]) -> Report:
     """Look for what would spoil a training on the pictures at `path`, or its test.
 
     Raises:

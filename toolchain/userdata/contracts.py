@@ -8,7 +8,6 @@ from pathlib import Path
 
 from toolchain.artifact import Fit, InputContract
 from toolchain.errors import UsageError
-from toolchain.progress import say as say_aloud
 from toolchain.userdata.looking import look
 from toolchain.userdata.survey import Survey, survey
 
@@ -16,7 +15,9 @@ LARGEST_OWN = 224  # pixels a side that pictures may have to be taken as they ar
 USUAL = 96  # pixels a side otherwise
 
 
-def contract(size: str | None, color: bool, fit: Fit | None, path: Path) -> InputContract:
+def contract(
+    size: str | None, color: bool, fit: Fit | None, path: Path, say: Callable[[str], None]
+) -> InputContract:
     """What `--size`, `--color` and `--fit` ask for; without a size, that of `propose`, and
     padded unless said otherwise.
 
@@ -29,7 +30,7 @@ def contract(size: str | None, color: bool, fit: Fit | None, path: Path) -> Inpu
     channels = 3 if color else 1
     fit = fit or Fit.PAD
     if size is None:
-        proposed = propose(path)
+        proposed = propose(path, say)
         return InputContract(proposed.height, proposed.width, channels, fit)
     return InputContract(*sides(size), channels, fit)
 
@@ -53,7 +54,7 @@ def sides(size: str) -> tuple[int, int]:
         ) from error
 
 
-def propose(path: Path, say: Callable[[str], None] = say_aloud) -> InputContract:
+def propose(path: Path, say: Callable[[str], None]) -> InputContract:
     """A contract that suits the pictures at `path`: grayscale, and their own size if all have the
     same, at most 224 pixels a side; else 96×96. Where pictures are coloured, that is said.
 

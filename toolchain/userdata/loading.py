@@ -14,7 +14,6 @@ from toolchain.artifact import Fit, InputContract
 from toolchain.dataset import Dataset
 from toolchain.errors import ToolchainError
 from toolchain.images import to_pixels
-from toolchain.progress import say as say_aloud
 from toolchain.userdata import cache, split
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.looking import look
@@ -26,8 +25,8 @@ NAMED = 5  # files that a message names
 def load(
     path: Path,
     contract: InputContract,
-    known: Path | None = None,
-    say: Callable[[str], None] = say_aloud,
+    known: Path | None,
+    say: Callable[[str], None],
 ) -> Dataset:
     """The pictures at `path` as `toolchain.images` brings them to `contract`.
 
