@@ -16,12 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from toolchain import augmentation, userdata
-from toolchain.artifact import InputContract
-from toolchain.batches import Part, batches
-from toolchain.chatter import silence
-from toolchain.errors import require
-from toolchain.progress import say
+from toolchain import userdata
+from toolchain.cli.progress import say
+from toolchain.model.artifact import InputContract
+from toolchain.support.errors import require
+from toolchain.support.streams import silence
+from toolchain.training import augmentation
+from toolchain.training.batches import Part, batches
 
 BATCH = 32
 SCALES = {"mobilenetv2": "-1..1", "efficientnetv2b0": None}  # the second prepares its pixels itself

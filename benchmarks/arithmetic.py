@@ -21,10 +21,11 @@ import onnxruntime
 import side_by_side
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain import files, formats
-from toolchain.chatter import silence
-from toolchain.folder import ModelFolder
+from toolchain import formats
+from toolchain.model.folder import ModelFolder
 from toolchain.runtime import Classifier
+from toolchain.support import files
+from toolchain.support.streams import silence
 
 SIDE = 512  # of the matrices: 134 million multiply-accumulates, larger ones reach no more
 FILES = ("int8.tflite", "dynamic.tflite", "float32.tflite", "int8.onnx", "float32.onnx")

@@ -24,7 +24,8 @@ import side_by_side
 from tests.pi.instructions import SECTION, count
 from tests.pi.memory import RESIDENT
 from tests.pi.userland import Board, Environment, places
-from toolchain import formats, locate
+from toolchain import formats
+from toolchain.cli import locate
 
 HOME = str(Path(__file__).parent.parent)
 COUNTS = side_by_side.RESULTS / "arm.csv"

@@ -17,9 +17,9 @@ import onnxruntime
 import side_by_side
 from ai_edge_litert.interpreter import Interpreter
 
-from toolchain import locate
-from toolchain.chatter import silence
+from toolchain.cli import locate
 from toolchain.runtime import Classifier
+from toolchain.support.streams import silence
 
 MODEL = "fashion-cnn"
 

@@ -22,11 +22,11 @@ import onnxruntime
 import side_by_side
 from ai_edge_litert.interpreter import Interpreter
 
-from toolchain.artifact import Precision
-from toolchain.chatter import silence
-from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
 from toolchain.formats import onnx, tflite
+from toolchain.model.artifact import Precision
+from toolchain.model.folder import ModelFolder
+from toolchain.support.streams import silence
 
 
 def plain_files(model: Any, folder: Path) -> dict[str, bytes | str]:

@@ -15,9 +15,9 @@ import numpy as np
 import openvino
 import side_by_side
 
-from toolchain.chatter import silence
-from toolchain.folder import ModelFolder
+from toolchain.model.folder import ModelFolder
 from toolchain.runtime import Classifier
+from toolchain.support.streams import silence
 
 FILES = ("int8.tflite", "dynamic.tflite", "float32.tflite", "int8.onnx", "float32.onnx")
 

@@ -14,13 +14,15 @@ from pathlib import Path
 import arm
 import side_by_side
 
-from toolchain import datasets, files, locate
+from toolchain import datasets
 from toolchain.benchmark import run, summary
-from toolchain.benchmark.pareto import Kind, Panel, Point, to_png
-from toolchain.chatter import silence
-from toolchain.folder import ModelFolder
-from toolchain.progress import bench_bar
+from toolchain.benchmark.show.pareto import Kind, Panel, Point, to_png
+from toolchain.cli import locate
+from toolchain.cli.progress import bench_bar
+from toolchain.model.folder import ModelFolder
 from toolchain.runtime import Classifier
+from toolchain.support import files
+from toolchain.support.streams import silence
 
 PICTURE = side_by_side.RESULTS.parent.parent / "docs" / "frontier.png"
 PUBLISHED = side_by_side.RESULTS / "published.csv"

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance
 
 from toolchain import datasets, userdata
-from toolchain.artifact import InputContract
-from toolchain.dataset import Dataset
-from toolchain.progress import say
+from toolchain.cli.progress import say
+from toolchain.model.artifact import InputContract
+from toolchain.model.dataset import Dataset
 from toolchain.userdata import alike
 
 CONTRACT = InputContract(28, 28, 1)

@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import shapes
-from toolchain import architectures, datasets, userdata
-from toolchain.artifact import InputContract
-from toolchain.batches import Part, batches
-from toolchain.progress import say
-from toolchain.training import optimization
+from toolchain import datasets, userdata
+from toolchain.cli.progress import say
+from toolchain.model.artifact import InputContract
+from toolchain.training import architectures, optimization
+from toolchain.training.batches import Part, batches
 
 LIMIT = 4 * 2**30  # bytes
 PHOTOS, DRAWN, SIDE = 100_000, 1000, 96

@@ -4,7 +4,7 @@
 
 trains small networks on pixels prepared in many ways, half of which no option names, saves them in
 FOLDER as anybody's Keras files, and asks for each what `export` would say with no option given.
-The thresholds of `toolchain.adopting.trial` were chosen on the models of the one half; the table in
+The thresholds of `toolchain.external.trial` were chosen on the models of the one half; the table in
 `benchmarks/results/preparations.md` is of the other.
 """
 
@@ -18,17 +18,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain import datasets, machine, userdata
-from toolchain.adopting import adoption, own_model, preprocessing
-from toolchain.adopting.own_model import OwnModel
-from toolchain.adopting.trial import Hypothesis
-from toolchain.artifact import Fit, InputContract
-from toolchain.chatter import silence
-from toolchain.errors import require
-from toolchain.progress import say
+from toolchain import datasets, userdata
+from toolchain.cli.progress import say
+from toolchain.external import adoption, own_model, preprocessing
+from toolchain.external.own_model import OwnModel
+from toolchain.external.trial import Hypothesis
+from toolchain.model.artifact import Fit, InputContract
+from toolchain.support import machine
+from toolchain.support.errors import require
+from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 TRAINED_ON = 8000  # images of Fashion-MNIST, in colour or gray
 TESTED = 2000  # test images, at most

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
 
-from toolchain import machine
+from toolchain.support import machine
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, CALLS, WARM_UP = 21, 200, 20

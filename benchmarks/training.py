@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import side_by_side
 
-from toolchain import architectures, datasets
-from toolchain.artifact import InputContract
-from toolchain.chatter import silence
-from toolchain.training import optimization
+from toolchain import datasets
+from toolchain.model.artifact import InputContract
+from toolchain.support.streams import silence
+from toolchain.training import architectures, optimization
 
 # the training accuracies that the documented programs reach: after 5 epochs, and when they stop
 DOCUMENTED = {"fashion-cnn": 0.925, "mnist-cnn": 0.998}

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import side_by_side
 
-from toolchain.artifact import DEFAULT_GATE, Comparison, Verdict
-from toolchain.proof import judge
-from toolchain.reference import ENOUGH
+from toolchain.evaluation.proof import judge
+from toolchain.export.reference import ENOUGH
+from toolchain.model.artifact import DEFAULT_GATE, Comparison, Verdict
 
 SETS = 4000  # simulated test sets for each cell
 IMAGES = (20, 100, 360, 1000, 10_000)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain.artifact import Precision
 from toolchain.benchmark.results import (
     ColdStart,
     Conditions,
@@ -18,7 +17,8 @@ from toolchain.benchmark.results import (
     Result,
     Window,
 )
-from toolchain.machine import Machine, State
+from toolchain.model.artifact import Precision
+from toolchain.support.machine import Machine, State
 
 LABELS = ("鞋", "bag", "coat", "dress")
 IMAGES = 200

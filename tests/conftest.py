@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from toolchain import datasets, exporting, training
-from toolchain.artifact import Gate, Verdict
-from toolchain.dataset import Dataset
-from toolchain.exporting import Outcome
-from toolchain.recipe import Recipe
+from toolchain import datasets, training
+from toolchain.export import exporting
+from toolchain.export.exporting import Outcome
+from toolchain.model.artifact import Gate, Verdict
+from toolchain.model.dataset import Dataset
+from toolchain.training.recipe import Recipe
 
 # On 360 test images a few that int8 loses by chance are more than the default gate allows; which
 # ones it loses depends on the processor that trained the model.

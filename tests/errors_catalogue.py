@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import errors, files, spelling
 from toolchain.datasets._sources import NotThereError
+from toolchain.support import errors, files, suggestions
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "toolchain"
 PAGE = ROOT / "docs" / "errors.md"
-OFFER = inspect.signature(spelling.unknown).parameters["offer"].default
+OFFER = inspect.signature(suggestions.unknown).parameters["offer"].default
 PASSED_ON = "*what the part that failed says*"
 HEAD = """\
 # What errors say

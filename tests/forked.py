@@ -19,7 +19,14 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 300
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["keras", "tf2onnx", "onnxslim", "matplotlib.figure", "toolchain.cli", "toolchain.exporting"]
+    [
+        "keras",
+        "tf2onnx",
+        "onnxslim",
+        "matplotlib.figure",
+        "toolchain.cli",
+        "toolchain.export.exporting",
+    ]
 )
 
 

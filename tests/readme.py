@@ -24,7 +24,7 @@ from PIL import Image
 from tests.test_deploying import Network
 from tests.userdata_pictures import save
 from toolchain import datasets
-from toolchain.dataset import Dataset
+from toolchain.model.dataset import Dataset
 
 ROOT = Path(__file__).parent.parent
 FILES = ("README.md", "README.zh-CN.md")

@@ -21,15 +21,18 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import test_cli
 from tests.forked import run
-from toolchain import evaluation, exporting, formats, manifest
-from toolchain.adopting import own_model
-from toolchain.adopting.adoption import Adoption, Asked, adopt
-from toolchain.adopting.answers import Meaning
-from toolchain.adopting.preprocessing import NAMED, Preprocessing, Scale
-from toolchain.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
+from toolchain import formats
+from toolchain.evaluation import metrics
+from toolchain.export import exporting
+from toolchain.external import own_model
+from toolchain.external.adoption import Adoption, Asked, adopt
+from toolchain.external.answers import Meaning
+from toolchain.external.preprocessing import NAMED, Preprocessing, Scale
 from toolchain.formats import keras as keras_format
+from toolchain.model import manifest
+from toolchain.model.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError, UsageError
 
 # Keras' own formulas, for colour pixels 0 to 255
 PREPARED: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {
@@ -117,7 +120,7 @@ def adopted(
     adoption = adopt(own_model.load(path), dataset, asking(scale), folder / "out", quiet)
     data = (folder / "out" / "out.keras").read_bytes()
     session = keras_format.open_session(data, threads=1)
-    return adoption, evaluation.scores(session, dataset.test_images)
+    return adoption, metrics.scores(session, dataset.test_images)
 
 
 @pytest.mark.parametrize("scale", list(PREPARED))
@@ -527,7 +530,7 @@ def test_a_saved_model_travels_inside_the_file(digits: Dataset, tmp_path: Path) 
     adoption = adopt(own_model.load(folder), digits, asking(Scale.NONE), tmp_path / "out", quiet)
     shutil.rmtree(folder)
     data = (tmp_path / "out" / "out.keras").read_bytes()
-    given = evaluation.scores(keras_format.open_session(data, 1), digits.test_images)
+    given = metrics.scores(keras_format.open_session(data, 1), digits.test_images)
     expected = keras.ops.softmax(model.predict(raw(digits.test_images), verbose=0))
     np.testing.assert_allclose(given, expected, atol=1e-5)
     assert adoption.gives is Meaning.LOGITS
@@ -663,7 +666,7 @@ def test_a_subclassed_model_needs_its_module_once(
     for name in manifest.read(tmp_path / "models" / "net").files:
         path = tmp_path / "models" / "net" / name
         session = formats.of(path).open_session(path.read_bytes(), 1)
-        agreement = (evaluation.scores(session, digits.test_images).argmax(1) == expected).mean()
+        agreement = (metrics.scores(session, digits.test_images).argmax(1) == expected).mean()
         assert agreement >= (0.97 if "int8" in name else 0.99), name
 
 

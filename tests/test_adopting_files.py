@@ -17,13 +17,13 @@ from keras import layers
 
 import tests.keras2.make as keras2_make
 from tests.forked import run
-from toolchain.adopting import keras2, own_model
-from toolchain.adopting.adoption import Asked, adopt
-from toolchain.adopting.preprocessing import NAMED, Scale
-from toolchain.artifact import Precision
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.external import keras2, own_model
+from toolchain.external.adoption import Asked, adopt
+from toolchain.external.preprocessing import NAMED, Scale
 from toolchain.formats import keras as keras_format
+from toolchain.model.artifact import Precision
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError, UsageError
 
 KERAS_2 = Path(__file__).parent / "keras2"
 SHAPE = (8, 8, 3)

@@ -11,10 +11,10 @@ from keras import layers
 
 from tests.forked import run
 from tests.userdata_pictures import save
-from toolchain.adopting import labels
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
+from toolchain.external import labels
 from toolchain.formats import keras as keras_format
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
 
 MODELS_ORDER = ("light", "dark", "half")  # folders count dark, half, light
 

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from toolchain.adopting import answers
-from toolchain.adopting.answers import Meaning
-from toolchain.errors import UsageError
+from toolchain.external import answers
+from toolchain.external.answers import Meaning
+from toolchain.support.errors import UsageError
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 3, (200, 4)).astype(np.float32)

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import LENIENT, Silent
-from toolchain import architectures, exporting, training
-from toolchain.artifact import InputContract, ModelInfo, Precision, Verdict
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
+from toolchain import training
+from toolchain.export import exporting
 from toolchain.formats import onnx, tflite
-from toolchain.recipe import Recipe
+from toolchain.model.artifact import InputContract, ModelInfo, Precision, Verdict
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.training import architectures
+from toolchain.training.recipe import Recipe
 
 DIGITS = InputContract(28, 28, 1)
 

@@ -1,4 +1,4 @@
-"""The records of toolchain/artifact.py, and what a file from outside may claim in them."""
+"""The records of toolchain/model/artifact.py, and what a file from outside may claim in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.artifact import (
+from toolchain.model.artifact import (
     SCHEMA,
     Comparison,
     Gate,
@@ -22,7 +22,7 @@ from toolchain.artifact import (
     Precision,
     Verdict,
 )
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 
 INFO = ModelInfo(
     name="fashion-cnn",

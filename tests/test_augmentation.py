@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolchain.augmentation import CHOICES, Variation, augment, chosen, examples
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
+from toolchain.training.augmentation import CHOICES, Variation, augment, chosen, examples
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain.batches import Part, batches
-from toolchain.dataset import Dataset
+from toolchain.model.dataset import Dataset
+from toolchain.training.batches import Part, batches
 
 
 def part(dataset: Dataset, rows: list[int]) -> Part:

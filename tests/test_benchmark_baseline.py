@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.benchmark_results import IMAGES, Measured, result, steady, without_memory
-from toolchain.benchmark.baseline import Change, compare
-from toolchain.errors import UsageError
+from toolchain.benchmark.show.baseline import Change, compare
+from toolchain.support.errors import UsageError
 
 MB = 1_000_000
 BEFORE = steady(98, 99, 100, 101, 102)

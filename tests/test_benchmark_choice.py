@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.benchmark_results import BARE, Measured, result, steady
-from toolchain.benchmark.choice import (
+from toolchain.benchmark.show.choice import (
     BYTES,
     SECONDS,
     SHARES,
@@ -18,7 +18,7 @@ from toolchain.benchmark.choice import (
     parse_budget,
     parse_quantity,
 )
-from toolchain.errors import UsageError
+from toolchain.support.errors import UsageError
 
 ANY = Budget()
 

@@ -17,10 +17,11 @@ from PIL import Image
 
 from tests import browser
 from tests.benchmark_results import LABELS, Measured, result, steady, window
-from toolchain.benchmark import charts, words
+from toolchain.benchmark import words
 from toolchain.benchmark.markdown import table
-from toolchain.benchmark.page import page
 from toolchain.benchmark.results import Disagreement, Result
+from toolchain.benchmark.show import charts
+from toolchain.benchmark.show.page import page
 from toolchain.benchmark.summary import rows
 
 # no slash, for it is a file's name too; and a word too long for a line

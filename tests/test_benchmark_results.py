@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.benchmark_results import QUIET, Measured, result, steady, window
-from toolchain.artifact import Comparison
 from toolchain.benchmark import results
 from toolchain.benchmark.results import Disagreement
-from toolchain.errors import ToolchainError
-from toolchain.machine import State
+from toolchain.model.artifact import Comparison
+from toolchain.support.errors import ToolchainError
+from toolchain.support.machine import State
 
 COMPARISON = Comparison(200, 0.97, (0.93, 0.99), 0.98, 0.99, 0.125, 2, 0, 0.5)
 FULL = result(

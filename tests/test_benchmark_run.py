@@ -17,16 +17,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolchain import evaluation, formats, machine, seal
+from toolchain import formats
 from toolchain.benchmark import results
 from toolchain.benchmark.results import Conditions, Result
 from toolchain.benchmark.run import Progress, conditions, configurations, run
 from toolchain.benchmark.summary import rows
 from toolchain.benchmark.worker import Bench, Configuration
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.evaluation import metrics
 from toolchain.formats import onnx as onnx_format
+from toolchain.model import seal
+from toolchain.model.dataset import Dataset
 from toolchain.runtime import Classifier
+from toolchain.support import machine
+from toolchain.support.errors import ToolchainError, UsageError
 
 WINDOWS = 3
 
@@ -255,7 +258,7 @@ def test_keras_is_what_files_are_held_against(
     result = run(once(wrong, good, keras), digits, rules(digits), Watched())
     assert windows(result) == [0, WINDOWS, WINDOWS]
     constant, right, source = result.files
-    expected = evaluation.compare(
+    expected = metrics.compare(
         *(Classifier.load(path).scores(digits.test_images) for path in (good, keras)),
         digits.test_labels,
     )

@@ -16,9 +16,9 @@ from tests.benchmark_results import (
     window,
     without_memory,
 )
-from toolchain import evaluation
 from toolchain.benchmark.results import ColdStart
 from toolchain.benchmark.summary import confusion, latency, recall, rows, samples, typical
+from toolchain.evaluation import metrics
 
 MB = 1_000_000
 HUNDRED = (window(*range(1, 51), interpreter=30), window(*range(51, 101), interpreter=40))
@@ -98,7 +98,7 @@ def test_speed_is_told_against_the_fastest_way_to_call_keras() -> None:
 def test_accuracy_has_its_interval() -> None:
     (row,) = rows(result(Measured(wrong=range(10))))
     assert row.accuracy == (IMAGES - 10) / IMAGES
-    assert row.interval == evaluation.wilson_interval(IMAGES - 10, IMAGES)
+    assert row.interval == metrics.wilson_interval(IMAGES - 10, IMAGES)
 
 
 def test_a_file_that_did_not_answer_has_no_accuracy() -> None:

@@ -19,12 +19,13 @@ import pytest
 from PIL import Image
 
 from tests.pythons import BASE
-from toolchain import bundle, bundling, signing
-from toolchain.artifact import Precision
 from toolchain.benchmark import results
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.delivery import bundling, signing
+from toolchain.model import bundle
+from toolchain.model.artifact import Precision
+from toolchain.model.dataset import Dataset
 from toolchain.runtime import Classifier, selftest
+from toolchain.support.errors import ToolchainError, UsageError
 
 OLD = Path(__file__).parent.parent / ".venv-tflite-runtime" / "bin" / "python"
 

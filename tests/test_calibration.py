@@ -12,10 +12,12 @@ import pytest
 from tests.conftest import LENIENT_OPTIONS
 from tests.forked import run
 from tests.unbalanced import unbalance
-from toolchain import calibration, files, manifest
-from toolchain.artifact import DEFAULT_GATE
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
+from toolchain.export import calibration
+from toolchain.model import manifest
+from toolchain.model.artifact import DEFAULT_GATE
+from toolchain.model.dataset import Dataset
+from toolchain.support import files
+from toolchain.support.errors import UsageError
 from toolchain.training import Result
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from toolchain import child
-from toolchain.errors import ToolchainError
+from toolchain.support import subprocesses
+from toolchain.support.errors import ToolchainError
 
 
 def test_it_says_what_was_printed() -> None:
     code = "import sys, toolchain; print(sys.argv[1:], sys.stdin.read(), toolchain.__name__)"
-    assert child.run(code, "a", "é", given=b"given") == "['a', 'é'] given toolchain\n"
+    assert subprocesses.run(code, "a", "é", given=b"given") == "['a', 'é'] given toolchain\n"
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ def test_it_says_what_was_printed() -> None:
 )
 def test_what_became_of_it_is_said(code: str, said: str) -> None:
     with pytest.raises(ToolchainError, match=said):
-        child.run(code, seconds=0.5 if "sleep" in code else None)
+        subprocesses.run(code, seconds=0.5 if "sleep" in code else None)
 
 
 def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(ToolchainError, match="No fresh process can be started"):
-        child.run("")
+        subprocesses.run("")

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolchain import evaluation
-from toolchain.artifact import InputContract, Prediction
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
+from toolchain.evaluation import metrics
+from toolchain.model.artifact import InputContract, Prediction
+from toolchain.model.dataset import Dataset
 from toolchain.runtime import Classifier
 from toolchain.runtime.classifier import ranked
+from toolchain.support.errors import ToolchainError
 
 FILES = ("int8.tflite", "int8.onnx", "keras")
 OLD = Path(__file__).parent.parent / ".venv-tflite-runtime" / "bin" / "python"
@@ -246,7 +246,5 @@ def test_all_tflite_files_answer_alike_in_tflite_runtime(
     assert engine == "tflite-runtime 2.14.0"
     assert len(answers) == 4
     for name, classes in answers.items():
-        scores = evaluation.scores(
-            Classifier.load(exported / name).session, digits.test_images[:20]
-        )
+        scores = metrics.scores(Classifier.load(exported / name).session, digits.test_images[:20])
         assert classes == scores.argmax(1).tolist()

@@ -17,9 +17,10 @@ from PIL import Image
 from tests import forked, terminal
 from tests.conftest import LENIENT_OPTIONS
 from tests.unbalanced import unbalance
-from toolchain import __version__, seal, training
+from toolchain import __version__, training
 from toolchain.benchmark import results
-from toolchain.dataset import Dataset
+from toolchain.model import seal
+from toolchain.model.dataset import Dataset
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,11 +11,12 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from toolchain import evaluation, formats
-from toolchain.artifact import GraphSummary, Precision
-from toolchain.errors import ToolchainError
+from toolchain import formats
+from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
 from toolchain.formats._float32 import in_float32
+from toolchain.model.artifact import GraphSummary, Precision
+from toolchain.support.errors import ToolchainError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
 CLOSE = {Precision.FLOAT32: 1e-5, Precision.DYNAMIC: 0.05, Precision.INT8: 0.05}
@@ -113,7 +114,7 @@ def test_onnx_answers_any_number_of_images_in_one_call(kind: str) -> None:
 def test_onnx_in_int8_does_too(kind: str) -> None:
     session, _ = made("onnx", network(*FREE[kind]), Precision.INT8)
     assert session.batch is None
-    assert not evaluation.differs_together(session, IMAGES, session.run(IMAGES), 0.05)
+    assert not metrics.differs_together(session, IMAGES, session.run(IMAGES), 0.05)
 
 
 def test_a_batch_that_cannot_be_free_is_one_and_says_so() -> None:

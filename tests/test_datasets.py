@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from toolchain import datasets
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.records import as_json
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.records import as_json
 
 
 def test_names_come_from_the_files_without_importing_anything_heavy() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from toolchain.datasets._idx import parse
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 
 
 def idx(array: np.ndarray) -> bytes:

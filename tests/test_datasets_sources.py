@@ -24,8 +24,8 @@ from toolchain.datasets import _download
 from toolchain.datasets._idx import IdxDataset
 from toolchain.datasets._search import Origin
 from toolchain.datasets._sources import DebianPackage, File, Folder
-from toolchain.errors import ToolchainError
-from toolchain.files import TEMPORARY
+from toolchain.support.errors import ToolchainError
+from toolchain.support.files import TEMPORARY
 
 CONTENTS = {
     "train-images-idx3-ubyte": bytes([0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2, *range(12)]),

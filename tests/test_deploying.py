@@ -22,13 +22,15 @@ from tests import test_engines as engines_test
 from tests.pythons import BASE
 from tests.ssh_network import NAME, SSH, SSHD, Device, Network, free_port, wait_for
 from tests.test_bundle import hear, rewritten
-from toolchain import bundle, bundling, deploying, doctor, engines, signing, ssh, trust
 from toolchain.benchmark import results
-from toolchain.dataset import Dataset
-from toolchain.deploying import Outcome, Plan
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.records import plain
-from toolchain.trust import Trust
+from toolchain.delivery import bundling, deploying, signing, ssh
+from toolchain.delivery.deploying import Outcome, Plan
+from toolchain.device import doctor
+from toolchain.model import bundle, engines, signatures
+from toolchain.model.dataset import Dataset
+from toolchain.model.signatures import Trust
+from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.records import plain
 
 ROOT = Path(__file__).parent.parent
 
@@ -162,13 +164,13 @@ def test_a_signature_goes_with_its_bundle(
     assert deploy(old, pi, plan=plan)[0].passed
     assert deploy(new, pi, plan=plan)[0].passed
     assert pi.files() == [NAME, f"{NAME}.sig"]
-    assert trust.verify(pi.folder / NAME, Trust((public,))).signed.statement.number == 4
+    assert signatures.verify(pi.folder / NAME, Trust((public,))).signed.statement.number == 4
     (outcome,) = deploy(old, pi)
     assert outcome.failed == "compare signatures"
     assert "has the signed number 4, and this one has 3" in outcome.problem
     (outcome,) = deploy(made, pi)
     assert "has the signed number 4, and this one is not signed" in outcome.problem
-    assert trust.verify(pi.folder / NAME, Trust((public,)))
+    assert signatures.verify(pi.folder / NAME, Trust((public,)))
     assert deploy(made, pi, plan=Plan(allow_older=True))[0].passed
     assert pi.files() == [NAME]  # no signature of another bundle stays
 
@@ -179,7 +181,7 @@ def test_what_no_trusted_key_signed_is_not_sent(made: Path, pi: Device, tmp_path
     bundled = signed(made, key, 3, tmp_path / "signed")
     done = run(bundled, pi.name, "--trust", stranger, code=1)
     assert "is not signed with a trusted key" in done.stderr
-    trust.beside(bundled).write_bytes(trust.beside(bundled).read_bytes()[:-20])
+    signatures.beside(bundled).write_bytes(signatures.beside(bundled).read_bytes()[:-20])
     with pytest.raises(ToolchainError, match="is no signature of this toolchain"):
         deploy(bundled, pi)
     assert not pi.folder.exists()

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from toolchain import engines
-from toolchain.engines import ENGINES, Here
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.model import engines
+from toolchain.model.engines import ENGINES, Here
+from toolchain.support.errors import ToolchainError, UsageError
 
 PI_64 = Here("Linux", "aarch64", (3, 11), (2, 36), shared=True, executable="/usr/bin/python3")
 PI_32 = dataclasses.replace(PI_64, machine="armv7l")
@@ -149,7 +149,7 @@ def test_too_old(needed: str, engine: str, expected: bool) -> None:
 
 def test_it_needs_the_standard_library_alone() -> None:
     """A device may have nothing else yet; -S leaves out every installed package."""
-    code = "import toolchain.engines as e; print(e.advice('tflite', e.here()))"
+    code = "import toolchain.model.engines as e; print(e.advice('tflite', e.here()))"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True
     )

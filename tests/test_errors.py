@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from toolchain import errors
-from toolchain.errors import (
+from toolchain.support import errors
+from toolchain.support.errors import (
     BenchFailedError,
     ProofFailedError,
     TargetNotReachedError,

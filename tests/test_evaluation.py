@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from toolchain.artifact import Comparison
-from toolchain.errors import ToolchainError
-from toolchain.evaluation import (
+from toolchain.evaluation.metrics import (
     binomial_tail,
     compare,
     mcnemar_exact,
@@ -22,6 +20,8 @@ from toolchain.evaluation import (
     wilson_interval,
     worst_change,
 )
+from toolchain.model.artifact import Comparison
+from toolchain.support.errors import ToolchainError
 
 Scores = NDArray[np.float32]
 counts = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

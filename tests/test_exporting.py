@@ -15,16 +15,19 @@ import pytest
 
 from tests.conftest import LENIENT, Silent
 from tests.test_evaluation import compared
-from toolchain import exporting, files, formats, manifest, reference, training
-from toolchain.artifact import DEFAULT_GATE, Gate, Precision, Verdict
+from toolchain import formats, training
 from toolchain.cli import export as cli_export
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.exporting import Outcome, Target
+from toolchain.evaluation.proof import Proof, judge
+from toolchain.export import exporting, reference
+from toolchain.export.exporting import Outcome, Target
 from toolchain.formats import keras as keras_format
-from toolchain.proof import Proof, judge
-from toolchain.recipe import Recipe
+from toolchain.model import manifest
+from toolchain.model.artifact import DEFAULT_GATE, Gate, Precision, Verdict
+from toolchain.model.dataset import Dataset
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.training import Result
+from toolchain.training.recipe import Recipe
 
 INT8 = (Target("tflite", Precision.INT8),)
 IMPOSSIBLE = Gate(largest_drop=0.5, least_agreement=1.01)

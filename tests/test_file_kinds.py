@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolchain import file_kinds
-from toolchain.artifact import InputContract
-from toolchain.errors import ToolchainError
-from toolchain.file_kinds import FileKind, read_picture, recognize
-from toolchain.images import to_pixels
+from toolchain.model.artifact import InputContract
+from toolchain.model.images import to_pixels
+from toolchain.support import file_kinds
+from toolchain.support.errors import ToolchainError
+from toolchain.support.file_kinds import FileKind, read_picture, recognize
 
 CONTRACT = InputContract(8, 8, 1)
 PIXELS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from toolchain import files
-from toolchain.errors import ToolchainError
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
 
 NAMES = [
     "plain.tflite",

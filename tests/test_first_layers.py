@@ -9,7 +9,7 @@ import keras
 import pytest
 from keras import layers
 
-from toolchain.adopting import first_layers, own_model
+from toolchain.external import first_layers, own_model
 
 SHAPE = (8, 8, 3)
 

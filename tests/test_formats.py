@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain import exporting, formats, seal
-from toolchain.artifact import Precision
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
+from toolchain import formats
+from toolchain.export import exporting
 from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats import keras as keras_format
+from toolchain.model import seal
+from toolchain.model.artifact import Precision
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.training import Result
 
 FILES = [f"{target.precision}.{target.format}" for target in exporting.targets((), ())]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from toolchain.errors import ToolchainError
-from toolchain.history import Epoch, History
+from toolchain.support.errors import ToolchainError
+from toolchain.training.history import Epoch, History
 
 
 def history(train: list[float], watched: list[float], name: str = "test") -> History:

@@ -1,4 +1,4 @@
-"""Rule numbers are those of toolchain/images.py."""
+"""Rule numbers are those of toolchain/model/images.py."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from toolchain.artifact import Fit, InputContract
-from toolchain.errors import ToolchainError
-from toolchain.images import (
+from toolchain.model.artifact import Fit, InputContract
+from toolchain.model.images import (
     MAX_BYTES,
     MAX_PIXELS,
     MAX_SCANS,
@@ -31,6 +30,7 @@ from toolchain.images import (
     header,
     to_pixels,
 )
+from toolchain.support.errors import ToolchainError
 
 GRAY = InputContract(28, 28, 1)
 RGB = InputContract(28, 28, 3)
@@ -118,9 +118,9 @@ def test_right_sized_frames_need_no_pillow_and_others_say_so() -> None:
     code = (
         "import sys; sys.modules['PIL'] = None\n"
         "import numpy as np\n"
-        "from toolchain.artifact import InputContract\n"
-        "from toolchain.errors import ToolchainError\n"
-        "from toolchain.images import to_pixels\n"
+        "from toolchain.model.artifact import InputContract\n"
+        "from toolchain.support.errors import ToolchainError\n"
+        "from toolchain.model.images import to_pixels\n"
         "to_pixels(np.zeros((28, 28), np.uint8), InputContract(28, 28, 1))\n"
         "try: to_pixels(np.zeros((2, 2), np.uint8), InputContract(28, 28, 1))\n"
         "except ToolchainError as error: print(error)\n"

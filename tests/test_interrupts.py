@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.robustness import interrupts as campaign
-from toolchain.interrupts import Held, at_once, deaf_children
+from toolchain.support.interrupts import Held, at_once, deaf_children
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,14 +77,15 @@ def run(code: str) -> int:
 
 
 def test_at_once_ends_the_process() -> None:
-    begin = "import os, signal; from toolchain.interrupts import at_once\n"
+    begin = "import os, signal; from toolchain.support.interrupts import at_once\n"
     pressed = "os.kill(os.getpid(), signal.SIGINT)\n"
     assert run(f"{begin}with at_once():\n  {pressed}  print('never')") == 130
 
 
 def test_deaf_children_are_deaf_from_the_first_instruction() -> None:
     code = (
-        "import os, signal, subprocess, sys; from toolchain.interrupts import deaf_children\n"
+        "import os, signal, subprocess, sys\n"
+        "from toolchain.support.interrupts import deaf_children\n"
         "with deaf_children(): p = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)\n"
         "p.send_signal(signal.SIGINT)\n"
         "p.communicate(b'go on')\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import locate
-from toolchain.errors import ToolchainError
-from toolchain.locate import model_file, model_files, model_folder, own_folder
+from toolchain.cli import locate
+from toolchain.cli.locate import model_file, model_files, model_folder, own_folder
+from toolchain.support.errors import ToolchainError
 
 SUFFIXES = ["float32.onnx", "float32.tflite", "int8.tflite"]
 

@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.benchmark_results import QUIET
-from toolchain import machine
-from toolchain.errors import UsageError
+from toolchain.support import machine
+from toolchain.support.errors import UsageError
 
 FREQUENCY = "sys/devices/system/cpu/cpu0/cpufreq"
 THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"

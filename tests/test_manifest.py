@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from tests.test_artifact import OPTIONAL as OPTIONAL_INFO
 from tests.test_artifact import infos, words
-from toolchain import files, manifest
-from toolchain.artifact import Calibration, Comparison, InputContract, ModelInfo, Precision
-from toolchain.errors import ToolchainError
-from toolchain.manifest import NAME, SCHEMA, Entry, Manifest
+from toolchain.model import manifest
+from toolchain.model.artifact import Calibration, Comparison, InputContract, ModelInfo, Precision
+from toolchain.model.manifest import NAME, SCHEMA, Entry, Manifest
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
 
 DATA = b"the bytes of a model"
 INFO = ModelInfo(

@@ -17,11 +17,14 @@ import typer
 
 from tests.readme import write_photos
 from tests.test_cli import run
-from toolchain import architectures, augmentation, cli, datasets, device, formats, interrupts
-from toolchain.adopting.preprocessing import Scale
-from toolchain.artifact import Precision
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError, told
+from toolchain import cli, datasets, formats
+from toolchain.device import command_line
+from toolchain.external.preprocessing import Scale
+from toolchain.model.artifact import Precision
+from toolchain.model.dataset import Dataset
+from toolchain.support import interrupts
+from toolchain.support.errors import UsageError, told
+from toolchain.training import architectures, augmentation
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = re.compile(r"^ +((?:toolchain|python3) .*)$", re.MULTILINE)
@@ -99,12 +102,12 @@ def test_the_examples_with_fashion_mnist_work(tmp_path: Path) -> None:
 
 
 def test_the_bundle_has_examples_too() -> None:
-    parser = device._parser(Path("m.int8.pyz"))
+    parser = command_line._parser(Path("m.int8.pyz"))
     examples = EXAMPLE.findall(parser.format_help())
     assert parser.format_help().rstrip().endswith(examples[-1])
     for example in examples:
         assert shlex.split(example)[:2] == ["python3", "m.int8.pyz"]
-        device._check(device._parsed(parser, shlex.split(example)[2:]))
+        command_line._check(command_line._parsed(parser, shlex.split(example)[2:]))
 
 
 def test_one_option_has_one_form_and_one_help_wherever_it_is() -> None:
@@ -128,7 +131,7 @@ def test_the_bundle_calls_things_what_the_commands_call_them() -> None:
         for name in parameter.opts
     }
     common = {"--top", "--invert", "--threads", "--verbose"}
-    for action in device._parser(Path("m.pyz"))._actions:
+    for action in command_line._parser(Path("m.pyz"))._actions:
         for name in common & set(action.option_strings):
             assert str(action.help).capitalize() in theirs[name]
 
@@ -258,6 +261,6 @@ def code_of(words: list[str]) -> int:
 
 def test_a_mistake_at_a_bundle_too() -> None:
     with pytest.raises(UsageError, match="Did you mean '--self-test'"):
-        device._parsed(device._parser(Path("m.pyz")), ["--sefl-test"])
+        command_line._parsed(command_line._parser(Path("m.pyz")), ["--sefl-test"])
     with pytest.raises(SystemExit):  # never taken for what it begins
-        device._parsed(device._parser(Path("m.pyz")), ["--top", "none"])
+        command_line._parsed(command_line._parser(Path("m.pyz")), ["--top", "none"])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolchain import mistakes
-from toolchain.dataset import Dataset
+from toolchain.model.dataset import Dataset
+from toolchain.training import mistakes
 
 TRUTH = np.array([0, 0, 1, 1, 2], np.uint8)
 SCORES = np.array(

@@ -61,10 +61,12 @@ def test_training_export_bench_bundle_and_answers_connect_to_nothing(tmp_path: P
 def everything_offline() -> None:
     """What the commands do that have no business in a network, on few images."""
     from tests.conftest import Silent
-    from toolchain import bundling, datasets, exporting, training
-    from toolchain.artifact import DEFAULT_GATE, Precision, Verdict
+    from toolchain import datasets, training
     from toolchain.benchmark import run
-    from toolchain.recipe import Recipe
+    from toolchain.delivery import bundling
+    from toolchain.export import exporting
+    from toolchain.model.artifact import DEFAULT_GATE, Precision, Verdict
+    from toolchain.training.recipe import Recipe
 
     everything = datasets.load("digits")
     images, labels = everything.train_images[:200], everything.train_labels[:200]

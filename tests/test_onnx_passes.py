@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain.errors import ToolchainError
 from toolchain.formats import _onnx_passes as passes
 from toolchain.formats._onnx_batch import FixedBatchError, free_batch
+from toolchain.support.errors import ToolchainError
 
 RANDOM = np.random.default_rng(3)
 

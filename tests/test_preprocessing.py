@@ -12,16 +12,17 @@ import tensorflow as tf
 from keras import layers
 
 from tests.userdata_pictures import save
-from toolchain import course, userdata
-from toolchain.adopting import adoption, own_model, preprocessing
-from toolchain.adopting.adoption import Asked
-from toolchain.adopting.findings import Findings
-from toolchain.adopting.preprocessing import NAMED, Preprocessing, Scale, asked_for, of_moments
-from toolchain.adopting.trial import Answers
-from toolchain.artifact import Fit
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.folder import ModelFolder
+from toolchain import userdata
+from toolchain.export import provenance
+from toolchain.external import adoption, own_model, preprocessing
+from toolchain.external.adoption import Asked
+from toolchain.external.findings import Findings
+from toolchain.external.preprocessing import NAMED, Preprocessing, Scale, asked_for, of_moments
+from toolchain.external.trial import Answers
+from toolchain.model.artifact import Fit
+from toolchain.model.dataset import Dataset
+from toolchain.model.folder import ModelFolder
+from toolchain.support.errors import ToolchainError, UsageError
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (5, 7, 6, 3), np.uint8)
@@ -241,7 +242,7 @@ def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
 def test_the_card_keeps_a_doubt(tmp_path: Path) -> None:
     record = ModelFolder(tmp_path).external_record
     record.write_text('{"file": "m.h5", "sha256": "ab", "doubt": "why"}')
-    assert "**Doubtful:** why" in course.section(tmp_path)
+    assert "**Doubtful:** why" in provenance.section(tmp_path)
     record.write_text("{}")
     with pytest.raises(ToolchainError, match="damaged"):
-        course.section(tmp_path)
+        provenance.section(tmp_path)

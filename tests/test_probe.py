@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain import child, formats
-from toolchain.errors import ToolchainError
-from toolchain.probe import probe
+from toolchain import formats
+from toolchain.runtime.sandbox import probe
+from toolchain.support import subprocesses
+from toolchain.support.errors import ToolchainError
 
 
 @pytest.fixture(params=["int8.tflite", "int8.onnx"])
@@ -39,17 +40,19 @@ def test_whole_windows_of_nothing_harm_only_the_process_that_looks(good: Path) -
 
 def test_a_crash_is_told_and_does_not_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "toolchain.probe.CODE", "import os, signal; os.kill(os.getpid(), signal.SIGBUS)"
+        "toolchain.runtime.sandbox.CODE", "import os, signal; os.kill(os.getpid(), signal.SIGBUS)"
     )
     with pytest.raises(ToolchainError, match=r"Neither a manifest nor a seal.*SIGBUS.*fresh copy"):
         probe(b"", "tflite")
 
 
 def test_memory_is_limited() -> None:
-    limited = "from toolchain.probe import _limit; _limit(2**28); print(len(bytearray({})))"
-    assert child.run(limited.format(2**20)) == f"{2**20}\n"
+    limited = (
+        "from toolchain.runtime.sandbox import _limit; _limit(2**28); print(len(bytearray({})))"
+    )
+    assert subprocesses.run(limited.format(2**20)) == f"{2**20}\n"
     with pytest.raises(ToolchainError, match="MemoryError"):
-        child.run(limited.format(2**29))
+        subprocesses.run(limited.format(2**29))
 
 
 def test_what_is_no_model_is_refused_in_our_words() -> None:

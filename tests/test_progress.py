@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests import terminal
-from toolchain import progress
-from toolchain.artifact import Layer
-from toolchain.history import Epoch
-from toolchain.progress import TrainingProgress, bench_bar
+from toolchain.cli import progress
+from toolchain.cli.progress import TrainingProgress, bench_bar
+from toolchain.model.artifact import Layer
+from toolchain.training.history import Epoch
 
 ROOT = Path(__file__).parent.parent
 EPOCH = Epoch(1, 0.5, 0.1, 0.5, 0.1, 3.0)

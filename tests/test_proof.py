@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_evaluation import compared, sure
-from toolchain.artifact import DEFAULT_GATE, Comparison, Gate, Verdict
-from toolchain.evaluation import compare
-from toolchain.proof import judge
+from toolchain.evaluation.metrics import compare
+from toolchain.evaluation.proof import judge
+from toolchain.model.artifact import DEFAULT_GATE, Comparison, Gate, Verdict
 
 ANY_AGREEMENT = Gate(largest_drop=0.5, least_agreement=0)
 ANY_DROP = Gate(largest_drop=100, least_agreement=0.99)

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Silent
-from toolchain import architectures, training
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
+from toolchain import training
 from toolchain.formats import keras as keras_format
-from toolchain.recipe import Recipe
-from toolchain.training import Plan, optimization
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
+from toolchain.training import Plan, architectures, optimization
+from toolchain.training.recipe import Recipe
 
 
 @pytest.mark.parametrize(

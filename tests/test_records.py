@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.artifact import Artifact, InputContract, ModelInfo, Precision, Prediction
-from toolchain.errors import ToolchainError
-from toolchain.records import as_json, from_json, parse, plain, read_versioned
+from toolchain.model.artifact import Artifact, InputContract, ModelInfo, Precision, Prediction
+from toolchain.support.errors import ToolchainError
+from toolchain.support.records import as_json, from_json, parse, plain, read_versioned
 
 
 class Mood(StrEnum):

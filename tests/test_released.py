@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import datasets, evaluation, locate, manifest
+from toolchain import datasets
+from toolchain.cli import locate
+from toolchain.evaluation import metrics
 from toolchain.formats import tflite
+from toolchain.model import manifest
 from toolchain.runtime import Classifier
 
 FILES = sorted(
@@ -41,7 +44,7 @@ def test_a_released_file_scores_what_it_says(path: Path) -> None:
     if not datasets.status(classifier.info.dataset).here:
         pytest.skip(f"{classifier.info.dataset} is not on this machine")
     dataset = datasets.load(classifier.info.dataset)
-    answers = evaluation.scores(classifier.session, dataset.test_images)
+    answers = metrics.scores(classifier.session, dataset.test_images)
     accuracy = float((answers.argmax(1) == dataset.test_labels).mean())
     # other processors may round a few borderline images differently
     assert accuracy == pytest.approx(classifier.info.accuracy, abs=0.001)

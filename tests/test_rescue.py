@@ -20,12 +20,14 @@ from tests.conftest import LENIENT, LENIENT_OPTIONS
 from tests.test_bundle import OLD
 from tests.test_cli import run
 from tests.unbalanced import unbalance
-from toolchain import exporting, formats, manifest, rescue
-from toolchain.artifact import Gate, Precision, Verdict
-from toolchain.dataset import Dataset
-from toolchain.exporting import Outcome
+from toolchain import formats
+from toolchain.export import exporting, mixed_precision
+from toolchain.export.exporting import Outcome
+from toolchain.export.mixed_precision import Noise
 from toolchain.formats import keras as keras_format
-from toolchain.rescue import Noise
+from toolchain.model import manifest
+from toolchain.model.artifact import Gate, Precision, Verdict
+from toolchain.model.dataset import Dataset
 from toolchain.training import Result
 
 INT8 = exporting.targets(("tflite",), (Precision.INT8,))
@@ -72,12 +74,12 @@ def test_a_sound_model_has_little_noise_anywhere(trained: Result, digits: Datase
     assert maker is not None
     model = keras_format.load(trained.path.read_bytes())
     images = digits.train_images[:100]
-    noise = rescue.measure(maker, model, maker.calibrate(model, images), images)
+    noise = mixed_precision.measure(maker, model, maker.calibrate(model, images), images)
     assert [each.layer for each in noise] == [
         *("conv2d", "max_pooling2d", "conv2d_1", "max_pooling2d_1", "flatten", "dense", "dense_1")
     ]
     for each in noise:
-        assert 20 < each.together <= each.alone + 1 < rescue.CLEAN
+        assert 20 < each.together <= each.alone + 1 < mixed_precision.CLEAN
 
 
 def test_the_mixed_file_says_everywhere_what_stays_in_float(
@@ -194,10 +196,10 @@ def test_it_gives_up_where_only_float_would_do(
 def test_a_mixed_file_that_saves_nothing_is_not_made(
     trained: Result, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def but_for_pooling(noise: tuple[rescue.Noise, ...], passes: object) -> tuple:
+    def but_for_pooling(noise: tuple[mixed_precision.Noise, ...], passes: object) -> tuple:
         return tuple(each for each in noise if each.operator != "MAX_POOL_2D")
 
-    monkeypatch.setattr(rescue, "search", but_for_pooling)  # all weights in float
+    monkeypatch.setattr(mixed_precision, "search", but_for_pooling)  # all weights in float
     own = unbalance(trained.path, tmp_path / "large")
     (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, lambda _: None)
     assert outcome.rescue is not None
@@ -243,7 +245,7 @@ def test_layers_have_the_names_that_keras_gave_them(digits: Dataset) -> None:
     maker = formats.selective("tflite")
     assert maker is not None
     images = digits.train_images[:10]
-    noise = rescue.measure(maker, model, maker.calibrate(model, images), images)
+    noise = mixed_precision.measure(maker, model, maker.calibrate(model, images), images)
     first, *others = noise
     assert {"stem_1_2", "act_3"} <= set(first.layer.split("+")) <= {"stem_1_2", "norm", "act_3"}
     assert [str(each) for each in others] == [
@@ -263,16 +265,16 @@ def test_search_finds_the_fewest_in_few_trials(ratios: list[float], data: st.Dat
         tried.append(kept)
         return worst <= set(kept)
 
-    kept = rescue.search(noise, passes)
+    kept = mixed_precision.search(noise, passes)
     assert kept == (tuple(each for each in noise if each in worst) if needed < len(noise) else None)
     assert len(tried) <= math.ceil(math.log2(len(noise)))
 
 
 def test_the_picture_marks_what_stays_in_float() -> None:
     noise = tuple(Noise(f"layer_{i}", "CONV_2D", f"{i}", 10.0 * i, 0.0) for i in range(5))
-    plain = rescue.to_png(rescue.Rescue(noise, None), "a model")
-    marked = rescue.to_png(rescue.Rescue(noise, noise[:2]), "a model")
+    plain = mixed_precision.to_png(mixed_precision.Rescue(noise, None), "a model")
+    marked = mixed_precision.to_png(mixed_precision.Rescue(noise, noise[:2]), "a model")
     assert plain != marked
     assert Image.open(io.BytesIO(marked)).format == "PNG"
-    taller = rescue.to_png(rescue.Rescue(noise * 10, None), "a model")
+    taller = mixed_precision.to_png(mixed_precision.Rescue(noise * 10, None), "a model")
     assert Image.open(io.BytesIO(taller)).height > 2 * Image.open(io.BytesIO(plain)).height

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness.load import Asked, Memory, crowd, memory
-from toolchain.dataset import Dataset
+from toolchain.model.dataset import Dataset
 from toolchain.runtime import Classifier
 
 

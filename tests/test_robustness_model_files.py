@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.robustness import damage
-from toolchain import bundling
-from toolchain.dataset import Dataset
+from toolchain.delivery import bundling
+from toolchain.model.dataset import Dataset
 
 CAMPAIGN = "benchmarks.robustness.model_files"
 ROOT = Path(__file__).parent.parent

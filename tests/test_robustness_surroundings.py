@@ -18,8 +18,8 @@ from benchmarks.robustness.surroundings import (
     _wrong,
     attempt,
 )
-from toolchain import bundling
-from toolchain.dataset import Dataset
+from toolchain.delivery import bundling
+from toolchain.model.dataset import Dataset
 
 
 @pytest.fixture(scope="module")

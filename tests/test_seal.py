@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain import seal
-from toolchain.errors import ToolchainError
+from toolchain.model import seal
+from toolchain.support.errors import ToolchainError
 
 parts = st.binary(max_size=200)
 

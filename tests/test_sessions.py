@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from toolchain.errors import ToolchainError
 from toolchain.runtime.sessions import Sessions
+from toolchain.support.errors import ToolchainError
 
 
 class Counted:

@@ -12,16 +12,17 @@ import pytest
 from PIL import Image
 
 from tests.test_cli import run
-from toolchain import manifest, signing, trust
+from toolchain.cli.locate import RELEASED
 from toolchain.cli.options import accepted_by, trusted_model_file
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.locate import RELEASED
-from toolchain.trust import Trust
+from toolchain.delivery import signing
+from toolchain.model import manifest, signatures
+from toolchain.model.signatures import Trust
+from toolchain.support.errors import ToolchainError, UsageError
 
 FILE = "fashion-cnn.int8.tflite"
 
 
-def sign(path: Path, key: Path, passphrase: str = "") -> trust.Statement:
+def sign(path: Path, key: Path, passphrase: str = "") -> signatures.Statement:
     return signing.sign(path, key, None, lambda: passphrase)
 
 
@@ -65,7 +66,7 @@ def test_a_passphrase_is_needed_from_then_on(folder: Path, tmp_path: Path) -> No
         with pytest.raises(ToolchainError, match="or this is not its passphrase"):
             sign(folder / "manifest.json", key, wrong)
     sign(folder / "manifest.json", key, "correct horse")
-    assert trust.verify(folder / "manifest.json", Trust((public,)))
+    assert signatures.verify(folder / "manifest.json", Trust((public,)))
 
 
 def test_what_is_no_private_key_is_refused(folder: Path, key: Path) -> None:
@@ -76,7 +77,7 @@ def test_what_is_no_private_key_is_refused(folder: Path, key: Path) -> None:
     key.chmod(0o640)
     with pytest.raises(ToolchainError, match=r"can be read or written by others.*chmod 600"):
         sign(folder / "manifest.json", key)
-    assert not trust.beside(folder / "manifest.json").exists()
+    assert not signatures.beside(folder / "manifest.json").exists()
 
 
 def test_a_folders_signature_covers_its_files(folder: Path, key: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_folders_signature_covers_its_files(folder: Path, key: Path) -> None:
     statement = sign(folder / "manifest.json", key)
     assert before <= statement.number <= time.time()
     assert (statement.model, statement.file) == ("fashion-cnn", "manifest.json")
-    found = trust.verify(folder / "manifest.json", Trust((key.with_suffix(".pub"),)))
+    found = signatures.verify(folder / "manifest.json", Trust((key.with_suffix(".pub"),)))
     assert found.files == ("fashion-cnn.int8.onnx", FILE)
     assert found.signed.statement == statement
 
@@ -93,7 +94,7 @@ def test_only_what_is_whole_and_proven_is_signed(folder: Path, key: Path) -> Non
     def refused(path: Path, words: str, kind: type[ToolchainError] = ToolchainError) -> None:
         with pytest.raises(kind, match=words):
             sign(path, key)
-        assert not trust.beside(path).exists()
+        assert not signatures.beside(path).exists()
 
     refused(folder / "card.md", "is nothing to sign", UsageError)
     (folder / "x.int8.pyz").write_bytes(b"no bundle")

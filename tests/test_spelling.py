@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.errors import UsageError
-from toolchain.spelling import nearest, nearest_path, unknown
+from toolchain.support.errors import UsageError
+from toolchain.support.suggestions import nearest, nearest_path, unknown
 
 KNOWN = ("train", "export", "bench", "report")
 

@@ -12,12 +12,13 @@ import pytest
 
 from tests import forked
 from tests.conftest import Silent
-from toolchain import architectures, course, training
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError, UsageError
+from toolchain import training
+from toolchain.export import provenance
 from toolchain.formats import keras as keras_format
-from toolchain.recipe import Recipe
-from toolchain.training import Plan, optimization, teaching
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.training import Plan, architectures, optimization, teaching
+from toolchain.training.recipe import Recipe
 
 RECIPE = Recipe(3, hold_out=True)
 
@@ -124,7 +125,7 @@ def test_a_recipe_may_name_its_teacher(taught: training.Result) -> None:
     # nothing was in the way of the names of the student's layers
     (first, *_) = keras_format.load(taught.path.read_bytes()).weights
     assert first.path.startswith("conv2d/")
-    card = "\n".join(course.section(taught.path.parent))
+    card = "\n".join(provenance.section(taught.path.parent))
     assert "teacher fashion-cnn." in card
     assert f"Its teacher, fashion-cnn, took {run['seconds']:.0f} s" in card
     assert f"answers {run['test_accuracy']:.2%} of the test images" in card

@@ -8,7 +8,7 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from toolchain import locate
+from toolchain.cli import locate
 from toolchain.formats._tflite_builder import sharing_builder
 
 FILES = sorted(locate.RELEASED.glob("*/*.tflite"))

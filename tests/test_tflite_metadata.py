@@ -8,8 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.errors import ToolchainError
 from toolchain.formats._tflite_metadata import IDENTIFIER, read_entries
+from toolchain.support.errors import ToolchainError
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 entries = st.dictionaries(names, st.binary(max_size=60), max_size=6)

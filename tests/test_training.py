@@ -17,12 +17,12 @@ from PIL import Image
 from tests import forked
 from tests.conftest import Silent
 from toolchain import training
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
 from toolchain.formats import keras as keras_format
-from toolchain.history import Epoch, History
-from toolchain.recipe import Recipe
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
 from toolchain.training import Plan
+from toolchain.training.history import Epoch, History
+from toolchain.training.recipe import Recipe
 
 TRAIN = ("train", "fashion-cnn", "--dataset", "digits")
 PLAN = Plan("fashion-cnn", "digits", Recipe(2), seed=3)

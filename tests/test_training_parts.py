@@ -10,12 +10,12 @@ import pytest
 
 from tests.conftest import Silent
 from toolchain import training
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
-from toolchain.history import History
-from toolchain.recipe import Recipe
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
 from toolchain.training import Plan
+from toolchain.training.history import History
 from toolchain.training.parts import not_validated, watched_part
+from toolchain.training.recipe import Recipe
 
 PLAN = Plan("small-cnn", "few", Recipe(2, hold_out=True), seed=1, width=2)
 LEAST = 3

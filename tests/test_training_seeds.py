@@ -11,14 +11,15 @@ import pytest
 
 from tests import forked
 from tests.conftest import Silent
-from toolchain import exporting, training
-from toolchain.artifact import Gate, Precision
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
-from toolchain.exporting import Outcome
+from toolchain import training
+from toolchain.export import exporting
+from toolchain.export.exporting import Outcome
 from toolchain.formats import keras as keras_format
-from toolchain.recipe import Recipe
+from toolchain.model.artifact import Gate, Precision
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
 from toolchain.training import Plan
+from toolchain.training.recipe import Recipe
 
 PLAN = Plan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
 

@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain import signing, trust
-from toolchain.errors import ToolchainError
-from toolchain.locate import RELEASED
+from toolchain.cli.locate import RELEASED
+from toolchain.delivery import signing
+from toolchain.model import signatures
+from toolchain.model.signatures import Trust
 from toolchain.runtime import Classifier
-from toolchain.trust import Trust
+from toolchain.support.errors import ToolchainError
 
 FILE = "fashion-cnn.int8.tflite"
 
@@ -86,7 +87,7 @@ def test_what_a_trusted_key_signed_is_loaded(folder: Path, alone: Path, accepted
 
 
 def test_unsigned_files_are_refused(folder: Path, accepted: Trust) -> None:
-    trust.beside(folder / "manifest.json").unlink()
+    signatures.beside(folder / "manifest.json").unlink()
     refused(folder / FILE, accepted, "is not signed, and only files that a trusted key signed")
     refused(Path(shutil.copy(folder / FILE, folder.parent)), accepted, "is not signed")
 
@@ -103,7 +104,7 @@ def test_one_of_several_keys_is_enough(
 
 def test_a_forged_envelope_is_refused(folder: Path, accepted: Trust) -> None:
     """The signature of the trusted key, on a statement that it never signed."""
-    path = trust.beside(folder / "manifest.json")
+    path = signatures.beside(folder / "manifest.json")
     envelope = json.loads(path.read_bytes())
     statement = json.loads(base64.b64decode(envelope["payload"]))
     forged = json.dumps(statement | {"number": 6}).encode()
@@ -123,7 +124,7 @@ def test_changed_files_are_refused(folder: Path, alone: Path, accepted: Trust) -
     refused(alone, accepted, "is not the file that was signed")
     refused(folder / FILE, accepted, "is not a file that the signed manifest.json beside it")
     with pytest.raises(ToolchainError, match="is not the file that was proved"):
-        trust.verify(folder / "manifest.json", accepted)
+        signatures.verify(folder / "manifest.json", accepted)
     (folder / "manifest.json").write_bytes((folder / "manifest.json").read_bytes() + b" ")
     refused(folder / FILE, accepted, r"manifest\.json is not the file that was signed")
 
@@ -134,7 +135,7 @@ def test_one_model_cannot_stand_in_for_another(
     other = Path(shutil.copy(RELEASED / "mnist-cnn" / "mnist-cnn.int8.tflite", folder.parent))
     sign(other, key, 9)
     other.replace(alone)
-    trust.beside(other).replace(trust.beside(alone))
+    signatures.beside(other).replace(signatures.beside(alone))
     refused(alone, accepted, "under another name, 'mnist-cnn.int8.tflite', for 'mnist-cnn'")
     shutil.copy(alone, folder / "mnist-cnn.int8.tflite")
     refused(folder / "mnist-cnn.int8.tflite", accepted, "is not a file that the signed manifest")
@@ -171,7 +172,7 @@ def test_an_older_manifest_does_not_bring_back_an_older_file(
     assert Classifier.load(folder / FILE, trust=accepted).signed
     refused(alone, accepted, "its number is 9, and 10 was seen")
     sign(folder / "manifest.json", key, 11)
-    assert trust.verify(folder / "manifest.json", accepted)
+    assert signatures.verify(folder / "manifest.json", accepted)
     sign(folder / "manifest.json", key, 10)
     refused(folder / "fashion-cnn.int8.onnx", accepted, "its number is 10, and 11 was seen")
 
@@ -197,7 +198,7 @@ def test_a_number_that_cannot_be_kept_is_an_error(
     def full(path: Path, data: bytes) -> None:
         raise ToolchainError(f"Cannot write {path}: Read-only file system.")
 
-    monkeypatch.setattr(trust.files, "replace", full)
+    monkeypatch.setattr(signatures.files, "replace", full)
     refused(alone, accepted, "Read-only file system.*Check the file once as a user who may write")
 
 
@@ -207,22 +208,22 @@ def test_several_at_once_forget_nothing(alone: Path, key: Path, accepted: Trust)
         shutil.copy(alone, path)
         sign(path, key, 3)
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda path: trust.verify(path, accepted), paths))
+        list(pool.map(lambda path: signatures.verify(path, accepted), paths))
     seen = json.loads(accepted.keys[0].with_name("release.pub.seen").read_bytes())
     assert seen["numbers"] == {f"fashion-cnn/{path.name}": 3 for path in paths}
 
 
 def test_no_byte_of_a_signature_matters_unnoticed(alone: Path, accepted: Trust) -> None:
     """A changed signature file is refused, or says what it said before."""
-    whole = trust.beside(alone).read_bytes()
-    expected = trust.verify(alone, accepted)
+    whole = signatures.beside(alone).read_bytes()
+    expected = signatures.verify(alone, accepted)
     generator, outcomes = np.random.default_rng(0), set()
     for _ in range(300):
         data = bytearray(whole)
         data[generator.integers(len(data))] ^= 1 << int(generator.integers(8))
-        trust.beside(alone).write_bytes(data[: generator.integers(1, len(data) + 200)])
+        signatures.beside(alone).write_bytes(data[: generator.integers(1, len(data) + 200)])
         try:
-            outcomes.add(trust.verify(alone, accepted) == expected)
+            outcomes.add(signatures.verify(alone, accepted) == expected)
         except ToolchainError:
             outcomes.add("refused")
     assert outcomes <= {True, "refused"}
@@ -237,7 +238,7 @@ json_values = st.recursive(
 envelopes = st.fixed_dictionaries(
     {
         "payload": st.binary().map(lambda data: base64.b64encode(data).decode()) | json_values,
-        "payloadType": st.just(trust.TYPE) | json_values,
+        "payloadType": st.just(signatures.TYPE) | json_values,
         "signatures": st.lists(
             st.fixed_dictionaries({"keyid": json_values, "sig": json_values}), max_size=2
         ),
@@ -248,28 +249,28 @@ envelopes = st.fixed_dictionaries(
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()) | envelopes)
 def test_wild_signatures_are_told_apart_from_ours(content: bytes) -> None:
     with pytest.raises(ToolchainError, match=r"x\.sig is no signature of this toolchain"):
-        trust.read_statement(content, "x.sig")
+        signatures.read_statement(content, "x.sig")
 
 
 def test_signatures_of_a_newer_toolchain_say_so(alone: Path) -> None:
-    envelope = json.loads(trust.beside(alone).read_bytes())
+    envelope = json.loads(signatures.beside(alone).read_bytes())
     statement = json.loads(base64.b64decode(envelope["payload"])) | {"schema": 2}
     envelope["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
     with pytest.raises(ToolchainError, match="made by a newer toolchain"):
-        trust.read_statement(json.dumps(envelope).encode(), "x.sig")
+        signatures.read_statement(json.dumps(envelope).encode(), "x.sig")
 
 
 def test_what_is_signed_is_the_standards_encoding() -> None:
     """DSSE, "Signature Definition": the lengths and contents of type and payload."""
-    assert trust.to_sign("é".encode()) == (
+    assert signatures.to_sign("é".encode()) == (
         b"DSSEv1 40 application/vnd.toolchain.statement+json 2 \xc3\xa9"
     )
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl here")
 def test_openssl_says_the_same(alone: Path, accepted: Trust, tmp_path: Path) -> None:
-    envelope = json.loads(trust.beside(alone).read_bytes())
-    message = trust.to_sign(base64.b64decode(envelope["payload"]))
+    envelope = json.loads(signatures.beside(alone).read_bytes())
+    message = signatures.to_sign(base64.b64decode(envelope["payload"]))
     (tmp_path / "message").write_bytes(message)
     (tmp_path / "signature").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
     files = ["-in", "message", "-sigfile", "signature", "-inkey", str(accepted.keys[0])]

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from tests.userdata_pictures import CONTRACT, ROOT, class_folders, save, silent
-from toolchain import images, userdata
-from toolchain.artifact import Fit, InputContract
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
-from toolchain.images import to_pixels
+from toolchain import userdata
+from toolchain.model import images
+from toolchain.model.artifact import Fit, InputContract
+from toolchain.model.dataset import Dataset
+from toolchain.model.images import to_pixels
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata import cache as store
 from toolchain.userdata import decoding
 
@@ -188,7 +189,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from toolchain import userdata
-from toolchain.artifact import InputContract
+from toolchain.model.artifact import InputContract
 from toolchain.userdata import decoding
 what, left = sys.argv[2], int(sys.argv[3])
 def counted(function):

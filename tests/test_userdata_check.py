@@ -18,10 +18,10 @@ from tests import browser
 from tests.test_cli import run
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
-from toolchain.artifact import InputContract
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
-from toolchain.records import as_json
+from toolchain.model.artifact import InputContract
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError
+from toolchain.support.records import as_json
 from toolchain.userdata import alike
 from toolchain.userdata.check import Finding, Report, Severity, check
 from toolchain.userdata.page import page

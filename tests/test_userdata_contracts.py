@@ -10,9 +10,9 @@ from PIL import Image
 
 from tests.userdata_pictures import class_folders, save, silent
 from toolchain import userdata
-from toolchain.artifact import Fit, InputContract
-from toolchain.dataset import Dataset
-from toolchain.errors import UsageError
+from toolchain.model.artifact import Fit, InputContract
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
 
 NOWHERE = Path("nowhere")
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.userdata_pictures import CONTRACT, save, silent
 from toolchain import userdata
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata.check import Report, Severity, check
 from toolchain.userdata.layout import part_of
 from toolchain.userdata.split import Part

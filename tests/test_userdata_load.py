@@ -17,10 +17,10 @@ from PIL import Image
 from tests import privileges
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
-from toolchain.artifact import Fit, InputContract
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
-from toolchain.images import to_pixels
+from toolchain.model.artifact import Fit, InputContract
+from toolchain.model.dataset import Dataset
+from toolchain.model.images import to_pixels
+from toolchain.support.errors import ToolchainError
 
 
 @pytest.fixture(autouse=True)

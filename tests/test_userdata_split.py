@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata import split
 from toolchain.userdata.split import Part
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import seal, vouching
-from toolchain.errors import ToolchainError
 from toolchain.formats import keras
-from toolchain.runtime import Classifier
+from toolchain.model import seal
+from toolchain.runtime import Classifier, integrity
+from toolchain.support.errors import ToolchainError
 
 
 def unsealed(path: Path) -> Path:
@@ -29,16 +29,16 @@ def alone(request: pytest.FixtureRequest, exported: Path, tmp_path: Path) -> Pat
 
 
 def test_the_seal_or_the_manifest_vouches(alone: Path, exported: Path) -> None:
-    assert vouching.verify(alone, alone.read_bytes())
-    assert vouching.verify(exported / alone.name, alone.read_bytes())
+    assert integrity.verify(alone, alone.read_bytes())
+    assert integrity.verify(exported / alone.name, alone.read_bytes())
 
 
 def test_a_file_without_its_seal_does_not_answer(alone: Path) -> None:
     """Its description is still whole; but whoever lost the seal may have lost weights as well."""
     data = unsealed(alone).read_bytes()
-    assert not vouching.verify(alone, data)
+    assert not integrity.verify(alone, data)
     with pytest.raises(ToolchainError, match=r"neither a manifest.*Fetch a fresh copy"):
-        vouching.demand(alone, data)
+        integrity.demand(alone, data)
     with pytest.raises(ToolchainError, match="neither a manifest"):
         Classifier.load(alone)
 
@@ -46,11 +46,11 @@ def test_a_file_without_its_seal_does_not_answer(alone: Path) -> None:
 def test_a_keras_file_is_told_by_its_checksums(exported: Path, tmp_path: Path) -> None:
     good = exported / f"{exported.name}.keras"
     alone = Path(shutil.copy(good, tmp_path))
-    assert vouching.verify(alone, good.read_bytes())
+    assert integrity.verify(alone, good.read_bytes())
     data = bytearray(good.read_bytes())
     data[len(data) // 2] ^= 1
     with pytest.raises(ToolchainError, match="checksum of its member"):
-        vouching.verify(alone, bytes(data))
+        integrity.verify(alone, bytes(data))
 
 
 @pytest.mark.parametrize(("before", "behind"), [(b"", b"x"), (b"", bytes(1000)), (b"x", b"")])
@@ -60,11 +60,11 @@ def test_a_keras_file_is_nothing_but_its_archive(
     good = (exported / f"{exported.name}.keras").read_bytes()
     path = tmp_path / "longer.keras"
     with pytest.raises(ToolchainError, match="bytes before or behind its zip"):
-        vouching.verify(path, before + good + behind)
+        integrity.verify(path, before + good + behind)
     with_comment = io.BytesIO(good)
     with zipfile.ZipFile(with_comment, "a") as archive:
         archive.comment = b"zip's own place for words"
-    assert vouching.verify(path, with_comment.getvalue())
+    assert integrity.verify(path, with_comment.getvalue())
 
 
 def test_a_zip_bomb_is_no_keras_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

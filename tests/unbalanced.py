@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain import files
-from toolchain.artifact import Precision
-from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
+from toolchain.model.artifact import Precision
+from toolchain.model.folder import ModelFolder
+from toolchain.support import files
 
 FACTOR = 1000.0
 

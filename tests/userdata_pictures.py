@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toolchain.artifact import InputContract
-from toolchain.dataset import Dataset
+from toolchain.model.artifact import InputContract
+from toolchain.model.dataset import Dataset
 
 CONTRACT = InputContract(28, 28, 1)
 ROOT = Path(__file__).parent.parent

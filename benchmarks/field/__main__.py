@@ -37,7 +37,7 @@ from benchmarks.field import (  # noqa: F401 - each registers its cases
 from benchmarks.field.case import CASES, Case, Run
 from benchmarks.field.material import npz
 from benchmarks.side_by_side import RESULTS
-from toolchain.chatter import silence
+from toolchain.support.streams import silence
 
 INPUTS = RESULTS.parent.parent / ".field"
 ROWS, PAGE = RESULTS / "field.csv", RESULTS / "field.md"

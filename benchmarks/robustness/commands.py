@@ -27,8 +27,10 @@ from benchmarks.robustness.judge import leftovers, missing, model_faults, model_
 from benchmarks.robustness.trials import ROOT, WORK
 from tests.ssh_network import NAME as BUNDLE
 from tests.ssh_network import Device, Network
-from toolchain import bundle, datasets, files, manifest
-from toolchain.errors import ToolchainError
+from toolchain import datasets
+from toolchain.model import bundle, manifest
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
 
 PROGRAM = "benchmarks.robustness.uninstalled"  # the module that runs the commands
 DATA = "fashion-mnist"  # what is fetched

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from toolchain import manifest, seal
+from toolchain.model import manifest, seal
 
 MOST_FLIPS = 8
 LARGEST_WINDOW = 4096  # bytes

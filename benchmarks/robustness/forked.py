@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 
 SECONDS = 60  # after which a trial hangs: no good one takes so long on a busy machine
 MEMORY = 2**31  # bytes a trial may write to, so that the machine survives it

@@ -1,7 +1,7 @@
 """Damaged, odd and hostile images, and what each has to show: the trials of `images`.
 
 What an image has to show is reckoned here in exact arithmetic from what was drawn, never with
-`toolchain.images`. Tolerances, in steps of 255:
+`toolchain.model.images`. Tolerances, in steps of 255:
 
 =========  ====  =====  ===========================================================
 kind       most  mean   where
@@ -26,7 +26,7 @@ from PIL import Image, ImageCms
 
 from benchmarks.robustness import drawings as draw
 from benchmarks.robustness.drawings import Drawing, Pixels, as_rgb, drawing, encoded, on_white
-from toolchain.artifact import InputContract
+from toolchain.model.artifact import InputContract
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ from benchmarks import side_by_side
 from benchmarks.robustness.drawings import drawing, encoded
 from benchmarks.robustness.image_bombs import hostile
 from benchmarks.robustness.image_trials import Trial, ordinary
-from toolchain.chatter import silence
-from toolchain.errors import ToolchainError
-from toolchain.images import to_pixels
+from toolchain.model.images import to_pixels
 from toolchain.runtime import Classifier
+from toolchain.support.errors import ToolchainError
+from toolchain.support.streams import silence
 
 MODEL = Path("models/released/mnist-cnn/mnist-cnn.int8.tflite")
 FOLDER = Path(".robustness") / "images"

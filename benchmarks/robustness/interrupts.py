@@ -31,10 +31,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from toolchain import bundle, bundling, datasets, files, manifest
+from toolchain import datasets
 from toolchain.benchmark import results
-from toolchain.errors import ToolchainError
-from toolchain.interrupts import CODE
+from toolchain.delivery import bundling
+from toolchain.model import bundle, manifest
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
+from toolchain.support.interrupts import CODE
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(".robustness/interrupts.jsonl")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from toolchain import datasets, files
-from toolchain.dataset import Dataset
-from toolchain.history import History
+from toolchain import datasets
+from toolchain.model.dataset import Dataset
 from toolchain.runtime import Classifier
+from toolchain.support import files
+from toolchain.training.history import History
 
 SET_ASIDE = (".outdated", ".rejected")  # endings of names that are not final
 LEAST_ACCURACY = 0.5  # of a model trained for two epochs on ten digits

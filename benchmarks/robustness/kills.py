@@ -33,7 +33,7 @@ from benchmarks.robustness.doomed import STEPS
 from benchmarks.robustness.judge import leftovers
 from benchmarks.robustness.trials import WORK, Log, publish
 from benchmarks.side_by_side import table
-from toolchain.chatter import silence
+from toolchain.support.streams import silence
 
 SECONDS = 600.0  # which no run here comes near
 CLOCK, STEP = "clock", "step"  # what a moment is told by

@@ -34,8 +34,8 @@ from benchmarks.robustness.damage import Damaged, Material
 from benchmarks.robustness.structure import offsets
 from benchmarks.robustness.trials import WORK, Log, publish
 from benchmarks.side_by_side import table
-from toolchain import engines, manifest
-from toolchain.records import as_json, plain
+from toolchain.model import engines, manifest
+from toolchain.support.records import as_json, plain
 
 SEED = 6
 PRELOAD_SECONDS = 120

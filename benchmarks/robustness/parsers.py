@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain import bundle, files, manifest, seal
 from toolchain.datasets import _idx
-from toolchain.errors import ToolchainError
 from toolchain.formats import tflite
-from toolchain.records import as_json, plain
+from toolchain.model import bundle, manifest, seal
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
+from toolchain.support.records import as_json, plain
 
 RELEASED = Path(__file__).parents[2] / "models" / "released"
 MODEL = RELEASED / "fashion-cnn" / "fashion-cnn.int8.tflite"

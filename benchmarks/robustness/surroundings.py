@@ -34,7 +34,7 @@ from benchmarks.robustness.commands import (
 from benchmarks.robustness.judge import leftovers
 from benchmarks.robustness.trials import WORK, Log, publish
 from benchmarks.side_by_side import table
-from toolchain.chatter import silence
+from toolchain.support.streams import silence
 
 SECONDS = 900.0  # which no run here comes near
 FINISHES, REFUSED, EITHER = "finishes", "refused", "either"

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import bundle, engines
-from toolchain.errors import ToolchainError
+from toolchain.model import bundle, engines
 from toolchain.runtime import Classifier
+from toolchain.support.errors import ToolchainError
 
 FILE = "FILE"
 Way = Callable[[Path, NDArray[np.uint8]], str]

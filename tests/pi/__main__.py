@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.pi.userland import Board, Environment, places
-from toolchain import bundling, datasets, formats, locate
-from toolchain.chatter import silence
+from toolchain import datasets, formats
+from toolchain.cli import locate
+from toolchain.delivery import bundling
 from toolchain.runtime import Classifier
 from toolchain.runtime.selftest import TOLERANCES
+from toolchain.support.streams import silence
 
 AT_ONCE = 2
 HEAD = """\

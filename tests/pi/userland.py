@@ -24,8 +24,8 @@ from pathlib import Path
 
 from tests.pi import debian
 from tests.pi.debian import PiError
-from toolchain import engines
-from toolchain.files import sha256
+from toolchain.model import engines
+from toolchain.support.files import sha256
 
 CORES = 4  # of every board below
 EMULATOR_RELEASE = "bookworm"  # one emulator everywhere, or instruction counts would differ

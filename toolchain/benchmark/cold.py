@@ -7,8 +7,8 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from toolchain import child
 from toolchain.benchmark.results import ColdStart
+from toolchain.support import subprocesses
 
 if TYPE_CHECKING:
     from toolchain.benchmark.worker import Configuration
@@ -31,7 +31,7 @@ def start(configuration: Configuration, image: Path) -> tuple[ColdStart, int | N
         ToolchainError: the process failed.
     """
     begun = monotonic_ns()
-    said = child.run(
+    said = subprocesses.run(
         CHILD,
         str(configuration.path),
         configuration.engine,
@@ -48,4 +48,4 @@ def bare_peak_bytes() -> int:
     """The resident memory of an interpreter that does nothing; 0 where the system does not tell."""
     if not Path("/proc/self/status").exists():
         return 0
-    return int(child.run(BARE)) * 1024
+    return int(subprocesses.run(BARE)) * 1024

@@ -32,7 +32,7 @@ def main(begun: int) -> None:
     ready = monotonic_ns()
     classifier.scores(pixels)
     answered = monotonic_ns()
-    from toolchain.machine import peak_bytes
+    from toolchain.support.machine import peak_bytes
 
     peak = peak_bytes()  # before anything else needs memory
     said = {

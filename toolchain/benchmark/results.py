@@ -10,11 +10,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import files
-from toolchain.artifact import DEFAULT_GATE, Comparison, Gate, Precision, Verdict
-from toolchain.errors import ToolchainError
-from toolchain.machine import Machine, State
-from toolchain.records import plain, read_versioned
+from toolchain.model.artifact import DEFAULT_GATE, Comparison, Gate, Precision, Verdict
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
+from toolchain.support.machine import Machine, State
+from toolchain.support.records import plain, read_versioned
 
 SCHEMA = 2
 LIMIT = 2**28  # bytes; a longer file is not one of ours

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import __version__, evaluation, files, formats, machine
-from toolchain.artifact import Comparison, ModelInfo, Verdict
+from toolchain import __version__, formats
 from toolchain.benchmark import cold
 from toolchain.benchmark.results import (
     ColdStart,
@@ -36,11 +35,14 @@ from toolchain.benchmark.results import (
 from toolchain.benchmark.statistics import scatter
 from toolchain.benchmark.summary import typical
 from toolchain.benchmark.worker import WARM_UP, Configuration, Worker
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.proof import judge
+from toolchain.evaluation import metrics
+from toolchain.evaluation.proof import judge
+from toolchain.model.artifact import Comparison, ModelInfo, Verdict
+from toolchain.support import files, machine
+from toolchain.support.errors import ToolchainError, UsageError
 
 if TYPE_CHECKING:
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 WINDOWS = 5
 QUICK, OFFICIAL = 1.0, 10.0  # seconds a window
@@ -189,7 +191,7 @@ def _read(path: Path, dataset: Dataset) -> _File:
     info = formats.of(path).read_info(data)
     if info is None:
         raise UsageError(f"{path} carries no labels: another tool wrote it.")
-    evaluation.check_fits(info, dataset)
+    metrics.check_fits(info, dataset)
     return _File(path, files.sha256(data), len(data), info)
 
 
@@ -293,7 +295,7 @@ def _against_keras(
     source = sources.get(file.info.source_sha256)
     if source is None or source.scores is None or file.scores is None:
         return None
-    return evaluation.compare(file.scores, source.scores, truth)
+    return metrics.compare(file.scores, source.scores, truth)
 
 
 def _wrong(
@@ -313,7 +315,7 @@ def _wrong(
     said, right = file.info.accuracy, int((file.scores.argmax(1) == truth).sum())
     reached = right / len(truth)
     if rules.images < rules.of_images:  # of a sample, what it may be at best
-        reached = evaluation.wilson_interval(right, len(truth))[1]
+        reached = metrics.wilson_interval(right, len(truth))[1]
     if said is not None and reached < said - file.info.gate.largest_drop / 100:
         return f"it says {said:.2%} of itself and reaches {right / len(truth):.2%}"
     return ""

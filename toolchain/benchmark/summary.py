@@ -10,9 +10,9 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import evaluation
 from toolchain.benchmark.results import ColdStart, FileResult, Measurement, Result, Window
 from toolchain.benchmark.statistics import early_stopping_bound, percentile
+from toolchain.evaluation import metrics
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _row(
         file=file,
         measurement=measurement,
         accuracy=None if right is None else right / images,
-        interval=None if right is None else evaluation.wilson_interval(right, images),
+        interval=None if right is None else metrics.wilson_interval(right, images),
         latency=at,
         cold=cold,
         memory=cold.peak_bytes - result.bare_peak_bytes if cold and cold.peak_bytes else None,

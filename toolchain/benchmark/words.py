@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from toolchain.artifact import Gate, Verdict
 from toolchain.benchmark.results import Result
 from toolchain.benchmark.summary import Row
 from toolchain.formats import SOURCE
+from toolchain.model.artifact import Gate, Verdict
 
 COLUMNS = (
     *("accuracy", "95 % interval", "p50 µs", "p90 µs", "p99 µs", "× Keras"),

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.benchmark.results import Window
-from toolchain.errors import ToolchainError
-from toolchain.interrupts import deaf_children
-from toolchain.machine import kilohertz
 from toolchain.runtime import Classifier
+from toolchain.support.errors import ToolchainError
+from toolchain.support.interrupts import deaf_children
+from toolchain.support.machine import kilohertz
 
 WARM_UP = 0.1  # seconds before each window that do not count
 INTERPRETER_SHARE = 0.1  # of a window's time in which the runtime alone is measured

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from toolchain import __version__
-from toolchain.chatter import make_streams_safe
 from toolchain.cli import bench, bundle, classify, data, deploy, export, info, signing, train
 from toolchain.cli.options import examples
+from toolchain.support.streams import make_streams_safe
 
 COMMANDS = (
     (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain import formats, locate
-from toolchain.chatter import silence
+from toolchain import formats
+from toolchain.cli import locate
 from toolchain.cli.options import (
     Data,
     DataDir,
@@ -21,12 +21,13 @@ from toolchain.cli.options import (
     Verbose,
     output_file,
 )
-from toolchain.errors import BenchFailedError, ToolchainError, UsageError
+from toolchain.support.errors import BenchFailedError, ToolchainError, UsageError
+from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
-    from toolchain.benchmark.baseline import Change
-    from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
+    from toolchain.benchmark.show.baseline import Change
+    from toolchain.benchmark.show.choice import Choice
 
 
 def bench(
@@ -85,11 +86,14 @@ def bench(
     """Accuracy, latency, cold start and memory, file against file; and which one to ship."""
     if not verbose:
         silence()
-    from toolchain import files, locate_data, machine, report
-    from toolchain.benchmark import baseline as earlier
-    from toolchain.benchmark import choice, results, run
-    from toolchain.benchmark import pareto as drawing
-    from toolchain.progress import bench_bar, say
+    from toolchain import report
+    from toolchain.benchmark import results, run
+    from toolchain.benchmark.show import baseline as earlier
+    from toolchain.benchmark.show import choice
+    from toolchain.benchmark.show import pareto as drawing
+    from toolchain.cli import locate_data
+    from toolchain.cli.progress import bench_bar, say
+    from toolchain.support import files, machine
 
     budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)
     counts = machine.parse_threads(threads)
@@ -161,11 +165,11 @@ def report_(
     ] = "report.html",
 ) -> None:
     """One page and one Markdown table of the results of one or several machines."""
-    from toolchain import files
     from toolchain.benchmark import results
     from toolchain.benchmark.markdown import table
-    from toolchain.benchmark.page import page
-    from toolchain.progress import say
+    from toolchain.benchmark.show.page import page
+    from toolchain.cli.progress import say
+    from toolchain.support import files
 
     found = [results.read(path) for path in result]
     target = output_file(out, "report.html")

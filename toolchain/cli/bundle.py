@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from toolchain import formats, locate
-from toolchain.artifact import Precision
-from toolchain.chatter import silence
+from toolchain import formats
+from toolchain.cli import locate
 from toolchain.cli.options import (
     Data,
     DataDir,
@@ -21,7 +20,9 @@ from toolchain.cli.options import (
     names_folder,
     output_file,
 )
-from toolchain.errors import UsageError
+from toolchain.model.artifact import Precision
+from toolchain.support.errors import UsageError
+from toolchain.support.streams import silence
 
 
 def bundle(
@@ -39,8 +40,9 @@ def bundle(
     """Make one file that classifies, and proves itself, on a device: python3 NAME.int8.pyz."""
     if not verbose:
         silence()
-    from toolchain import bundling, locate_data
-    from toolchain.progress import say
+    from toolchain.cli import locate_data
+    from toolchain.cli.progress import say
+    from toolchain.delivery import bundling
 
     paths = _to_bundle(model, formats_, precision)
     if out is not None and len(paths) > 1 and not names_folder(out):

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from toolchain import formats
-from toolchain.chatter import silence
 from toolchain.cli.options import (
     AllowOlder,
     Json,
@@ -19,6 +18,7 @@ from toolchain.cli.options import (
     accepted_by,
     trusted_model_file,
 )
+from toolchain.support.streams import silence
 
 
 def classify(
@@ -39,7 +39,7 @@ def classify(
     """Name what is on each image. No TensorFlow is needed for .tflite and .onnx files."""
     if not verbose:
         silence()
-    from toolchain.progress import import_keras, say
+    from toolchain.cli.progress import import_keras, say
     from toolchain.runtime import Classifier
     from toolchain.runtime.batch import classify_paths, print_answers
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from toolchain.chatter import silence
 from toolchain.cli.options import (
     Color,
     DataDir,
@@ -19,8 +18,9 @@ from toolchain.cli.options import (
     examples,
     output_file,
 )
-from toolchain.errors import ToolchainError, require
-from toolchain.records import as_json
+from toolchain.support.errors import ToolchainError, require
+from toolchain.support.records import as_json
+from toolchain.support.streams import silence
 
 app = typer.Typer(help="List the data sets, fetch them, check your own.", rich_markup_mode=None)
 
@@ -63,7 +63,7 @@ def sample(
 ) -> None:
     """Write one test image of each class as PNG, to try `toolchain classify` on."""
     from toolchain import datasets
-    from toolchain.progress import say
+    from toolchain.cli.progress import say
 
     written = datasets.write_samples(datasets.load(name, data_dir or context.obj), out)
     say(f"Wrote {len(written)} images to {out}.")
@@ -93,8 +93,9 @@ def check(
     """Look for what would spoil a training on your own pictures, or its test."""
     if not verbose:
         silence()
-    from toolchain import files, report, userdata
-    from toolchain.progress import say
+    from toolchain import report, userdata
+    from toolchain.cli.progress import say
+    from toolchain.support import files
     from toolchain.userdata import page as pages
     from toolchain.userdata.check import check as look_for_faults
 

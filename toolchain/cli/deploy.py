@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from toolchain.cli.options import AllowOlder, Json, Official, Trusted
-from toolchain.errors import ProofFailedError, ToolchainError, UsageError
-from toolchain.records import as_json
+from toolchain.support.errors import ProofFailedError, ToolchainError, UsageError
+from toolchain.support.records import as_json
 
 
 def deploy(
@@ -41,8 +41,9 @@ def deploy(
     """Bring a bundle to devices over SSH; it takes its place there once it has proved itself."""
     if not bench and (official or out != Path()):
         raise UsageError("--official and --out say how to measure. Add --bench, or leave them out.")
-    from toolchain import deploying, report
-    from toolchain.progress import say
+    from toolchain import report
+    from toolchain.cli.progress import say
+    from toolchain.delivery import deploying
 
     outcomes = []
     plan = deploying.Plan(to, install, bench, official, out, tuple(trust or ()), allow_older)

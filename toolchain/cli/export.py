@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain import locate
-from toolchain.adopting.preprocessing import Scale
-from toolchain.artifact import DEFAULT_GATE, Fit, Gate, Precision, Verdict
-from toolchain.chatter import silence
+from toolchain.cli import locate
 from toolchain.cli.options import (
     Data,
     DataDir,
@@ -26,14 +23,17 @@ from toolchain.cli.options import (
     Verbose,
     one_of,
 )
-from toolchain.errors import ProofFailedError, ToolchainError, UndecidedError, UsageError
-from toolchain.records import as_json
+from toolchain.external.preprocessing import Scale
+from toolchain.model.artifact import DEFAULT_GATE, Fit, Gate, Precision, Verdict
+from toolchain.support.errors import ProofFailedError, ToolchainError, UndecidedError, UsageError
+from toolchain.support.records import as_json
+from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
-    from toolchain.adopting.preprocessing import Preprocessing
-    from toolchain.calibration import Study
-    from toolchain.dataset import Dataset
-    from toolchain.exporting import Outcome
+    from toolchain.export.calibration import Study
+    from toolchain.export.exporting import Outcome
+    from toolchain.external.preprocessing import Preprocessing
+    from toolchain.model.dataset import Dataset
 
 
 def export(
@@ -133,9 +133,10 @@ def export(
     """Convert a trained model, prove every file against Keras, publish those that pass."""
     if not verbose:
         silence()
-    from toolchain import calibration, exporting, locate_data, reference
-    from toolchain.adopting import own_model, preprocessing
-    from toolchain.progress import import_keras, say
+    from toolchain.cli import locate_data
+    from toolchain.cli.progress import import_keras, say
+    from toolchain.export import calibration, exporting, reference
+    from toolchain.external import own_model, preprocessing
 
     gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
@@ -185,11 +186,12 @@ def _adopted(
     path: Path, own: _Own, data: Path | None, data_dir: Path | None
 ) -> tuple[Path, Dataset]:
     """The folder below models/ that a model trained elsewhere now has, and what judges it."""
-    from toolchain import locate_data, own_code
-    from toolchain.adopting import labels, own_model
-    from toolchain.adopting.adoption import Asked, adopt
-    from toolchain.progress import import_keras, say
+    from toolchain.cli import locate_data
+    from toolchain.cli.progress import import_keras, say
+    from toolchain.external import labels, own_model
+    from toolchain.external.adoption import Asked, adopt
     from toolchain.userdata.contracts import sides
+    from toolchain.workstation import user_modules
 
     folder = _own_folder(path, own.name)
     size = sides(own.size) if own.size else None
@@ -197,7 +199,7 @@ def _adopted(
     locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
     import_keras()
     if own.module:
-        own_code.module(own.module)  # so that its layers are registered
+        user_modules.module(own.module)  # so that its layers are registered
     loaded = own_model.load(path, size, own.fit or Fit.PAD)
     found = locate_data.given(loaded.input, data, own.dataset, data_dir)
     found = labels.ordered(found, path, own.labels, loaded.outputs, say)
@@ -234,7 +236,7 @@ def _demand_proved(outcomes: Sequence[Outcome]) -> None:
         ToolchainError: one could not be made.
         UndecidedError: one is undecided.
     """
-    from toolchain.exporting import advice
+    from toolchain.export.exporting import advice
 
     verdicts = {outcome.verdict for outcome in outcomes}
     words = "\n".join(filter(None, map(advice, outcomes)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from toolchain import formats
-from toolchain.chatter import silence
 from toolchain.cli.options import (
     AllowOlder,
     Json,
@@ -15,8 +14,9 @@ from toolchain.cli.options import (
     accepted_by,
     trusted_model_file,
 )
-from toolchain.errors import about
-from toolchain.records import as_json
+from toolchain.support.errors import about
+from toolchain.support.records import as_json
+from toolchain.support.streams import silence
 
 
 def info(
@@ -29,9 +29,11 @@ def info(
     """Print what a model file is and what its graph holds."""
     if not verbose:
         silence()
-    from toolchain import files, probe, report, vouching
-    from toolchain.progress import import_keras, say
-    from toolchain.trust import check_model
+    from toolchain import report
+    from toolchain.cli.progress import import_keras, say
+    from toolchain.model.signatures import check_model
+    from toolchain.runtime import integrity, sandbox
+    from toolchain.support import files
 
     accepted = accepted_by(trust, allow_older)
     path = trusted_model_file(model, accepted)
@@ -41,11 +43,11 @@ def info(
     if accepted:
         say(f"Trusted: {check_model(path, data, accepted)}.")
     with about(path):
-        if vouching.verify(path, data):
+        if integrity.verify(path, data):
             described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
         else:
             say("Neither a manifest nor a seal vouches for this file.")
-            described, summary = probe.probe(data, path.suffix[1:])
+            described, summary = sandbox.probe(data, path.suffix[1:])
     if json:
         record = {"file": path.name, "size": len(data), "info": described, "graph": summary}
         typer.echo(as_json(record), nl=False)

@@ -11,12 +11,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from toolchain import datasets, formats, locate
-from toolchain.artifact import Fit, Precision
-from toolchain.errors import ToolchainError, UsageError
-from toolchain.folder import ModelFolder
-from toolchain.spelling import unknown
-from toolchain.trust import Trust
+from toolchain import datasets, formats
+from toolchain.cli import locate
+from toolchain.model.artifact import Fit, Precision
+from toolchain.model.folder import ModelFolder
+from toolchain.model.signatures import Trust
+from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.suggestions import unknown
 
 Word = TypeVar("Word", bound=StrEnum)
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from toolchain import formats, locate
+from toolchain import formats
+from toolchain.cli import locate
 from toolchain.cli.options import AllowOlder, Json
-from toolchain.records import as_json
+from toolchain.support.records import as_json
 
 Signable = Annotated[
     str, typer.Argument(metavar="FILE", help="A bundle, a model file, a model folder or name.")
@@ -23,8 +24,8 @@ def keygen(
     ] = False,
 ) -> None:
     """Make a pair of keys: the private one signs, the public one goes to the devices."""
-    from toolchain import signing
-    from toolchain.progress import say
+    from toolchain.cli.progress import say
+    from toolchain.delivery import signing
 
     private, public = signing.make_key(name, _new_passphrase() if passphrase else None)
     say(f"Keep {private} to yourself, best on a medium that is not always connected.")
@@ -48,13 +49,14 @@ def sign(
     ] = None,
 ) -> None:
     """Sign what was proved: FILE.sig; of a folder its manifest, which vouches for its files."""
-    from toolchain import signing, trust
-    from toolchain.progress import say
+    from toolchain.cli.progress import say
+    from toolchain.delivery import signing
+    from toolchain.model import signatures
 
     path = _file(file)
     said = signing.sign(path, key, number, lambda: _passphrase(key))
     say(f"Signed {path} as {said.file} of the model {said.model}, number {said.number}.")
-    typer.echo(trust.beside(path))
+    typer.echo(signatures.beside(path))
 
 
 def _passphrase(key: Path) -> str:
@@ -71,8 +73,8 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check that a trusted key signed it, and that it is not older than what was seen before."""
-    from toolchain.trust import Trust
-    from toolchain.trust import verify as check
+    from toolchain.model.signatures import Trust
+    from toolchain.model.signatures import verify as check
 
     found = check(_file(file), Trust(tuple(trust), allow_older))
     if json:
@@ -85,7 +87,7 @@ def verify(
 
 def _file(name: str) -> Path:
     """The file that is meant: of a model's folder its manifest."""
-    from toolchain import manifest
+    from toolchain.model import manifest
 
     if Path(name).is_file():
         return Path(name)

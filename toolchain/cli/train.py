@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolchain import architectures, augmentation, locate
-from toolchain.chatter import silence
+from toolchain.cli import locate
 from toolchain.cli.options import (
     Color,
     Data,
@@ -23,15 +22,17 @@ from toolchain.cli.options import (
     Verbose,
     named,
 )
-from toolchain.errors import TargetNotReachedError, UsageError, require_installed
-from toolchain.folder import ModelFolder
-from toolchain.recipe import SCHEDULES, Recipe
+from toolchain.model.folder import ModelFolder
+from toolchain.support.errors import TargetNotReachedError, UsageError, require_installed
+from toolchain.support.streams import silence
+from toolchain.training import architectures, augmentation
+from toolchain.training.recipe import SCHEDULES, Recipe
 
 if TYPE_CHECKING:
-    from toolchain.architectures import Architecture
-    from toolchain.artifact import Fit
-    from toolchain.dataset import Dataset
+    from toolchain.model.artifact import Fit
+    from toolchain.model.dataset import Dataset
     from toolchain.training import Result as TrainingResult
+    from toolchain.training.architectures import Architecture
 
 
 def train(
@@ -145,8 +146,9 @@ def train(
     """Train a model; an interrupted run with the same settings goes on."""
     if not verbose:
         silence()
-    from toolchain import locate_data, report, training
-    from toolchain.progress import TrainingProgress, import_keras, say
+    from toolchain import report, training
+    from toolchain.cli import locate_data
+    from toolchain.cli.progress import TrainingProgress, import_keras, say
 
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
@@ -226,8 +228,10 @@ def _checked_pictures(
     data: Path, size: str | None, color: bool, fit: Fit | None, folder: Path, json: bool
 ) -> Dataset:
     """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
-    from toolchain import files, locate_data, report, userdata
-    from toolchain.progress import say
+    from toolchain import report, userdata
+    from toolchain.cli import locate_data
+    from toolchain.cli.progress import say
+    from toolchain.support import files
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 

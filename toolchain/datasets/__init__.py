@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from toolchain import files
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
-from toolchain.spelling import unknown
+from toolchain.model.dataset import Dataset
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
+from toolchain.support.suggestions import unknown
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 
-from toolchain.errors import ToolchainError, require
+from toolchain.support.errors import ToolchainError, require
 
 TIMEOUT = 10  # seconds without a byte after which a server is given up
 

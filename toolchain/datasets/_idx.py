@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.dataset import Dataset
 from toolchain.datasets import Status
 from toolchain.datasets._search import Origin
 from toolchain.datasets._sources import File
-from toolchain.errors import ToolchainError
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError
 
 UNSIGNED_BYTE = 0x08  # the only element type that data sets of this kind use
 MOST_DIMENSIONS = 4

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from toolchain.datasets import Status
 from toolchain.datasets._sources import Address, DebianPackage, File, Folder, NotThereError
-from toolchain.errors import ToolchainError, require
-from toolchain.files import exclusive, replace
+from toolchain.support.errors import ToolchainError, require
+from toolchain.support.files import exclusive, replace
 
 Source = Folder | Address | DebianPackage
 

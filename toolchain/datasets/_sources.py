@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.datasets._download import TIMEOUT, download
-from toolchain.errors import ToolchainError
-from toolchain.files import read_bytes, sha256
+from toolchain.support.errors import ToolchainError
+from toolchain.support.files import read_bytes, sha256
 
 
 class NotThereError(ToolchainError):

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toolchain.dataset import Dataset
 from toolchain.datasets import Status
-from toolchain.errors import require
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import require
 
 NAME = "digits"
 TEST_IMAGES = 360

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from toolchain.artifact import GraphSummary, ModelInfo, Precision
-from toolchain.errors import UsageError
-from toolchain.spelling import nearest, unknown
+from toolchain.model.artifact import GraphSummary, ModelInfo, Precision
+from toolchain.support.errors import UsageError
+from toolchain.support.suggestions import nearest, unknown
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 
 PIXELS = np.dtype(np.uint8)  # numpy compares it with a dtype at once; a type it looks up first
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolchain.errors import ToolchainError, require
+from toolchain.support.errors import ToolchainError, require
 
 OTHERS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from toolchain.errors import ToolchainError, require
+from toolchain.support.errors import ToolchainError, require
 
 GRAPH = "graph.pb"  # the asset
 # What image classifiers are made of. A list of what is allowed, because TensorFlow marks none of

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import require
 from toolchain.formats._onnx_passes import add_constant, constant_value, tensor_shapes
+from toolchain.support.errors import require
 
 SIZES = (2, 3)  # the batch of the two graphs
 TRIED = (1, 3, 5)  # the batches that the free graph has to answer

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from toolchain.errors import ToolchainError, require
+from toolchain.support.errors import ToolchainError, require
 
 # operators through which a constant factor may pass unchanged
 TRANSPARENT = ("Reshape", "Transpose")

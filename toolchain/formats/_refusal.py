@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 
 MOST = 200  # letters of a converter's own words
 # how tf2onnx and TensorFlow's converter name an operator that they have no counterpart for

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from toolchain.errors import require
+from toolchain.support.errors import require
 
 if TYPE_CHECKING:
     from flatbuffers import Builder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 
 INFO_ENTRY = "TOOLCHAIN_INFO"  # our own JSON
 RUNTIME_ENTRY = "min_runtime_version"  # written by the converter

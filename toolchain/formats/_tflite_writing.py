@@ -11,12 +11,12 @@ import io
 import zipfile
 from typing import Any
 
-from toolchain import seal
-from toolchain.artifact import ModelInfo
-from toolchain.errors import require
 from toolchain.formats._tflite_builder import sharing_builder
 from toolchain.formats._tflite_metadata import IDENTIFIER, INFO_ENTRY
 from toolchain.formats._tflite_slimming import slim
+from toolchain.model import seal
+from toolchain.model.artifact import ModelInfo
+from toolchain.support.errors import require
 
 GOOGLE_ENTRY = "TFLITE_METADATA"
 SEAL_ENTRY = "TOOLCHAIN_SEAL"

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import engines as runtimes
-from toolchain.artifact import GraphSummary, Layer, ModelInfo, Operator, Precision
-from toolchain.errors import ToolchainError, require, require_installed
 from toolchain.formats import _frozen
 from toolchain.formats._contract import check_images
+from toolchain.model import engines as runtimes
+from toolchain.model.artifact import GraphSummary, Layer, ModelInfo, Operator, Precision
+from toolchain.support.errors import ToolchainError, require, require_installed
 
 PRECISIONS = (Precision.FLOAT32,)
 PACKAGES = ("keras", "tensorflow")

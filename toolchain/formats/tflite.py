@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import engines as runtimes
-from toolchain import seal
-from toolchain.artifact import GraphSummary, ModelInfo, Operator, Precision
-from toolchain.errors import ToolchainError, require
 from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats._contract import check_contract, check_images
+from toolchain.model import engines as runtimes
+from toolchain.model import seal
+from toolchain.model.artifact import GraphSummary, ModelInfo, Operator, Precision
+from toolchain.support.errors import ToolchainError, require
 
 PRECISIONS = (
     Precision.FLOAT32,

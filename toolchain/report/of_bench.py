@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
-    from toolchain.benchmark.baseline import Change
-    from toolchain.benchmark.choice import Choice
     from toolchain.benchmark.results import Result
+    from toolchain.benchmark.show.baseline import Change
+    from toolchain.benchmark.show.choice import Choice
     from toolchain.benchmark.summary import Row
 
 

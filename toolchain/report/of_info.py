@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain.artifact import GraphSummary, ModelInfo
+from toolchain.model.artifact import GraphSummary, ModelInfo
 from toolchain.report.tables import print_table
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from toolchain.artifact import Comparison, Verdict
-from toolchain.evaluation import worst_change
+from toolchain.evaluation.metrics import worst_change
+from toolchain.model.artifact import Comparison, Verdict
 from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
-    from toolchain.calibration import Study
-    from toolchain.exporting import Outcome
-    from toolchain.rescue import Rescue
+    from toolchain.export.calibration import Study
+    from toolchain.export.exporting import Outcome
+    from toolchain.export.mixed_precision import Rescue
 
 # a word that matters stands out
 VERDICTS = {

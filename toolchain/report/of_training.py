@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolchain import course
+from toolchain.export import provenance
 from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def _seeds(result: Training) -> None:
         )
         for each, row in zip(result.seeds, shares, strict=True)
     ]
-    rows.extend((name, "", *values, "") for name, values in course.mean_and_spread(shares).items())
+    rows.extend(
+        (name, "", *values, "") for name, values in provenance.mean_and_spread(shares).items()
+    )
     print_table(
         f"{result.plan.architecture}, {len(result.seeds)} seeds; "
         "the validation images choose, the test images are only looked at",

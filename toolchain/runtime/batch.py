@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import images
-from toolchain.artifact import Prediction
-from toolchain.errors import ToolchainError
-from toolchain.records import as_json
+from toolchain.model import images
+from toolchain.model.artifact import Prediction
 from toolchain.runtime.classifier import Classifier
+from toolchain.support.errors import ToolchainError
+from toolchain.support.records import as_json
 
 
 @dataclass(frozen=True)

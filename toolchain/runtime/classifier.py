@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import engines, files, formats, images, vouching
-from toolchain.artifact import ModelInfo, Prediction
-from toolchain.errors import ToolchainError, about
+from toolchain import formats
 from toolchain.formats import Session
+from toolchain.model import engines, images
+from toolchain.model.artifact import ModelInfo, Prediction
+from toolchain.model.signatures import Signed, Trust, check_model
+from toolchain.runtime import integrity
 from toolchain.runtime.sessions import Sessions
-from toolchain.trust import Signed, Trust, check_model
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError, about
 
 LEAST_SUM, LARGEST_SUM = 0.98, 1.02  # of one image's probabilities; 8-bit ones add up roughly
 
@@ -71,7 +74,7 @@ class Classifier:
         path = Path(path)
         data = files.read_bytes(path)
         signed = check_model(path, data, trust) if trust else None
-        vouching.demand(path, data)
+        integrity.demand(path, data)
         with about(path):
             loaded = cls.of_bytes(data, path.suffix[1:], threads, engine)
         loaded.signed = signed

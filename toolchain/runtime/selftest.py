@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolchain import engines, formats
-from toolchain.artifact import Precision
-from toolchain.bundle import Bundle
-from toolchain.errors import ToolchainError
+from toolchain import formats
+from toolchain.model import engines
+from toolchain.model.artifact import Precision
+from toolchain.model.bundle import Bundle
 from toolchain.runtime.classifier import Classifier
+from toolchain.support.errors import ToolchainError
 
 # Processors round differently, and int8 kernels by a whole step of a tensor's scale. What a
 # probability may differ by, several times what was seen between x86 and ARM (docs/device.md).

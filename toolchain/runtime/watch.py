@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolchain import images
-from toolchain.errors import ToolchainError
+from toolchain.model import images
+from toolchain.support.errors import ToolchainError
 
 PAUSE = 0.2  # seconds between two looks; a file that did not change in between is whole
 

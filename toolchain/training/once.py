@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import files
-from toolchain.errors import ToolchainError
-from toolchain.folder import SOURCE, ModelFolder
 from toolchain.formats import keras as keras_format
-from toolchain.history import History
+from toolchain.model.folder import SOURCE, ModelFolder
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
+from toolchain.training.history import History
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import INTERRUPTED, Result, picture_parts
 from toolchain.training.run import Progress, train
 from toolchain.userdata import split
 
 if TYPE_CHECKING:
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 
 def train_once(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:

@@ -6,15 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import architectures, files
-from toolchain.folder import ModelFolder
+from toolchain.model.folder import ModelFolder
+from toolchain.support import files
+from toolchain.training import architectures
 from toolchain.training.once import train_once
 from toolchain.training.plan import Plan
 from toolchain.training.run import Progress
 from toolchain.training.teaching import teacher_file
 
 if TYPE_CHECKING:
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 
 def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Plan:

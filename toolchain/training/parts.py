@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain.batches import Part
-from toolchain.errors import UsageError
+from toolchain.support.errors import UsageError
+from toolchain.training.batches import Part
 from toolchain.training.plan import Plan
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 VALIDATION_SHARE = 0.1  # of each class' training images, held out when they choose anything
 SPLIT_SEED = 0  # not the run's: runs with other seeds are compared, and teachers never saw them

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain import augmentation, files, manifest, mistakes
-from toolchain.artifact import ModelInfo, Precision
-from toolchain.folder import ModelFolder
 from toolchain.formats import keras as keras_format
-from toolchain.history import Epoch, History
-from toolchain.records import as_json
+from toolchain.model import manifest
+from toolchain.model.artifact import ModelInfo, Precision
+from toolchain.model.folder import ModelFolder
+from toolchain.support import files
+from toolchain.support.records import as_json
+from toolchain.training import augmentation, mistakes
+from toolchain.training.history import Epoch, History
 from toolchain.training.parts import split, watched_part
 from toolchain.training.plan import Plan
 from toolchain.userdata import split as userdata_split
-from toolchain.versions import versions
+from toolchain.workstation.versions import versions
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 
 INTERRUPTED = "interrupted"  # why a run stopped that did not stop by its plan

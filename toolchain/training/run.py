@@ -7,14 +7,16 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from toolchain import architectures, augmentation, evaluation, files, manifest
-from toolchain.batches import Part, batches
-from toolchain.errors import require
-from toolchain.folder import SOURCE, ModelFolder
+from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
-from toolchain.history import Epoch, History
-from toolchain.interrupts import Held
-from toolchain.training import optimization, teaching
+from toolchain.model import manifest
+from toolchain.model.folder import SOURCE, ModelFolder
+from toolchain.support import files
+from toolchain.support.errors import require
+from toolchain.support.interrupts import Held
+from toolchain.training import architectures, augmentation, optimization, teaching
+from toolchain.training.batches import Part, batches
+from toolchain.training.history import Epoch, History
 from toolchain.training.parts import class_weights, not_validated, split, watched_part
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import INTERRUPTED, Result, publish
@@ -22,8 +24,8 @@ from toolchain.training.state import State
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
-    from toolchain.artifact import Layer
-    from toolchain.dataset import Dataset
+    from toolchain.model.artifact import Layer
+    from toolchain.model.dataset import Dataset
 
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 
@@ -92,8 +94,8 @@ def _train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Re
         progress.say("Answering the training images as they are.")
         learnt = _training_accuracy(model, plan, dataset)
         stopped = "target" if plan.reached(learnt, at.watched_accuracy) else stopped
-    scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
-    accuracy = evaluation.accuracy(scores, dataset.test_labels)
+    scores = metrics.scores(keras_format.open_model(model), dataset.test_images)
+    accuracy = metrics.accuracy(scores, dataset.test_labels)
     path = ModelFolder(folder).source
     result = Result(path, plan, history, stopped, epoch, learnt, accuracy)
     publish(model, result, scores, dataset)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import evaluation, files
-from toolchain.errors import UsageError
-from toolchain.folder import ModelFolder
+from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
+from toolchain.model.folder import ModelFolder
+from toolchain.support import files
+from toolchain.support.errors import UsageError
 from toolchain.training.once import train_once
 from toolchain.training.parts import watched_part
 from toolchain.training.plan import Plan
@@ -18,7 +19,7 @@ from toolchain.training.run import Progress
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 
 def train_seeds(
@@ -54,6 +55,6 @@ def train_seeds(
             path=model_folder.source,
             seeds=tuple(result.trial for result in results),
         )
-        scores = evaluation.scores(keras_format.open_model(model), dataset.test_images)
+        scores = metrics.scores(keras_format.open_model(model), dataset.test_images)
         publish(model, kept, scores, dataset)
         return kept

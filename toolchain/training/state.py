@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from toolchain import files
-from toolchain.history import History
-from toolchain.records import as_json
+from toolchain.support import files
+from toolchain.support.records import as_json
+from toolchain.training.history import History
 from toolchain.training.plan import Plan
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain import evaluation, files
-from toolchain.errors import ToolchainError, require
+from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError, require
 from toolchain.training.optimization import compile_with
 from toolchain.training.plan import Plan, TeacherFile
 
 if TYPE_CHECKING:
-    from toolchain.dataset import Dataset
+    from toolchain.model.dataset import Dataset
 
 TEMPERATURE = 2.0
 LABELS_SHARE = 0.1  # of the loss; the rest is the teacher's
@@ -82,5 +83,5 @@ def _load(file: TeacherFile, dataset: Dataset) -> Any:
             f"{path} does not say what it is. Expected as a teacher a .keras file that "
             "`toolchain train` wrote, trained on the same classes."
         )
-    evaluation.check_fits(info, dataset)
+    metrics.check_fits(info, dataset)
     return keras_format.load(data)

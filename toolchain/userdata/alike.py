@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import require
+from toolchain.support.errors import require
 from toolchain.userdata.decoding import in_threads
 
 MOST_BITS = 4

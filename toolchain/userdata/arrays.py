@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import ToolchainError
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata.source import Kind, Picture, Source, check_label
 from toolchain.userdata.split import Part
 

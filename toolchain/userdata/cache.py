@@ -25,11 +25,12 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from toolchain import files, images
-from toolchain.artifact import InputContract
 from toolchain.datasets._search import cache_root
-from toolchain.errors import ToolchainError
-from toolchain.records import plain
+from toolchain.model import images
+from toolchain.model.artifact import InputContract
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
+from toolchain.support.records import plain
 from toolchain.userdata.decoding import decode
 from toolchain.userdata.source import Picture, Source
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.artifact import InputContract
-from toolchain.errors import require_installed
+from toolchain.model.artifact import InputContract
+from toolchain.support.errors import require_installed
 from toolchain.userdata import alike, cache, lost
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.contracts import proposal

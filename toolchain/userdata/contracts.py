@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from toolchain.artifact import Fit, InputContract
-from toolchain.errors import UsageError
+from toolchain.model.artifact import Fit, InputContract
+from toolchain.support.errors import UsageError
 from toolchain.userdata.looking import look
 from toolchain.userdata.survey import Survey, survey
 

@@ -1,4 +1,4 @@
-"""Pictures through `toolchain.images`, several at a time."""
+"""Pictures through `toolchain.model.images`, several at a time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import machine
-from toolchain.artifact import InputContract
-from toolchain.errors import ToolchainError
-from toolchain.images import to_pixels
+from toolchain.model.artifact import InputContract
+from toolchain.model.images import to_pixels
+from toolchain.support import machine
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata.source import Source
 
 BATCH = 16  # pictures a thread takes at a time

@@ -15,8 +15,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from toolchain.errors import ToolchainError
-from toolchain.images import is_picture_name
+from toolchain.model.images import is_picture_name
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata import layout, lost
 from toolchain.userdata.source import Fault, Kind, Picture, Source, check_label
 from toolchain.userdata.split import Part

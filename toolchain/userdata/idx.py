@@ -9,8 +9,8 @@ import zlib
 from pathlib import Path
 
 from toolchain.datasets import _idx
-from toolchain.errors import ToolchainError
-from toolchain.files import read_bytes
+from toolchain.support.errors import ToolchainError
+from toolchain.support.files import read_bytes
 from toolchain.userdata import arrays
 from toolchain.userdata.source import Kind, Source
 from toolchain.userdata.split import Part

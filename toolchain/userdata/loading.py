@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.artifact import Fit, InputContract
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
-from toolchain.images import to_pixels
+from toolchain.model.artifact import Fit, InputContract
+from toolchain.model.dataset import Dataset
+from toolchain.model.images import to_pixels
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata import cache, split
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.looking import look
@@ -28,7 +28,7 @@ def load(
     known: Path | None,
     say: Callable[[str], None],
 ) -> Dataset:
-    """The pictures at `path` as `toolchain.images` brings them to `contract`.
+    """The pictures at `path` as `toolchain.model.images` brings them to `contract`.
 
     `path` is a folder with one subfolder a class, `train/` and `test/` above them where given; an
     `.npz` with x_train, y_train, x_test and y_test, and x_val and y_val to validate on; or a folder

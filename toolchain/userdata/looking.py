@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from toolchain.errors import ToolchainError
-from toolchain.file_kinds import SEVEN_ZIP, START, TAR, ZIP, read_picture, recognize
-from toolchain.spelling import nearest_path
+from toolchain.support.errors import ToolchainError
+from toolchain.support.file_kinds import SEVEN_ZIP, START, TAR, ZIP, read_picture, recognize
+from toolchain.support.suggestions import nearest_path
 from toolchain.userdata import folder, idx, npz
 from toolchain.userdata.source import Source
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from toolchain.file_kinds import PICTURES, START, read_picture, recognize
-from toolchain.images import is_picture_name
+from toolchain.model.images import is_picture_name
+from toolchain.support.file_kinds import PICTURES, START, read_picture, recognize
 from toolchain.userdata import layout
 from toolchain.userdata.source import printable
 

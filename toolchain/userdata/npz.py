@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import ToolchainError
-from toolchain.file_kinds import ZIP
+from toolchain.support.errors import ToolchainError
+from toolchain.support.file_kinds import ZIP
 from toolchain.userdata import arrays
 from toolchain.userdata.source import Kind, Source
 from toolchain.userdata.split import Part

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.errors import ToolchainError
-from toolchain.images import to_pixels
-from toolchain.pages import template
+from toolchain.model.images import to_pixels
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata.check import Finding, Report
 from toolchain.userdata.looking import look
 from toolchain.userdata.source import Source, printable
+from toolchain.workstation.html import template
 
 MOST_SIDE = 96  # pixels of a thumbnail
 A_CLASS = 10  # pictures in the row of a class

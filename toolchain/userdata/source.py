@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.errors import ToolchainError
-from toolchain.images import AnyImage
+from toolchain.model.images import AnyImage
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata.split import Part
 
 
@@ -88,7 +88,7 @@ class Source:
         return self.pictures[0].part is not None
 
     def image(self, number: int) -> AnyImage:
-        """Picture `number` as `toolchain.images.to_pixels` takes it."""
+        """Picture `number` as `toolchain.model.images.to_pixels` takes it."""
         if self.frames is None:
             return self.path / self.pictures[number].file
         part, place = 0, number

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain import files
-from toolchain.dataset import Dataset
-from toolchain.errors import ToolchainError
+from toolchain.model.dataset import Dataset
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError
 
 SEED = b"toolchain split 1"
 TEST_SHARE = 0.2

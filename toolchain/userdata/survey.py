@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from toolchain import images
-from toolchain.errors import ToolchainError
+from toolchain.model import images
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata.decoding import in_threads
 from toolchain.userdata.source import Source
 

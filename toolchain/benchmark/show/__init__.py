@@ -1,0 +1,1 @@
+"""How the results of a benchmark are shown."""

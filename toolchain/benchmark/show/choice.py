@@ -1,0 +1,144 @@
+"""Which file to ship: those that fit what is asked for, and of them the fastest that is as good."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolchain.benchmark.results import FileResult, Result
+from toolchain.benchmark.summary import Row, rows
+from toolchain.evaluation import metrics
+from toolchain.support.errors import UsageError
+
+CHANCE = 0.05  # a p-value above it is no evidence that a file is worse
+TIE = 0.05  # share by which latencies may differ and still count as the same
+
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+BYTES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+SHARES = {"%": 0.01, "": 1.0}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a device has to give: p90 latency in seconds, file size and memory in bytes, least
+    accuracy (0–1). None asks for nothing."""
+
+    max_latency: float | None = None
+    max_size: float | None = None
+    max_memory: float | None = None
+    min_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The row to ship, None where nothing fits; and for every other row why it is not."""
+
+    row: Row | None
+    reasons: tuple[tuple[Row, str], ...]
+
+
+def parse_quantity(text: str, units: dict[str, float]) -> float:
+    """`5ms`, `300KB`, `90%` in seconds, bytes, or as a share.
+
+    Raises:
+        UsageError: it is no number with one of the units.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(\S*)\s*", text)
+    known = {unit.lower(): factor for unit, factor in units.items()}
+    if found is None or found[2].lower() not in known:
+        raise UsageError(
+            f"'{text}' is no such quantity. Expected a number with one of the units "
+            f"{', '.join(unit or 'none' for unit in units)}."
+        )
+    return float(found[1]) * known[found[2].lower()]
+
+
+def parse_budget(
+    max_latency: str | None, max_size: str | None, max_memory: str | None, min_accuracy: str | None
+) -> Budget:
+    """What a person typed, such as `5ms`, `300KB`, `60MB`, `90%`.
+
+    Raises:
+        UsageError: one of them is no such quantity.
+    """
+
+    def parsed(text: str | None, units: dict[str, float]) -> float | None:
+        return None if text is None else parse_quantity(text, units)
+
+    least = parsed(min_accuracy, SHARES)
+    if least is not None and least > 1:
+        raise UsageError(f"No accuracy is above 100 %; for '{min_accuracy}' write {min_accuracy}%.")
+    return Budget(
+        parsed(max_latency, SECONDS), parsed(max_size, BYTES), parsed(max_memory, BYTES), least
+    )
+
+
+def choose(result: Result, budget: Budget) -> Choice:
+    """The file to ship by this rule, and why the others are not.
+
+    Out fall what is wrong, and what exceeds the budget. Of the rest, those are as good as the
+    best whose accuracy is not significantly lower than its accuracy (McNemar's exact test on the
+    same images). Of them the fastest by p90 is shipped; within 5 % of it, the smallest.
+    """
+    found = rows(result)
+    reasons = {id(row): _why_not(row, budget) for row in found}
+    fitting = [row for row in found if not reasons[id(row)]]
+    if not fitting:
+        return Choice(None, tuple((row, reasons[id(row)]) for row in found))
+    best = max(fitting, key=lambda row: row.accuracy or 0)
+    good = []
+    for row in fitting:
+        p = _chance_of_equal(result, best.file, row.file)
+        if p < CHANCE:
+            reasons[id(row)] = f"less accurate than {best.name} (McNemar p = {p:.2g})"
+        else:
+            good.append(row)
+    fastest = min(good, key=_p90)
+    tied = [row for row in good if _p90(row) <= _p90(fastest) * (1 + TIE)]
+    shipped = min(tied, key=lambda row: (row.file.size, _p90(row)))
+    for row in good:
+        if row not in tied:
+            slower = _p90(row) / _p90(fastest)
+            reasons[id(row)] = f"{slower:.2f} times slower than {fastest.name}"
+        elif row.file.size > shipped.file.size:
+            reasons[id(row)] = f"larger than {shipped.name}, and about as fast"
+        else:
+            reasons[id(row)] = f"no faster than {shipped.name}"
+    return Choice(shipped, tuple((row, reasons[id(row)]) for row in found if row is not shipped))
+
+
+def _why_not(row: Row, budget: Budget) -> str:
+    """What keeps a row out, by itself; empty where nothing does."""
+    if row.problem:
+        return row.problem
+    if row.latency is None:
+        return "not measured"
+    found = []
+    limits = (
+        ("p90", row.latency.p90, budget.max_latency, 1e6, "µs"),
+        ("size", row.file.size, budget.max_size, 1e-3, "KB"),
+        ("memory", row.memory, budget.max_memory, 1e-6, "MB"),
+    )
+    for what, value, most, scale, unit in limits:
+        if most is not None and value is None:
+            found.append(f"{what} is not known")
+        elif most is not None and value is not None and value > most:
+            found.append(f"{what} {value * scale:,.1f} {unit} > {most * scale:,.1f} {unit}")
+    least = budget.min_accuracy
+    if least is not None and (row.accuracy or 0) < least:
+        found.append(f"accuracy {row.accuracy:.2%} < {least:.2%}")
+    return ", ".join(found)
+
+
+def _chance_of_equal(result: Result, best: FileResult, other: FileResult) -> float:
+    truth = np.array(result.truth)
+    best_right, right = np.array(best.classes) == truth, np.array(other.classes) == truth
+    only_best, only_other = int((best_right & ~right).sum()), int((right & ~best_right).sum())
+    return metrics.mcnemar_exact(only_best, only_other) if only_best > only_other else 1.0
+
+
+def _p90(row: Row) -> float:
+    assert row.latency is not None
+    return row.latency.p90

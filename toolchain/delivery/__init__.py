@@ -1,0 +1,1 @@
+"""From proven files to devices: bundles, signatures, SSH."""

@@ -1,0 +1,157 @@
+"""A proven model file, the device wing and golden vectors as one file that Python runs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolchain.evaluation import metrics
+from toolchain.model import bundle, manifest
+from toolchain.model.folder import DEFAULT_FILES
+from toolchain.runtime.classifier import Classifier
+from toolchain.support import files, interrupts
+from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.records import as_json, plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from toolchain.model.dataset import Dataset
+
+IMAGES = 100  # golden vectors, at least; as many of each class
+PACKAGE = Path(__file__).parents[1]
+# what a device needs of this package; a test runs every command of a bundle with nothing else
+MODULES = (
+    *("__init__", "artifact", "bundle", "chatter", "child", "device", "doctor", "engines"),
+    *("errors", "evaluation", "file_kinds", "files", "images", "interrupts", "machine"),
+    *("manifest", "proof", "records", "seal", "spelling", "trust", "vouching"),
+    *("datasets/__init__", "formats/__init__", "formats/_contract"),
+    *("formats/tflite", "formats/_tflite_metadata", "formats/onnx", "formats/_onnx_passes"),
+    *(f"runtime/{path.stem}" for path in sorted((PACKAGE / "runtime").glob("*.py"))),
+    *("benchmark/__init__", "benchmark/cold", "benchmark/fresh", "benchmark/markdown"),
+    *("benchmark/results", "benchmark/run", "benchmark/statistics", "benchmark/summary"),
+    *("benchmark/words", "benchmark/worker"),
+)
+# For every Python there is, so that an old one says what it lacks; and before anything else comes
+# from the archive, the standard library alone looks whether that is whole.
+MAIN = f"""\
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("This needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
+
+if __name__ == "__main__":
+    try:
+        import hashlib
+        import os
+
+        path = os.path.dirname(__file__)
+        with open(path, "rb") as file:
+            whole = file.read()
+        digits = hashlib.sha256(whole[:-{bundle.DIGITS}]).hexdigest().encode()
+        if digits != whole[-{bundle.DIGITS}:]:
+            sys.exit("Error: " + path + {" " + bundle.DAMAGED!r})
+    except KeyboardInterrupt:
+        sys.exit({interrupts.CODE})
+
+from toolchain.support.interrupts import at_once
+
+if __name__ == "__main__":
+    with at_once():
+        from pathlib import Path
+
+        from toolchain.device.command_line import main
+        from toolchain.support.errors import told
+    with told():
+        main(Path(__file__).parent)
+"""
+
+
+def default_path(path: Path) -> Path:
+    """Where the bundle of a model file goes: into the current folder, as `NAME.int8.pyz`, or
+    `NAME.int8.onnx.pyz` where the format is not the usual one."""
+    usual = path.suffix == Path(DEFAULT_FILES[0]).suffix
+    return Path((path.stem if usual else path.name) + bundle.SUFFIX)
+
+
+def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
+    """Write the bundle of the model file `path` to `out`, once it was read back whole.
+
+    The same file, data set and toolchain give the same bytes.
+
+    Raises:
+        UsageError: no device answers such a file, or it was made for another data set.
+        ToolchainError: no manifest vouches for the file, or something cannot be read or written.
+    """
+    if path.suffix[1:] not in _device_formats():
+        raise UsageError(f"{path} needs Keras. Bundle one of: {', '.join(_device_formats())}.")
+    data = files.read_bytes(path)
+    if not manifest.verify(path, data):
+        raise ToolchainError(
+            f"No manifest beside {path} vouches for it, and only proven files are bundled. "
+            "Export it with `toolchain export`."
+        )
+    known = manifest.read(path.parent)
+    assert known is not None  # it has just vouched
+    entry = known.files[path.name]
+    metrics.check_fits(entry.info, dataset)
+    classifier = Classifier.of_bytes(data, path.suffix[1:])
+    golden = _golden(classifier, dataset)
+    vouching = {"schema": manifest.SCHEMA} | plain(manifest.Manifest({path.name: entry}))
+    members = {
+        "__main__.py": MAIN.encode(),
+        **{f"toolchain/{name}.py": files.read_bytes(PACKAGE / f"{name}.py") for name in MODULES},
+        bundle.MODEL + manifest.NAME: as_json(vouching).encode(),
+        bundle.MODEL + path.name: data,
+        **{
+            f"{bundle.GOLDEN}{part}.npy": _npy(getattr(golden, part))
+            for part in bundle.GOLDEN_PARTS
+        },
+    }
+    whole = bundle.sealed(_archive(members))
+    made = bundle.parse(out, whole)
+    made.golden()  # nothing is written that could not be read
+    files.replace(out, whole)
+    return made
+
+
+def _device_formats() -> tuple[str, ...]:
+    names = (Path(name) for name in MODULES if name.startswith("formats/"))
+    return tuple(name.name for name in names if not name.name.startswith("_"))
+
+
+def _golden(classifier: Classifier, dataset: Dataset) -> bundle.Golden:
+    """As many test images of each class, drawn by a fixed seed, and what the file answers."""
+    truth, generator = dataset.test_labels, np.random.default_rng(0)
+    each = -(-IMAGES // len(dataset.labels))
+    drawn = [
+        generator.permutation(np.flatnonzero(truth == label))[:each]
+        for label in range(len(dataset.labels))
+    ]
+    chosen = np.sort(np.concatenate(drawn))
+    images = dataset.test_images[chosen]
+    kind = np.min_scalar_type(len(dataset.labels) - 1)
+    return bundle.Golden(images, truth[chosen].astype(kind), classifier.scores(images))
+
+
+def _npy(array: NDArray[np.generic]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _archive(members: dict[str, bytes]) -> bytes:
+    """A zip archive that is the same for the same members: no times, no owner."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in members.items():
+            member = zipfile.ZipInfo(name)  # dated 1980
+            member.compress_type, member.create_system = zipfile.ZIP_DEFLATED, 3
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
+        archive.comment = b"0" * bundle.DIGITS
+    return file.getvalue()

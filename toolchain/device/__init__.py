@@ -1,0 +1,1 @@
+"""What runs on a device beside the classifier: the bundle's command line, and its doctor."""

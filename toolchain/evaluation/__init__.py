@@ -1,0 +1,1 @@
+"""How right a file's answers are, and the verdict on it."""

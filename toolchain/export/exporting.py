@@ -1,0 +1,362 @@
+"""Convert, prove, publish: the only place that writes exported files.
+
+No file gets its final name before it has answered every test image, as deployed, and was not
+rejected.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolchain import formats
+from toolchain.evaluation import metrics
+from toolchain.evaluation.proof import Proof, prove
+from toolchain.export import calibration as calibrations
+from toolchain.export import mixed_precision, provenance
+from toolchain.export import reference as references
+from toolchain.export.card import card
+from toolchain.export.mixed_precision import Rescue
+from toolchain.export.reference import Progress, Reference
+from toolchain.model import manifest
+from toolchain.model.artifact import Artifact, Calibration, Gate, ModelInfo, Precision, Verdict
+from toolchain.model.folder import ModelFolder, layers_picture, outdated, rejected
+from toolchain.runtime.selftest import TOLERANCES
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.workstation.versions import versions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from toolchain.model.dataset import Dataset
+
+CALIBRATED = (Precision.INT8, Precision.MIXED)
+WORST = 3  # operators to name where all would be too many
+ALLOWED = "--max-drop and --min-agreement set what is allowed."
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file to make."""
+
+    format: str
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one target.
+
+    `artifact` is the file as it is published, or would be. Where no file could be made, `error`
+    says why, and there is no `proof`. `rescue` is what was found out about a rejected file in int8.
+    """
+
+    artifact: Artifact
+    seconds: float
+    size: int = 0
+    proof: Proof | None = None
+    error: str = ""
+    rescue: Rescue | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """That of the proof; None where no file could be made."""
+        return self.proof.verdict if self.proof else None
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all files of an export are made from and judged by."""
+
+    reference: Reference
+    gate: Gate
+    calibration: Calibration
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The images to calibrate on."""
+        return self.reference.pictures.dataset.train_images[list(self.calibration.indices)]
+
+    def path(self, target: Target) -> Path:
+        """The final name of a file."""
+        return self.reference.path.with_suffix(f".{target.precision}.{target.format}")
+
+
+def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) -> tuple[Target, ...]:
+    """All files of the chosen formats and precisions; an empty choice means every one.
+
+    A mixed file is nobody's choice: it is made where int8 fails.
+
+    Raises:
+        UsageError: a format is not known, or none of them has a chosen precision.
+    """
+    for name in format_names:
+        formats.get(name)  # refuses what is none
+    offered = tuple(
+        Target(name, precision)
+        for name in formats.names()
+        if name != formats.SOURCE
+        for precision in formats.get(name).PRECISIONS
+        if precision is not Precision.MIXED
+    )
+    found = tuple(
+        target
+        for target in offered
+        if (not format_names or target.format in format_names)
+        and (not precisions or target.precision in precisions)
+    )
+    if not found or set(format_names) - {target.format for target in offered}:
+        words = ", ".join(f"{target.format} {target.precision}" for target in offered)
+        raise UsageError(
+            f"There is no such file to make. What can be made is {words}; "
+            "mixed is made where int8 fails its proof."
+        )
+    return found
+
+
+def export(
+    folder: Path,
+    chosen: tuple[Target, ...],
+    dataset: Dataset,
+    gate: Gate,
+    calibration_samples: int,
+    seed: int,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    """Make the chosen files of the model in `folder`, one after the other, each proved.
+
+    A file that is rejected is kept as `NAME.rejected`; any other replaces its predecessor. A format
+    that cannot be made of this model costs its own outcome and no other. Files made from an earlier
+    training are renamed to `NAME.outdated`. A rejected file in int8 is followed, where that helps,
+    by one that keeps in float the layers which int8 harms.
+
+    Raises:
+        ToolchainError: the source is missing, or the folder is not writable.
+    """
+    model = ModelFolder(folder)
+    with files.exclusive(folder):
+        told = provenance.section(folder)
+        calibration = calibrations.draw(dataset, calibration_samples, seed)
+        reference = references.load(folder, dataset, progress)
+        if not model.has_ended:
+            progress("note: this training was interrupted or missed its target")
+        _enter_source(folder, reference, progress)
+        ground = Ground(reference, gate, calibration)
+        try:
+            for target in chosen:
+                progress(f"{target.format} {target.precision}: converting and proving")
+                yield from _export_one(target, ground, progress)
+        finally:
+            published = manifest.read(folder) or manifest.Manifest({})
+            words = card(reference.info.name, published, told)
+            files.replace(model.card, words.encode())
+
+
+def _enter_source(folder: Path, reference: Reference, progress: Progress) -> None:
+    """Vouch for the Keras file, and no longer for what an earlier training left beside it."""
+    path = reference.path
+    manifest.forget(path)
+    known = manifest.read(folder) or manifest.Manifest({})
+    for name, entry in known.files.items():
+        if entry.info.source_sha256 != reference.sha256:
+            # in this order: after a kill in between, the next export still knows of it
+            if (folder / name).exists():
+                files.rename(folder / name, outdated(folder / name))
+            manifest.forget(folder / name)
+            progress(f"{name} was made from an earlier training: now {name}.outdated")
+    proof = metrics.compare(reference.scores, reference.scores, reference.pictures.labels)
+    manifest.enter(
+        path, manifest.Entry(reference.size, reference.sha256, reference.info, proof, None)
+    )
+
+
+def _export_one(target: Target, ground: Ground, progress: Progress) -> Iterator[Outcome]:
+    maker = formats.get(target.format)
+    pixels = ground.pixels if target.precision is Precision.INT8 else None
+    outcome = _make(
+        target, lambda: maker.convert(ground.reference.model, target.precision, pixels), ground
+    )
+    selective = formats.selective(target.format)
+    if target.precision is Precision.INT8 and selective and outcome.verdict is Verdict.REJECTED:
+        yield from _rescued(outcome, selective, ground, progress)
+    else:
+        yield outcome
+
+
+def _rescued(
+    rejected: Outcome, maker: formats.Selective, ground: Ground, progress: Progress
+) -> Iterator[Outcome]:
+    """The rejected file in int8 with what was found out about its layers, then the mixed file."""
+    try:
+        calibrated = maker.calibrate(ground.reference.model, ground.pixels)
+        found = _rescue(maker, calibrated, ground, progress)
+    except ToolchainError as error:
+        progress(f"note: the layers could not be measured: {error}")
+        yield rejected
+        return
+    path, info = rejected.artifact.path, rejected.artifact.info
+    title = f"{info.architecture} · int8{path.suffix}, rejected"
+    files.replace(layers_picture(path), mixed_precision.to_png(found, title))
+    yield dataclasses.replace(rejected, rescue=found)
+    if found.kept:
+        target, kept = Target(path.suffix[1:], Precision.MIXED), found.kept
+        outputs = [each.output for each in kept]
+        yield _make(
+            target, lambda: maker.quantize(calibrated, outputs), ground, tuple(map(str, kept))
+        )
+
+
+def _make(
+    target: Target,
+    convert: Callable[[], bytes],
+    ground: Ground,
+    float_layers: tuple[str, ...] = (),
+) -> Outcome:
+    """Convert, prove and publish one file; a converter or a runtime that fails costs no other."""
+    started = time.monotonic()
+    try:
+        final, info, proof = _proved(target, convert(), ground, float_layers)
+    except ToolchainError as error:
+        planned = dataclasses.replace(ground.reference.info, precision=target.precision)
+        artifact = Artifact(ground.path(target), planned)
+        return Outcome(artifact, time.monotonic() - started, error=str(error))
+    artifact = Artifact(ground.path(target), info)
+    _publish(artifact, final, proof, ground)
+    return Outcome(artifact, time.monotonic() - started, len(final), proof)
+
+
+def _rescue(
+    maker: formats.Selective, calibrated: bytes, ground: Ground, progress: Progress
+) -> Rescue:
+    """Which operators the rejected file in int8 loses most in, and which to keep in float."""
+    progress("rejected: measuring what int8 does to each layer")
+    images = ground.pixels[: mixed_precision.IMAGES]
+    noise = mixed_precision.measure(maker, ground.reference.model, calibrated, images)
+
+    def passes(kept: tuple[mixed_precision.Noise, ...]) -> bool:
+        progress(f"mixed: trying {len(kept)} of {len(noise)} operators in float")
+        data = maker.quantize(calibrated, [each.output for each in kept])
+        proof, _ = prove(maker, data, ground.reference, ground.gate)
+        return proof.verdict is Verdict.PROVED
+
+    kept = mixed_precision.search(noise, passes)
+    if kept:
+        mixed = maker.quantize(calibrated, [each.output for each in kept])
+        if len(mixed) >= len(maker.convert(ground.reference.model, Precision.FLOAT32, None)):
+            kept = None  # as good as the file in float32, and no smaller
+    return Rescue(noise, kept)
+
+
+def _proved(
+    target: Target, converted: bytes, ground: Ground, float_layers: tuple[str, ...]
+) -> tuple[bytes, ModelInfo, Proof]:
+    """A converted file with its description, which says what the proof found.
+
+    Raises:
+        ToolchainError: the file's runtime does not take it.
+    """
+    maker, reference = formats.get(target.format), ground.reference
+    used = ground.calibration if target.precision in CALIBRATED else None
+    proof, answers = prove(maker, converted, reference, ground.gate)
+    info = dataclasses.replace(
+        reference.info,
+        precision=target.precision,
+        accuracy=proof.comparison.accuracy,
+        test_images=proof.comparison.images,
+        verdict=proof.verdict,
+        gate=ground.gate,
+        source_sha256=reference.sha256,
+        calibration_sha256=used.sha256 if used else "",
+        float_layers=float_layers,
+        min_runtime=maker.min_runtime(converted),
+        versions=versions(maker.PACKAGES),
+    )
+    final = maker.embed(converted, info)
+    # The description came after the proof, so the bytes that leave must answer bit for bit alike.
+    session = maker.open_session(final, threads=1)
+    again, doubts = reference.pictures.answers(session), proof.doubts
+    if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
+        doubts += ("the file answers differently once it carries its description",)
+    images, tolerance = reference.pictures.dataset.test_images, TOLERANCES[target.precision]
+    if metrics.differs_together(session, images, again, tolerance):
+        doubts += ("it takes several images in one call, and answers otherwise than one by one",)
+    if doubts != proof.doubts:
+        proof = Proof(proof.comparison, Verdict.REJECTED, doubts)
+    return final, info, proof
+
+
+def _publish(artifact: Artifact, data: bytes, proof: Proof, ground: Ground) -> None:
+    """Give a file its final name, or set it aside if it was rejected.
+
+    Killed in between, it leaves a file that nobody vouches for, never one that is refused.
+    """
+    path, info = artifact.path, artifact.info
+    if proof.verdict is Verdict.REJECTED:
+        files.replace(rejected(path), data)
+        return
+    manifest.forget(path)
+    files.replace(path, data)
+    used = ground.calibration if info.precision in CALIBRATED else None
+    manifest.enter(
+        path, manifest.Entry(len(data), files.sha256(data), info, proof.comparison, used)
+    )
+    files.remove(rejected(path))
+    files.remove(layers_picture(path))
+
+
+def advice(outcome: Outcome) -> str:
+    """What became of a target that was not proved, and what to try; empty where it was."""
+    path = outcome.artifact.path
+    if outcome.proof is None:
+        return f"{path.name} was not made: {outcome.error}{_still_there(path)}"
+    if outcome.proof.verdict is Verdict.UNDECIDED:
+        return _undecided_advice(path, outcome.proof)
+    if outcome.proof.verdict is Verdict.REJECTED:
+        return _rejected_advice(outcome, outcome.proof)
+    return ""
+
+
+def _undecided_advice(path: Path, proof: Proof) -> str:
+    return (
+        f"{path.name} is published as undecided: {'; '.join(proof.doubts)}. So few images do not "
+        f"tell this from chance; about {proof.more_images:,} more test images like these would. "
+        f"{ALLOWED}"
+    )
+
+
+def _rejected_advice(outcome: Outcome, proof: Proof) -> str:
+    path, precision = outcome.artifact.path, outcome.artifact.info.precision
+    tries = "another precision"
+    if precision in CALIBRATED:
+        tries = f"more --calibration-samples, or {tries}"
+    elif precision is not Precision.DYNAMIC:
+        tries += ", and please report it: only files in 8 bits are expected to lose anything"
+    rescued = f"{_rescue_advice(path, outcome.rescue)} " if outcome.rescue else ""
+    return (
+        f"{path.name} was rejected and is kept as {path.name}.rejected: "
+        f"{'; '.join(proof.doubts)}. {rescued}Try {tries}; {ALLOWED}{_still_there(path)}"
+    )
+
+
+def _still_there(path: Path) -> str:
+    return f" {path.name}, made earlier, is still there." if path.exists() else ""
+
+
+def _rescue_advice(path: Path, found: Rescue) -> str:
+    worst = ", ".join(f"{noise} {noise.alone:.1f} dB" for noise in found.worst_first[:WORST])
+    harm = f"int8 harms most: {worst}; {layers_picture(path).name} shows all."
+    if found.kept is None:
+        return (
+            f"{harm} No choice of layers to keep in float passes and is smaller than the file in "
+            "float32."
+        )
+    mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
+    kept = ", ".join(map(str, found.kept))
+    return f"{harm} {mixed.name}, in int8 but for {kept}, takes its place: it was proved."

@@ -1,0 +1,311 @@
+"""The architectures: one function each, from the input's shape to an untrained `keras.Model`.
+
+Every model takes raw pixels uint8 0–255 and scales them itself, so no caller can forget to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from toolchain.model.artifact import InputContract
+from toolchain.support.errors import UsageError, require
+from toolchain.support.suggestions import unknown
+from toolchain.training import own_architecture
+from toolchain.training.recipe import COSINE, Recipe
+
+LARGEST_WIDTH = 256
+MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start
+LARGEST_FULL_RESOLUTION = 128  # pixels a side; small-cnn's first layer halves larger images
+SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
+OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothing is known
+LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=True, hold_out=True)
+FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
+HANDWRITING = LONG.with_({"epochs": 40, "learning_rate": 0.002, "augment": ("elastic",)})
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model and how it is trained unless somebody says otherwise.
+
+    `dataset` is the one it is documented with, None where it belongs to none. `target_accuracy`
+    (0–1) is to be reached on the training images, see `training.Plan`. `width` is the number of
+    channels it begins with; None where that cannot be chosen.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    dataset: str | None
+    recipe: Recipe
+    target_accuracy: float | None = None
+    width: int | None = None
+
+    def build(self, contract: InputContract, classes: int, width: int | None = None) -> Any:
+        """An untrained `keras.Model`: uint8 `[N, height, width, channels]` in, float32
+        probabilities `[N, classes]` out.
+
+        Raises:
+            UsageError: `width` is given and cannot be chosen, or is not 1 to 256; or the images are
+                too small for the layers.
+            ToolchainError: a user's own architecture failed or returned something else.
+        """
+        if self.width is None:
+            if width is not None:
+                raise UsageError(
+                    f"The layers of '{self.name}' are fixed, so it takes no width. "
+                    "Leave it out, or choose small-cnn."
+                )
+            return self._built(contract, classes)
+        if width is not None and not 1 <= width <= LARGEST_WIDTH:
+            raise UsageError(f"The width lies between 1 and {LARGEST_WIDTH} channels, not {width}.")
+        return self._built(contract, classes, width or self.width)
+
+    def _built(self, contract: InputContract, *how: int) -> Any:
+        try:
+            return self.function(contract, *how)
+        except ValueError as error:
+            if "output size" not in str(error):  # what Keras says where no pixel would be left
+                raise
+            raise UsageError(
+                f"Images of {contract.height}×{contract.width} are too small for the layers of "
+                f"'{self.name}'. Choose a larger --size, or small-cnn, which takes 8×8 too."
+            ) from error
+
+
+_known: dict[str, Architecture] = {}
+
+
+def _known_as(
+    name: str,
+    dataset: str | None,
+    recipe: Recipe,
+    target_accuracy: float | None = None,
+    width: int | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        _known[name] = Architecture(name, function, dataset, recipe, target_accuracy, width)
+        return function
+
+    return register
+
+
+def names() -> tuple[str, ...]:
+    """All architectures that come with the toolchain."""
+    return tuple(_known)
+
+
+def get(name: str) -> Architecture:
+    """The architecture called `name`, or a user's own where it is `module:function`.
+
+    Raises:
+        UsageError: there is no such architecture.
+        ToolchainError: the user's module cannot be imported.
+    """
+    if ":" in name:
+        return own(name)
+    if name not in _known:
+        raise unknown(
+            "model to train called", name, _known, "Name your own as module:function, or choose of"
+        )
+    return _known[name]
+
+
+def own(reference: str) -> Architecture:
+    """A user's own architecture: `module:function`, the module installed or in the current folder.
+
+    The function is called with the `InputContract` and the number of classes; what it returns
+    is checked.
+
+    Raises:
+        UsageError: there is no such module or function.
+        ToolchainError: the module cannot be imported.
+    """
+    return Architecture(reference, own_architecture.function(reference), None, OWN_DATA)
+
+
+@_known_as("fashion-cnn", "fashion-mnist", Recipe(epochs=5))
+def fashion_cnn(contract: InputContract, classes: int) -> Any:
+    """Two convolutions with pooling; 243,786 parameters on 28×28×1 and ten classes."""
+    layers = require("keras", "export").layers
+    return _classifier(
+        contract,
+        layers.Conv2D(64, 3, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(64, 3, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dense(classes, activation="softmax"),
+    )
+
+
+@_known_as("mnist-cnn", "mnist", Recipe(epochs=20), target_accuracy=0.998)
+def mnist_cnn(contract: InputContract, classes: int) -> Any:
+    """One convolution and one pooling layer, no more; 1,386,506 parameters on 28×28×1."""
+    layers = require("keras", "export").layers
+    return _classifier(
+        contract,
+        layers.Conv2D(64, 3, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dense(classes, activation="softmax"),
+    )
+
+
+def _classifier(contract: InputContract, *layers: Any) -> Any:
+    keras = require("keras", "export")
+    return keras.Sequential([_image(contract), keras.layers.Rescaling(1 / 255), *layers])
+
+
+@_known_as(
+    "mnist-one-conv",
+    "mnist",
+    HANDWRITING.with_({"epochs": 60, "teacher": "mnist-large"}),
+    target_accuracy=0.998,
+)
+def mnist_one_conv(contract: InputContract, classes: int) -> Any:
+    """One convolution and one pooling layer, for the test images; 959,978 parameters on 28×28×1.
+
+    The convolution sees whole strokes, at 7×7 pixels; pooling looks at 6×6 places every three, so
+    that it forgets where in them a stroke was, and not where in the picture.
+    """
+    layers = require("keras", "export").layers
+    image, x = _scaled(contract)
+    x = _convolution(x, 96, size=7, padding="valid")
+    x = layers.Flatten()(layers.MaxPooling2D(6, strides=3)(x))
+    for _ in range(2):
+        x = layers.Dense(256, use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM)(x))
+        x = layers.Dropout(0.1)(x)
+    return _answer(image, x, classes)
+
+
+@_known_as("fashion-fast", "fashion-mnist", FASHION)
+def fashion_fast(contract: InputContract, classes: int) -> Any:
+    """A label in a quarter of the time that fashion-cnn takes; 24,778 parameters on 28×28×1.
+
+    The first convolution halves the sides at once, and channels are few: what costs time in a
+    network so small is each operator, and each pixel of the first layers.
+    """
+    image, x = _scaled(contract)
+    x = _residual(_convolution(x, 16, size=4, strides=2))
+    x = _convolution(_convolution(x, 32, strides=2), 32, padding="valid")
+    return _answer(image, x, classes)
+
+
+@_known_as("mnist-large", "mnist", HANDWRITING)
+@_known_as("fashion-large", "fashion-mnist", FASHION.with_({"epochs": 40, "label_smoothing": 0.0}))
+def large(contract: InputContract, classes: int) -> Any:
+    """A teacher for the small ones; 83,290 parameters on 28×28×1.
+
+    Labels are not smoothed in its recipe: a teacher that learnt so tells less of what an image
+    resembles (R. Müller, S. Kornblith, G. Hinton, "When does label smoothing help?", NeurIPS 2019).
+    """
+    image, x = _scaled(contract)
+    x = _convolution(x, 16)
+    x = _residual(_residual(_convolution(x, 32, strides=2)))
+    x = _residual(_convolution(x, 64, strides=2))
+    x = require("keras", "export").layers.Dropout(0.3)(_weighted_average(x))
+    return _answer(image, x, classes)
+
+
+@_known_as(
+    "mnist-small",
+    "mnist",
+    HANDWRITING.with_({"epochs": 160, "learning_rate": 0.004, "teacher": "mnist-large"}),
+)
+def mnist_small(contract: InputContract, classes: int) -> Any:
+    """Digits in 16 KiB; 10,002 parameters on 28×28×1."""
+    image, x = _scaled(contract)
+    x = _residual(_convolution(x, 8))
+    x = _residual(_convolution(x, 16, strides=2))
+    x = _residual(_convolution(x, 16, strides=2))
+    return _answer(image, _weighted_average(x), classes)
+
+
+@_known_as(
+    "fashion-small", "fashion-mnist", FASHION.with_({"epochs": 80, "teacher": "fashion-large"})
+)
+def fashion_small(contract: InputContract, classes: int) -> Any:
+    """More right than fashion-cnn in an eighth of the file; 25,778 parameters on 28×28×1.
+
+    A few channels look at every pixel before the sides are halved: that is worth more than more
+    channels later.
+    """
+    image, x = _scaled(contract)
+    x = _convolution(x, 8)
+    x = _residual(_convolution(x, 16, strides=2))
+    x = _convolution(_convolution(x, 32, strides=2), 32, padding="valid")
+    return _answer(image, x, classes)
+
+
+@_known_as("small-cnn", None, OWN_DATA, width=8)
+def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
+    """A residual network for images of any size; 150,718 parameters on 96×96×3 and six classes.
+
+    Plain convolutions with batch normalisation, which the export folds into them (He et al.,
+    2016, "Deep Residual Learning for Image Recognition"). Stage by stage each side is halved until
+    it is at most 8, and the channels grow from `width` to at most 8 times as many. Then each
+    channel is averaged over the places, with weights that start equal. docs/models.md has the
+    measurements that decided.
+    """
+    image, x = _scaled(contract)
+    large = max(contract.height, contract.width) > LARGEST_FULL_RESOLUTION
+    x = _convolution(x, width, strides=_halving(x) if large else 1)
+    stages = max(1, math.ceil(math.log2(max(x.shape[1:3]) / SMALLEST_SIDE)))
+    for stage in range(1, stages + 1):
+        x = _residual(_convolution(x, width * min(2**stage, 8), strides=_halving(x)))
+    return _answer(image, _weighted_average(x), classes)
+
+
+def _scaled(contract: InputContract) -> tuple[Any, Any]:
+    """The pixels, and the pixels from 0 to 1."""
+    image = _image(contract)
+    return image, require("keras", "export").layers.Rescaling(1 / 255)(image)
+
+
+def _convolution(
+    x: Any,
+    channels: int,
+    size: int = 3,
+    strides: int | tuple[int, ...] = 1,
+    padding: str = "same",
+    activation: bool = True,
+) -> Any:
+    """A convolution with batch normalisation instead of a bias, and what is above zero of it."""
+    layers = require("keras", "export").layers
+    x = layers.Conv2D(channels, size, strides, padding=padding, use_bias=False)(x)
+    x = layers.BatchNormalization(momentum=MOMENTUM)(x)
+    return layers.ReLU()(x) if activation else x
+
+
+def _residual(x: Any) -> Any:
+    """`x` and a convolution of it, added up."""
+    layers = require("keras", "export").layers
+    return layers.ReLU()(layers.Add()([x, _convolution(x, x.shape[-1], activation=False)]))
+
+
+def _weighted_average(x: Any) -> Any:
+    """Each channel averaged over the places, with weights that start equal."""
+    keras = require("keras", "export")
+    equal = keras.initializers.Constant(1 / math.prod(x.shape[1:3]))
+    return keras.layers.DepthwiseConv2D(x.shape[1:3], depthwise_initializer=equal)(x)
+
+
+def _answer(image: Any, x: Any, classes: int) -> Any:
+    keras = require("keras", "export")
+    x = keras.layers.Flatten()(x)
+    return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
+
+
+def _halving(x: Any) -> tuple[int, ...]:
+    """The strides that halve those sides that are still too long."""
+    return tuple(2 if side > SMALLEST_SIDE else 1 for side in x.shape[1:3])
+
+
+def _image(contract: InputContract) -> Any:
+    shape = (contract.height, contract.width, contract.channels)
+    return require("keras", "export").Input(shape, dtype="uint8", name="image")

@@ -1,0 +1,189 @@
+"""Training images varied at random, so that a model learns what does not matter.
+
+Nothing of it is in the exported file, and none of it is done unless asked for: each choice suits
+some data and harms other. All movements of a picture are one, so that it is interpolated once;
+what they uncover repeats the picture's edge.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolchain.support.errors import UsageError, require
+from toolchain.support.suggestions import nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GRID = 5  # points a side at which a bend is drawn
+EXAMPLES, VARIANTS = 6, 8
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How far each picture may be varied; 0 is not at all.
+
+    `mirror`: the share of pictures whose left and right change places. `shift`: by up to this
+    share of a side, in whole pixels. `turn`: by up to so many degrees. `zoom`: larger or smaller
+    by up to this share. `bend`: the standard deviation, as a share of a side, of what each point
+    of a coarse grid moves. `shine`: brightness by up to this share of white, contrast by up to
+    this share.
+    """
+
+    mirror: float = 0.0
+    shift: float = 0.0
+    turn: float = 0.0
+    zoom: float = 0.0
+    bend: float = 0.0
+    shine: float = 0.0
+
+    def __str__(self) -> str:
+        said = (
+            (self.mirror, f"{self.mirror:.0%} of the pictures mirrored left to right"),
+            (self.shift, f"moved by up to {self.shift:.0%} of a side"),
+            (self.turn, f"turned by up to {self.turn:.0f}°"),
+            (self.zoom, f"up to {self.zoom:.0%} larger or smaller"),
+            (self.bend, "bent"),
+            (self.shine, f"brightness and contrast changed by up to {self.shine:.0%}"),
+        )
+        return ", ".join(words for amount, words in said if amount) or "nothing"
+
+
+CHOICES = {
+    # for things that bear no writing
+    "flip": Variation(mirror=0.5),
+    # for small networks, which anything more confuses
+    "light": Variation(shift=0.04),
+    # for photos
+    "standard": Variation(shift=0.08, turn=10, zoom=0.1, shine=0.2),
+    # for handwriting and drawings
+    "elastic": Variation(shift=0.06, turn=8, zoom=0.1, bend=0.025),
+    # where a network's own recipe varies something
+    "none": Variation(),
+}
+
+
+def chosen(names: Sequence[str]) -> Variation:
+    """All that the named choices do; of what several do, the most.
+
+    Raises:
+        UsageError: one of the names is no choice.
+    """
+    for name in names:
+        if name not in CHOICES:
+            offered = "; ".join(f"{each} ({what})" for each, what in CHOICES.items())
+            near = nearest(name, CHOICES)
+            raise UsageError(f"There is no augmentation '{name}'. {near}Choose of {offered}.")
+    fields = [field.name for field in dataclasses.fields(Variation)]
+    most = {
+        field: max((getattr(CHOICES[name], field) for name in names), default=0.0)
+        for field in fields
+    }
+    return Variation(**most)
+
+
+def augment(variation: Variation) -> Callable[[Any], Any] | None:
+    """What varies a batch of pixels, a tensor uint8 `[N, H, W, C]`, each picture in its own way;
+    None where nothing is to be varied. It draws from TensorFlow's global generator.
+    """
+    if variation == Variation():
+        return None
+    tf = require("tensorflow", "export")
+
+    def vary(pixels: Any) -> Any:
+        values = tf.cast(pixels, tf.float32)
+        if variation.mirror:
+            some = _uniform(tf, values, 1, 0, 1) < variation.mirror
+            values = tf.where(some, tf.reverse(values, [2]), values)
+        if variation.shift or variation.turn or variation.zoom or variation.bend:
+            values = _sampled(tf, values, _places(tf, values, variation))
+        if variation.shine:
+            contrast = _uniform(tf, values, 1, 1 - variation.shine, 1 + variation.shine)
+            brightness = 255 * _uniform(tf, values, 1, -variation.shine, variation.shine)
+            mean = tf.reduce_mean(values, [1, 2, 3], keepdims=True)
+            values = (values - mean) * contrast + mean + brightness
+        return tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
+
+    return vary
+
+
+def _uniform(tf: Any, values: Any, numbers: int, low: float, high: float) -> Any:
+    """So many numbers for each picture, as `[N, 1, 1, numbers]`."""
+    return tf.random.uniform((tf.shape(values)[0], 1, 1, numbers), low, high)
+
+
+def _places(tf: Any, values: Any, variation: Variation) -> Any:
+    """Where each pixel of the varied pictures is taken from: rows and columns `[N, H, W, 2]`.
+
+    The bend follows P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural
+    networks applied to visual document analysis", ICDAR 2003; the field is smooth because it is
+    drawn on a coarse grid and interpolated.
+    """
+    import numpy as np
+
+    _, height, width, _ = values.shape
+    sides = np.array([height, width], np.float32)
+    middle = (sides - 1) / 2
+    grid = np.moveaxis(np.indices((height, width), np.float32), 0, -1) - middle
+    angle = _uniform(tf, values, 1, -variation.turn, variation.turn) * np.float32(np.pi / 180)
+    zoom = _uniform(tf, values, 1, 1 - variation.zoom, 1 + variation.zoom)
+    shift = tf.round(sides * _uniform(tf, values, 2, -variation.shift, variation.shift))
+    down, across = grid[..., :1], grid[..., 1:]
+    turned = tf.concat(
+        [
+            tf.cos(angle) * down - tf.sin(angle) * across,
+            tf.sin(angle) * down + tf.cos(angle) * across,
+        ],
+        -1,
+    )
+    places = turned * zoom + middle + shift
+    if variation.bend:
+        coarse = tf.random.normal((tf.shape(values)[0], GRID, GRID, 2), 0, variation.bend)
+        places += sides * tf.image.resize(coarse, (height, width), "bicubic")
+    return places
+
+
+def _sampled(tf: Any, values: Any, places: Any) -> Any:
+    """`values` at `places`, interpolated between the four pixels around; edges are repeated."""
+    import numpy as np
+
+    _, height, width, channels = values.shape
+    flat = tf.reshape(values, (-1, height * width, channels))
+    last = np.array([height - 1, width - 1], np.float32)
+    places = tf.clip_by_value(places, 0.0, last)
+    before = tf.floor(places)
+    after = tf.minimum(before + 1, last)
+    part = places - before
+
+    def pixels(rows: Any, columns: Any) -> Any:
+        return tf.gather(flat, tf.cast(rows * width + columns, tf.int32), batch_dims=1)
+
+    top, left, bottom, right = before[..., 0], before[..., 1], after[..., 0], after[..., 1]
+    down, across = part[..., :1], part[..., 1:]
+    above = pixels(top, left) * (1 - across) + pixels(top, right) * across
+    below = pixels(bottom, left) * (1 - across) + pixels(bottom, right) * across
+    return above * (1 - down) + below * down
+
+
+def examples(variation: Variation, images: NDArray[np.uint8]) -> bytes:
+    """A PNG: some of `images` uint8 `[N, H, W, C]`, each as it is and beside it varied."""
+    import numpy as np
+    from PIL import Image
+
+    vary = augment(variation) or (lambda pixels: pixels)
+    shown = images[np.linspace(0, len(images) - 1, EXAMPLES).astype(int)]
+    columns = [shown, *(np.asarray(vary(shown)) for _ in range(VARIANTS))]
+    gap = ((0, 0), (1, 1), (1, 1), (0, 0))
+    rows = np.concatenate([np.pad(each, gap, constant_values=255) for each in columns], 2)
+    sheet = np.concatenate(list(rows), 0)
+    picture = Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet)
+    scale = max(1, 900 // picture.width)
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BOX)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,86 @@
+"""How a network's weights are found: what can be chosen, and what it does.
+
+Each architecture comes with a recipe (architectures.py); the options of `toolchain train` change
+it for one run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toolchain.support.errors import UsageError
+from toolchain.support.suggestions import unknown
+from toolchain.training import augmentation
+
+CONSTANT, COSINE = "constant", "cosine"
+SCHEDULES = (CONSTANT, COSINE)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done with the training images, `epochs` times with each.
+
+    Adam takes steps of `batch` images at `learning_rate`, which stays `constant` or, with
+    `cosine`, rises during the first epoch and then falls to 0 along half a cosine wave
+    (I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017).
+
+    With `ema` the model is the moving average of the weights over about the last epoch, which the
+    noise of single steps does not reach (B. Polyak, A. Juditsky, "Acceleration of stochastic
+    approximation by averaging", SIAM Journal on Control and Optimization 30, 1992). With
+    `label_smoothing` (0 to below 1) that share of certainty is spread over all classes
+    (C. Szegedy et al., "Rethinking the Inception architecture", CVPR 2016). `augment` names what
+    is varied in the images, see augmentation.py.
+
+    Where it says `hold_out`, a part of the training images is not trained on; after each epoch the
+    model answers them. They choose the epoch that is kept, unless the learning rate falls: then a
+    run that goes to its end keeps the last.
+
+    `teacher` names an architecture that is trained first, on the same images and by its own
+    recipe; what it answers is learnt beside the labels (training/teaching.py).
+    """
+
+    epochs: int
+    batch: int = 32
+    learning_rate: float = 0.001
+    schedule: str = CONSTANT
+    ema: bool = False
+    label_smoothing: float = 0.0
+    augment: tuple[str, ...] = ()
+    hold_out: bool = False
+    teacher: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise UsageError(f"A run needs at least 1 epoch, not {self.epochs}.")
+        if self.batch < 1:
+            raise UsageError(f"A batch has at least 1 image, not {self.batch}.")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise UsageError(
+                f"The learning rate is a number above 0, such as 0.001, not {self.learning_rate:g}."
+            )
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule called", self.schedule, SCHEDULES)
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(
+                "Label smoothing lies between 0 and 1 (0.1 for 10 %), "
+                f"not {self.label_smoothing:g}."
+            )
+        augmentation.chosen(self.augment)
+
+    @property
+    def falls(self) -> bool:
+        """Whether the learning rate is near 0 in the end."""
+        return self.schedule == COSINE
+
+    def with_(self, changes: Mapping[str, Any]) -> Recipe:
+        """This recipe with other values of some fields; a value of None changes nothing.
+
+        Raises:
+            UsageError: a value is impossible.
+        """
+        asked = {name: value for name, value in changes.items() if value is not None}
+        return dataclasses.replace(self, **asked)
