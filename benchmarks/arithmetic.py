@@ -21,7 +21,7 @@ import onnxruntime
 import side_by_side
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain import formats
+from toolchain import conversion
 from toolchain.model.folder import ModelFolder
 from toolchain.runtime import Classifier
 from toolchain.support import files
@@ -73,7 +73,7 @@ def main() -> None:
         session = Classifier.load(path).session
         session.run(image)
         runs[suffix] = session.invoke
-        macs[suffix] = formats.of(path).summarize(files.read_bytes(path)).macs
+        macs[suffix] = conversion.of(path).summarize(files.read_bytes(path)).macs
     times = side_by_side.take_turns(runs)
     speeds = {name: macs[name] / median(durations) / 1e9 for name, durations in times.items()}
     rows = []

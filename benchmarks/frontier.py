@@ -16,10 +16,10 @@ import side_by_side
 
 from toolchain import datasets
 from toolchain.benchmark import run, summary
-from toolchain.benchmark.show.pareto import Kind, Panel, Point, to_png
 from toolchain.cli import locate
 from toolchain.cli.progress import bench_bar
 from toolchain.model.folder import ModelFolder
+from toolchain.report.benchmark.pareto import Kind, Panel, Point, to_png
 from toolchain.runtime import Classifier
 from toolchain.support import files
 from toolchain.support.streams import silence

@@ -21,7 +21,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import test_cli
 from tests.forked import run
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.evaluation import metrics
 from toolchain.export import exporting
 from toolchain.external import own_model
@@ -384,7 +384,7 @@ def test_every_file_of_a_mobile_network_is_proved(digits: Dataset, tmp_path: Pat
         assert outcome.verdict is Verdict.PROVED, (name, outcome)
         if outcome.artifact.info.precision is Precision.FLOAT32:
             assert outcome.proof.comparison.largest_difference < 1e-4, name
-        summary = formats.of(outcome.artifact.path).summarize(outcome.artifact.path.read_bytes())
+        summary = conversion.of(outcome.artifact.path).summarize(outcome.artifact.path.read_bytes())
         names = {operator.name for operator in summary.operators}
         assert not any("Norm" in each or "RSQRT" in each for each in names)  # folded
         if summary.accelerated_by:

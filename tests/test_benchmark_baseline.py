@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.benchmark_results import IMAGES, Measured, result, steady, without_memory
-from toolchain.benchmark.show.baseline import Change, compare
+from toolchain.report.benchmark.baseline import Change, compare
 from toolchain.support.errors import UsageError
 
 MB = 1_000_000

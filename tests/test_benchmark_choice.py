@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.benchmark_results import BARE, Measured, result, steady
-from toolchain.benchmark.show.choice import (
+from toolchain.report.benchmark.choice import (
     BYTES,
     SECONDS,
     SHARES,

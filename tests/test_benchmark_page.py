@@ -20,9 +20,9 @@ from tests.benchmark_results import LABELS, Measured, result, steady, window
 from toolchain.benchmark import words
 from toolchain.benchmark.markdown import table
 from toolchain.benchmark.results import Disagreement, Result
-from toolchain.benchmark.show import charts
-from toolchain.benchmark.show.page import page
 from toolchain.benchmark.summary import rows
+from toolchain.report.benchmark import charts
+from toolchain.report.benchmark.page import page
 
 # no slash, for it is a file's name too; and a word too long for a line
 HOSTILE = "<script>alert('x')|`*[a](b)" + "x" * 70

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.benchmark_results import Measured, result, steady
-from toolchain.benchmark.show.pareto import Kind, Panel, Point, front, of_result, to_png
+from toolchain.report.benchmark.pareto import Kind, Panel, Point, front, of_result, to_png
 
 points = st.builds(
     Point, st.just("m"), st.integers(0, 9).map(lambda n: n / 10), st.integers(1, 9).map(float)

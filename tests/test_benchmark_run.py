@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.benchmark import results
 from toolchain.benchmark.results import Conditions, Result
 from toolchain.benchmark.run import Progress, conditions, configurations, run
@@ -78,7 +78,7 @@ def claiming(path: Path, accuracy: float, folder: Path) -> Path:
     assert info is not None
     copy = folder / f"claiming{path.suffix}"
     claim = dataclasses.replace(info, accuracy=accuracy)
-    copy.write_bytes(formats.of(path).embed(data, claim))
+    copy.write_bytes(conversion.of(path).embed(data, claim))
     return copy
 
 

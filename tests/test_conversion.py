@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.evaluation import metrics
+from toolchain.external.float32 import in_float32
 from toolchain.formats import keras as keras_format
-from toolchain.formats._float32 import in_float32
 from toolchain.model.artifact import GraphSummary, Precision
 from toolchain.support.errors import ToolchainError
 
@@ -95,11 +95,11 @@ def made(
     name: str, model: keras.Model, precision: Precision
 ) -> tuple[formats.Session, GraphSummary]:
     """A session of the file, which answers as Keras does, and what its graph holds."""
-    data = formats.get(name).convert(model, precision, IMAGES)
+    data = conversion.get(name).convert(model, precision, IMAGES)
     session = formats.get(name).open_session(data, threads=1)
     difference = session.run(IMAGES) - keras_format.open_model(model).run(IMAGES)
     assert np.abs(difference).max() < CLOSE[precision]
-    return session, formats.get(name).summarize(data)
+    return session, conversion.get(name).summarize(data)
 
 
 @pytest.mark.parametrize("kind", FREE)
@@ -119,10 +119,12 @@ def test_onnx_in_int8_does_too(kind: str) -> None:
 
 def test_a_batch_that_cannot_be_free_is_one_and_says_so() -> None:
     model = network(LessMean())
-    data = formats.get("onnx").convert(model, Precision.FLOAT32, None)
+    data = conversion.get("onnx").convert(model, Precision.FLOAT32, None)
     session = formats.get("onnx").open_session(data, threads=1)
     shape = onnx.load_from_string(data).graph.input[0].type.tensor_type.shape
-    assert shape.dim[0].dim_value == session.batch == formats.get("onnx").summarize(data).batch == 1
+    assert (
+        shape.dim[0].dim_value == session.batch == conversion.get("onnx").summarize(data).batch == 1
+    )
     assert session.run(IMAGES).shape == (6, 4)  # one by one
     with pytest.raises(ToolchainError, match=r"\[1, 8, 8, 3\].*\[6, 8, 8, 3\]"):
         session.run_together(IMAGES)
@@ -130,9 +132,9 @@ def test_a_batch_that_cannot_be_free_is_one_and_says_so() -> None:
 
 def test_other_conversions_before_change_no_byte() -> None:
     model = network(*FREE["class token"])
-    first = formats.get("onnx").convert(model, Precision.FLOAT32, None)
-    formats.get("onnx").convert(network(*FREE["coordinates"]), Precision.FLOAT32, None)
-    assert formats.get("onnx").convert(model, Precision.FLOAT32, None) == first
+    first = conversion.get("onnx").convert(model, Precision.FLOAT32, None)
+    conversion.get("onnx").convert(network(*FREE["coordinates"]), Precision.FLOAT32, None)
+    assert conversion.get("onnx").convert(model, Precision.FLOAT32, None) == first
 
 
 @pytest.mark.parametrize("precision", CLOSE)
@@ -155,7 +157,7 @@ def test_a_refusal_names_the_operator_and_is_short(
     name: str, precision: Precision, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(ToolchainError, match=r"uses Erfinv: .* --format") as refused:
-        formats.get(name).convert(unknown_operator(), precision, IMAGES)
+        conversion.get(name).convert(unknown_operator(), precision, IMAGES)
     assert len(str(refused.value)) < 250
     assert len(caplog.text) > len(str(refused.value))  # with --verbose one sees it
 

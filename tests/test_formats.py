@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.export import exporting
-from toolchain.formats import _tflite_metadata as metadata
 from toolchain.formats import keras as keras_format
+from toolchain.formats.tflite import metadata
 from toolchain.model import seal
 from toolchain.model.artifact import Precision
 from toolchain.model.dataset import Dataset
@@ -74,7 +74,7 @@ def test_a_file_says_what_it_is(file: Path, trained: Result, digits: Dataset) ->
 
 
 def test_the_graph_is_the_documented_one(file: Path, trained: Result) -> None:
-    summary = formats.of(file).summarize(file.read_bytes())
+    summary = conversion.of(file).summarize(file.read_bytes())
     original = keras_format.summarize(trained.path.read_bytes())
     assert original.parameters == 243_786
     assert summary.parameters == original.parameters
@@ -142,7 +142,7 @@ def test_onnx_takes_any_batch(exported: Path, digits: Dataset) -> None:
 
 def test_onnx_int8_computes_in_int8_from_raw_pixels(exported: Path) -> None:
     data = (exported / f"{exported.name}.int8.onnx").read_bytes()
-    names = [operator.name for operator in formats.get("onnx").summarize(data).operators]
+    names = [operator.name for operator in conversion.get("onnx").summarize(data).operators]
     assert "Cast" not in names  # the pixels are the quantised input
     assert names.count("QuantizeLinear") >= 4
 

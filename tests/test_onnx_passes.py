@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from toolchain.formats import _onnx_passes as passes
-from toolchain.formats._onnx_batch import FixedBatchError, free_batch
+from toolchain.conversion.onnx import passes
+from toolchain.conversion.onnx.batch import FixedBatchError, free_batch
 from toolchain.support.errors import ToolchainError
 
 RANDOM = np.random.default_rng(3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from toolchain import formats
-from toolchain.runtime.sandbox import probe
+from toolchain.conversion.sandbox import probe
 from toolchain.support import subprocesses
 from toolchain.support.errors import ToolchainError
 
@@ -40,7 +40,8 @@ def test_whole_windows_of_nothing_harm_only_the_process_that_looks(good: Path) -
 
 def test_a_crash_is_told_and_does_not_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "toolchain.runtime.sandbox.CODE", "import os, signal; os.kill(os.getpid(), signal.SIGBUS)"
+        "toolchain.conversion.sandbox.CODE",
+        "import os, signal; os.kill(os.getpid(), signal.SIGBUS)",
     )
     with pytest.raises(ToolchainError, match=r"Neither a manifest nor a seal.*SIGBUS.*fresh copy"):
         probe(b"", "tflite")
@@ -48,7 +49,7 @@ def test_a_crash_is_told_and_does_not_spread(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_memory_is_limited() -> None:
     limited = (
-        "from toolchain.runtime.sandbox import _limit; _limit(2**28); print(len(bytearray({})))"
+        "from toolchain.conversion.sandbox import _limit; _limit(2**28); print(len(bytearray({})))"
     )
     assert subprocesses.run(limited.format(2**20)) == f"{2**20}\n"
     with pytest.raises(ToolchainError, match="MemoryError"):

@@ -20,7 +20,7 @@ from tests.conftest import LENIENT, LENIENT_OPTIONS
 from tests.test_bundle import OLD
 from tests.test_cli import run
 from tests.unbalanced import unbalance
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.export import exporting, mixed_precision
 from toolchain.export.exporting import Outcome
 from toolchain.export.mixed_precision import Noise
@@ -70,7 +70,7 @@ def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[Outcome
 
 
 def test_a_sound_model_has_little_noise_anywhere(trained: Result, digits: Dataset) -> None:
-    maker = formats.selective("tflite")
+    maker = conversion.selective("tflite")
     assert maker is not None
     model = keras_format.load(trained.path.read_bytes())
     images = digits.train_images[:100]
@@ -242,7 +242,7 @@ def test_layers_have_the_names_that_keras_gave_them(digits: Dataset) -> None:
     x = layers.ReLU(name="act_3")(layers.BatchNormalization(name="norm")(x))
     x = keras.Model(inner_image, inner, name="inside_4")(x)
     model = keras.Model(image, layers.Dense(10, activation="softmax", name="head")(x))
-    maker = formats.selective("tflite")
+    maker = conversion.selective("tflite")
     assert maker is not None
     images = digits.train_images[:10]
     noise = mixed_precision.measure(maker, model, maker.calibrate(model, images), images)

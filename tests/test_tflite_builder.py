@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from toolchain.cli import locate
-from toolchain.formats._tflite_builder import sharing_builder
+from toolchain.conversion.tflite.builder import sharing_builder
 
 FILES = sorted(locate.RELEASED.glob("*/*.tflite"))
 

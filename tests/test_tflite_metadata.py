@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.formats._tflite_metadata import IDENTIFIER, read_entries
+from toolchain.formats.tflite.metadata import IDENTIFIER, read_entries
 from toolchain.support.errors import ToolchainError
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -26,8 +26,8 @@ from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
     from toolchain.benchmark.results import Result
-    from toolchain.benchmark.show.baseline import Change
-    from toolchain.benchmark.show.choice import Choice
+    from toolchain.report.benchmark.baseline import Change
+    from toolchain.report.benchmark.choice import Choice
 
 
 def bench(
@@ -88,11 +88,11 @@ def bench(
         silence()
     from toolchain import report
     from toolchain.benchmark import results, run
-    from toolchain.benchmark.show import baseline as earlier
-    from toolchain.benchmark.show import choice
-    from toolchain.benchmark.show import pareto as drawing
     from toolchain.cli import locate_data
     from toolchain.cli.progress import bench_bar, say
+    from toolchain.report.benchmark import baseline as earlier
+    from toolchain.report.benchmark import choice
+    from toolchain.report.benchmark import pareto as drawing
     from toolchain.support import files, machine
 
     budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)
@@ -167,8 +167,8 @@ def report_(
     """One page and one Markdown table of the results of one or several machines."""
     from toolchain.benchmark import results
     from toolchain.benchmark.markdown import table
-    from toolchain.benchmark.show.page import page
     from toolchain.cli.progress import say
+    from toolchain.report.benchmark.page import page
     from toolchain.support import files
 
     found = [results.read(path) for path in result]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.cli.options import (
     AllowOlder,
     Json,
@@ -31,8 +31,9 @@ def info(
         silence()
     from toolchain import report
     from toolchain.cli.progress import import_keras, say
+    from toolchain.conversion import sandbox
     from toolchain.model.signatures import check_model
-    from toolchain.runtime import integrity, sandbox
+    from toolchain.runtime import integrity
     from toolchain.support import files
 
     accepted = accepted_by(trust, allow_older)
@@ -44,7 +45,10 @@ def info(
         say(f"Trusted: {check_model(path, data, accepted)}.")
     with about(path):
         if integrity.verify(path, data):
-            described, summary = formats.of(path).read_info(data), formats.of(path).summarize(data)
+            described, summary = (
+                formats.of(path).read_info(data),
+                conversion.of(path).summarize(data),
+            )
         else:
             say("Neither a manifest nor a seal vouches for this file.")
             described, summary = sandbox.probe(data, path.suffix[1:])

@@ -24,17 +24,10 @@ if TYPE_CHECKING:
 
 IMAGES = 100  # golden vectors, at least; as many of each class
 PACKAGE = Path(__file__).parents[1]
-# what a device needs of this package; a test runs every command of a bundle with nothing else
-MODULES = (
-    *("__init__", "artifact", "bundle", "chatter", "child", "device", "doctor", "engines"),
-    *("errors", "evaluation", "file_kinds", "files", "images", "interrupts", "machine"),
-    *("manifest", "proof", "records", "seal", "spelling", "trust", "vouching"),
-    *("datasets/__init__", "formats/__init__", "formats/_contract"),
-    *("formats/tflite", "formats/_tflite_metadata", "formats/onnx", "formats/_onnx_passes"),
-    *(f"runtime/{path.stem}" for path in sorted((PACKAGE / "runtime").glob("*.py"))),
-    *("benchmark/__init__", "benchmark/cold", "benchmark/fresh", "benchmark/markdown"),
-    *("benchmark/results", "benchmark/run", "benchmark/statistics", "benchmark/summary"),
-    *("benchmark/words", "benchmark/worker"),
+# the device wing, each package without those in it; an import contract holds that it needs no other
+PACKAGES = (
+    *("device", "benchmark", "runtime", "evaluation", "formats/tflite", "formats/onnx", "formats"),
+    *("model", "support"),
 )
 # For every Python there is, so that an old one says what it lacks; and before anything else comes
 # from the archive, the standard library alone looks whether that is whole.
@@ -104,7 +97,7 @@ def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
     vouching = {"schema": manifest.SCHEMA} | plain(manifest.Manifest({path.name: entry}))
     members = {
         "__main__.py": MAIN.encode(),
-        **{f"toolchain/{name}.py": files.read_bytes(PACKAGE / f"{name}.py") for name in MODULES},
+        **_modules(),
         bundle.MODEL + manifest.NAME: as_json(vouching).encode(),
         bundle.MODEL + path.name: data,
         **{
@@ -120,8 +113,14 @@ def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
 
 
 def _device_formats() -> tuple[str, ...]:
-    names = (Path(name) for name in MODULES if name.startswith("formats/"))
-    return tuple(name.name for name in names if not name.name.startswith("_"))
+    return tuple(name.partition("/")[2] for name in PACKAGES if name.startswith("formats/"))
+
+
+def _modules() -> dict[str, bytes]:
+    """The modules of `PACKAGES`, by their names in a bundle."""
+    found = [PACKAGE / "__init__.py"]
+    found += [path for name in PACKAGES for path in sorted((PACKAGE / name).glob("*.py"))]
+    return {str(path.relative_to(PACKAGE.parent)): files.read_bytes(path) for path in found}
 
 
 def _golden(classifier: Classifier, dataset: Dataset) -> bundle.Golden:

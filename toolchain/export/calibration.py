@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.evaluation.proof import Proof, prove
 from toolchain.export import reference as references
 from toolchain.export.reference import Progress
@@ -152,9 +152,9 @@ def study(
         trials = []
         for number, calibration in enumerate(draws, 1):
             progress(f"{name} int8: converting and proving draw {number} of {len(draws)}")
-            maker, pixels = formats.get(name), dataset.train_images[list(calibration.indices)]
-            converted = maker.convert(reference.model, Precision.INT8, pixels)
-            proof, _ = prove(maker, converted, reference, gate)
+            pixels = dataset.train_images[list(calibration.indices)]
+            data = conversion.get(name).convert(reference.model, Precision.INT8, pixels)
+            proof, _ = prove(formats.get(name), data, reference, gate)
             trials.append(Trial(calibration.sha256, proof))
         compared = [trial.proof.comparison for trial in trials]
         yield Study(

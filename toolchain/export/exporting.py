@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.evaluation import metrics
 from toolchain.evaluation.proof import Proof, prove
 from toolchain.export import calibration as calibrations
@@ -178,12 +178,12 @@ def _enter_source(folder: Path, reference: Reference, progress: Progress) -> Non
 
 
 def _export_one(target: Target, ground: Ground, progress: Progress) -> Iterator[Outcome]:
-    maker = formats.get(target.format)
+    converter = conversion.get(target.format)
     pixels = ground.pixels if target.precision is Precision.INT8 else None
     outcome = _make(
-        target, lambda: maker.convert(ground.reference.model, target.precision, pixels), ground
+        target, lambda: converter.convert(ground.reference.model, target.precision, pixels), ground
     )
-    selective = formats.selective(target.format)
+    selective = conversion.selective(target.format)
     if target.precision is Precision.INT8 and selective and outcome.verdict is Verdict.REJECTED:
         yield from _rescued(outcome, selective, ground, progress)
     else:
@@ -191,26 +191,25 @@ def _export_one(target: Target, ground: Ground, progress: Progress) -> Iterator[
 
 
 def _rescued(
-    rejected: Outcome, maker: formats.Selective, ground: Ground, progress: Progress
+    rejected: Outcome, converter: conversion.Selective, ground: Ground, progress: Progress
 ) -> Iterator[Outcome]:
     """The rejected file in int8 with what was found out about its layers, then the mixed file."""
+    path = rejected.artifact.path
+    target = Target(path.suffix[1:], Precision.MIXED)
     try:
-        calibrated = maker.calibrate(ground.reference.model, ground.pixels)
-        found = _rescue(maker, calibrated, ground, progress)
+        calibrated = converter.calibrate(ground.reference.model, ground.pixels)
+        found = _rescue(target, converter, calibrated, ground, progress)
     except ToolchainError as error:
         progress(f"note: the layers could not be measured: {error}")
         yield rejected
         return
-    path, info = rejected.artifact.path, rejected.artifact.info
+    info = rejected.artifact.info
     title = f"{info.architecture} · int8{path.suffix}, rejected"
     files.replace(layers_picture(path), mixed_precision.to_png(found, title))
     yield dataclasses.replace(rejected, rescue=found)
     if found.kept:
-        target, kept = Target(path.suffix[1:], Precision.MIXED), found.kept
-        outputs = [each.output for each in kept]
-        yield _make(
-            target, lambda: maker.quantize(calibrated, outputs), ground, tuple(map(str, kept))
-        )
+        outputs, names = [each.output for each in found.kept], tuple(map(str, found.kept))
+        yield _make(target, lambda: converter.quantize(calibrated, outputs), ground, names)
 
 
 def _make(
@@ -233,23 +232,27 @@ def _make(
 
 
 def _rescue(
-    maker: formats.Selective, calibrated: bytes, ground: Ground, progress: Progress
+    target: Target,
+    converter: conversion.Selective,
+    calibrated: bytes,
+    ground: Ground,
+    progress: Progress,
 ) -> Rescue:
     """Which operators the rejected file in int8 loses most in, and which to keep in float."""
     progress("rejected: measuring what int8 does to each layer")
     images = ground.pixels[: mixed_precision.IMAGES]
-    noise = mixed_precision.measure(maker, ground.reference.model, calibrated, images)
+    noise = mixed_precision.measure(converter, ground.reference.model, calibrated, images)
 
     def passes(kept: tuple[mixed_precision.Noise, ...]) -> bool:
         progress(f"mixed: trying {len(kept)} of {len(noise)} operators in float")
-        data = maker.quantize(calibrated, [each.output for each in kept])
-        proof, _ = prove(maker, data, ground.reference, ground.gate)
+        data = converter.quantize(calibrated, [each.output for each in kept])
+        proof, _ = prove(formats.get(target.format), data, ground.reference, ground.gate)
         return proof.verdict is Verdict.PROVED
 
     kept = mixed_precision.search(noise, passes)
     if kept:
-        mixed = maker.quantize(calibrated, [each.output for each in kept])
-        if len(mixed) >= len(maker.convert(ground.reference.model, Precision.FLOAT32, None)):
+        mixed = converter.quantize(calibrated, [each.output for each in kept])
+        if len(mixed) >= len(converter.convert(ground.reference.model, Precision.FLOAT32, None)):
             kept = None  # as good as the file in float32, and no smaller
     return Rescue(noise, kept)
 
@@ -262,9 +265,10 @@ def _proved(
     Raises:
         ToolchainError: the file's runtime does not take it.
     """
-    maker, reference = formats.get(target.format), ground.reference
+    reader, converter = formats.get(target.format), conversion.get(target.format)
+    reference = ground.reference
     used = ground.calibration if target.precision in CALIBRATED else None
-    proof, answers = prove(maker, converted, reference, ground.gate)
+    proof, answers = prove(reader, converted, reference, ground.gate)
     info = dataclasses.replace(
         reference.info,
         precision=target.precision,
@@ -275,14 +279,14 @@ def _proved(
         source_sha256=reference.sha256,
         calibration_sha256=used.sha256 if used else "",
         float_layers=float_layers,
-        min_runtime=maker.min_runtime(converted),
-        versions=versions(maker.PACKAGES),
+        min_runtime=converter.min_runtime(converted),
+        versions=versions(converter.PACKAGES),
     )
-    final = maker.embed(converted, info)
+    final = converter.embed(converted, info)
     # The description came after the proof, so the bytes that leave must answer bit for bit alike.
-    session = maker.open_session(final, threads=1)
+    session = reader.open_session(final, threads=1)
     again, doubts = reference.pictures.answers(session), proof.doubts
-    if maker.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
+    if reader.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
         doubts += ("the file answers differently once it carries its description",)
     images, tolerance = reference.pictures.dataset.test_images, TOLERANCES[target.precision]
     if metrics.differs_together(session, images, again, tolerance):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolchain.formats import Selective
+from toolchain.conversion import Selective
 from toolchain.support.errors import require
 
 if TYPE_CHECKING:

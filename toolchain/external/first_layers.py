@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from toolchain.formats import _frozen
+from toolchain.formats.keras import frozen_graph
 from toolchain.support.errors import require
 
 # What brings 255 to more than this was made for small numbers: values from -1 to 1 have at most
@@ -56,8 +56,8 @@ def _steps_inside(operation: Any) -> Iterator[Any]:
     """Those of a nested model, or of a frozen graph."""
     if isinstance(operation, require("keras", "export").Model):
         yield from _first_steps(operation)
-    elif isinstance(operation, _frozen.layer_class()):
-        yield from _frozen.first_steps(operation)
+    elif isinstance(operation, frozen_graph.layer_class()):
+        yield from frozen_graph.first_steps(operation)
 
 
 def _still(model: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 
 from toolchain import formats
 from toolchain.external import keras_file, kinds, saved_model
+from toolchain.external.float32 import in_float32
 from toolchain.formats import keras as keras_format
-from toolchain.formats._float32 import in_float32
 from toolchain.model.artifact import Fit, InputContract
 from toolchain.model.folder import SOURCE, ModelFolder
 from toolchain.support import files

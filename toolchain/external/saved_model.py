@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from toolchain.formats import _frozen
+from toolchain.formats.keras import frozen_graph
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError, require
 
@@ -50,7 +50,7 @@ def load(content: dict[str, bytes]) -> Any:
             files.replace(Path(folder, path), data)
         try:
             loaded = tf.saved_model.load(folder)
-            return _frozen.freeze(loaded.signatures[name])
+            return frozen_graph.freeze(loaded.signatures[name])
         except ToolchainError:
             raise
         except Exception as error:  # TensorFlow raises whatever its loader meets
@@ -84,7 +84,7 @@ def _examined(data: bytes) -> str:
     _check_objects(graph.object_graph_def.nodes)
     name, signature = _signature(graph.signature_def)
     (output,) = signature.outputs.values()
-    _frozen.check(_reached(graph.graph_def, output.name), _frozen.OPERATORS | READING)
+    frozen_graph.check(_reached(graph.graph_def, output.name), frozen_graph.OPERATORS | READING)
     return name
 
 

@@ -1,20 +1,21 @@
-"""The file formats: one module a format, whose name is its file suffix and its command-line name.
+"""Model files as they are read and run: one package a format, whose name is its file suffix and its
+command-line name.
 
-Every module here that does not begin with an underscore is a format and has the face `Format`.
-Listing the formats imports none of them; importing one imports no converter and no interpreter,
-which happens inside its functions.
+Every package here has the face `Format`; what makes such files is in `toolchain.conversion`.
+Listing the formats imports none of them; importing one imports no interpreter, which happens inside
+its functions.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from toolchain.model.artifact import GraphSummary, ModelInfo, Precision
+from toolchain.model.artifact import ModelInfo, Precision
 from toolchain.support.errors import UsageError
 from toolchain.support.suggestions import nearest, unknown
 
@@ -62,26 +63,9 @@ class Session(Protocol):
 
 
 class Format(Protocol):
-    """What a format's module offers."""
+    """What a format's package offers."""
 
     PRECISIONS: tuple[Precision, ...]
-    PACKAGES: tuple[str, ...]
-    """The Python packages whose versions decide what `convert` writes."""
-
-    def convert(
-        self, model: Any, precision: Precision, calibration: NDArray[np.uint8] | None
-    ) -> bytes:
-        """The Keras `model` as a file of this format.
-
-        `calibration`, uint8 `[N, height, width, channels]`, is needed for int8 and ignored
-        otherwise.
-
-        Raises:
-            ToolchainError: the converter failed.
-        """
-
-    def embed(self, data: bytes, info: ModelInfo) -> bytes:
-        """The same model, now saying what it is."""
 
     def is_whole(self, data: bytes) -> bool:
         """Whether what lies in the file proves that it is as it was written; False where nothing
@@ -96,21 +80,6 @@ class Format(Protocol):
 
         Raises:
             ToolchainError: the file or its description is damaged.
-        """
-
-    def min_runtime(self, data: bytes) -> str:
-        """The oldest runtime that loads the file, such as `onnxruntime 1.12`; empty where that is
-        not known.
-
-        Raises:
-            ToolchainError: the file is damaged.
-        """
-
-    def summarize(self, data: bytes) -> GraphSummary:
-        """What the file's graph holds.
-
-        Raises:
-            ToolchainError: the file cannot be loaded.
         """
 
     def engines(self) -> tuple[str, ...]:
@@ -133,50 +102,9 @@ class Format(Protocol):
         """
 
 
-class Inspector(Protocol):
-    """A loaded file that shows what each of its operators computes, by the name of its output."""
-
-    operators: dict[str, str]
-    """The kind of the operator behind each output, such as `CONV_2D`, in the order they run."""
-
-    quantized: frozenset[str]
-    """The outputs that are held in 8 bits."""
-
-    def outputs(self, image: NDArray[np.uint8], names: Iterable[str]) -> list[NDArray[np.float32]]:
-        """What these outputs are for one image uint8 `[height, width, channels]`, dequantised."""
-
-
-class Selective(Format, Protocol):
-    """What a format offers besides whose `PRECISIONS` have `mixed`."""
-
-    def calibrate(self, model: Any, images: NDArray[np.uint8]) -> bytes:
-        """The Keras `model` in float, with the ranges seen on `images` uint8 `[N, height, width,
-        channels]`.
-
-        Raises:
-            ToolchainError: the converter failed.
-        """
-
-    def quantize(self, calibrated: bytes, in_float: Collection[str] = ()) -> bytes:
-        """A calibrated file in int8, but for the operators with the outputs `in_float`.
-
-        Raises:
-            ToolchainError: the converter failed.
-        """
-
-    def inspect(self, data: bytes) -> Inspector:
-        """Open a file to look inside. Its outputs have the names of those of the calibrated file
-        it was made from."""
-
-    def layers_of(self, output: str, model: Any) -> tuple[str, ...]:
-        """The layers of the Keras `model` that an operator with this output computes."""
-
-
 def names() -> tuple[str, ...]:
     """All formats, sorted by name."""
-    return tuple(
-        sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-    )
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.ispkg))
 
 
 def get(name: str) -> Format:
@@ -188,12 +116,6 @@ def get(name: str) -> Format:
     if name not in names():
         raise unknown("format", name, names())
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
-
-
-def selective(name: str) -> Selective | None:
-    """The format called `name` if it can keep some layers in float."""
-    found = get(name)
-    return cast(Selective, found) if Precision.MIXED in found.PRECISIONS else None
 
 
 def endings(format_names: Sequence[str], precisions: Sequence[Precision]) -> list[str]:

@@ -11,9 +11,9 @@ from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
     from toolchain.benchmark.results import Result
-    from toolchain.benchmark.show.baseline import Change
-    from toolchain.benchmark.show.choice import Choice
     from toolchain.benchmark.summary import Row
+    from toolchain.report.benchmark.baseline import Change
+    from toolchain.report.benchmark.choice import Choice
 
 
 def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.formats import _frozen
-from toolchain.formats._contract import check_images
+from toolchain.formats.contract import check_images
+from toolchain.formats.keras import frozen_graph
 from toolchain.model import engines as runtimes
 from toolchain.model.artifact import GraphSummary, Layer, ModelInfo, Operator, Precision
 from toolchain.support.errors import ToolchainError, require, require_installed
@@ -130,7 +130,7 @@ def load(data: bytes, suffix: str = ".keras") -> Any:
             "Keras' unsafe deserialization is switched on in this process, and it would override "
             "our safe loading. Switch it off."
         )
-    _frozen.layer_class()
+    frozen_graph.layer_class()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{suffix}"
         path.write_bytes(data)
@@ -138,7 +138,7 @@ def load(data: bytes, suffix: str = ".keras") -> Any:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what is wrong comes as an exception
                 model = keras.models.load_model(path, safe_mode=True, compile=False)
-            _frozen.open_all(model)
+            frozen_graph.open_all(model)
             return model
         except ToolchainError:
             raise
@@ -157,7 +157,7 @@ def frozen(model: Any) -> Any:
     tf = require("tensorflow", "export")
     shape, kind = (None, *model.input_shape[1:]), model.inputs[0].dtype
     answer = tf.function(lambda images: model(images, training=False))
-    return _frozen.freeze(answer.get_concrete_function(tf.TensorSpec(shape, kind)))
+    return frozen_graph.freeze(answer.get_concrete_function(tf.TensorSpec(shape, kind)))
 
 
 def min_runtime(data: bytes) -> str:
@@ -167,7 +167,7 @@ def min_runtime(data: bytes) -> str:
 def summarize(data: bytes) -> GraphSummary:
     model = load(data)
     layers = list(_layers(model))
-    frozen_in = sum(map(_frozen.constants, layers))
+    frozen_in = sum(map(frozen_graph.constants, layers))
     return GraphSummary(
         operators=tuple(Operator(type(layer).__name__, _macs(layer)) for layer in layers),
         parameters=model.count_params() + frozen_in,

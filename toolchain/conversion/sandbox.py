@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.model.artifact import GraphSummary, ModelInfo
 from toolchain.support import subprocesses
 from toolchain.support.errors import ToolchainError
@@ -18,7 +18,7 @@ from toolchain.support.records import as_json, from_json
 SECONDS = 30.0  # for a small model it takes 0.2 s, on a slow board some seconds
 MEMORY = 2**29  # bytes it may allocate, and so many times the file's size on top
 TIMES = 16
-CODE = "from toolchain.runtime.sandbox import main; main()"
+CODE = "from toolchain.conversion.sandbox import main; main()"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def main() -> None:
 def _look(data: bytes, suffix: str) -> Found:
     reader = formats.get(suffix)
     try:
-        return Found(reader.read_info(data), reader.summarize(data))
+        return Found(reader.read_info(data), conversion.get(suffix).summarize(data))
     except ToolchainError as error:
         return Found(refusal=str(error))
 

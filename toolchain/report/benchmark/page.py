@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from toolchain.benchmark import words
 from toolchain.benchmark.results import Disagreement, FileResult, Result
-from toolchain.benchmark.show import charts
-from toolchain.benchmark.show.choice import Budget, Choice, choose
 from toolchain.benchmark.summary import Row, confusion, recall, rows, short_name
+from toolchain.report.benchmark import charts
+from toolchain.report.benchmark.choice import Budget, Choice, choose
 from toolchain.workstation.html import template
 
 
@@ -125,7 +125,7 @@ def page(results: Sequence[Result]) -> str:
     ]
     datasets = dict.fromkeys(result.dataset for result in results)
     formats = {file.format for result in results for file in result.files} - {"keras"}
-    return template("benchmark/show").render(
+    return template("report/benchmark").render(
         groups=[
             Group(name, [each for each in sections if each.result.dataset == name])
             for name in datasets

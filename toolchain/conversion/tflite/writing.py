@@ -11,9 +11,9 @@ import io
 import zipfile
 from typing import Any
 
-from toolchain.formats._tflite_builder import sharing_builder
-from toolchain.formats._tflite_metadata import IDENTIFIER, INFO_ENTRY
-from toolchain.formats._tflite_slimming import slim
+from toolchain.conversion.tflite.builder import sharing_builder
+from toolchain.conversion.tflite.slimming import slim
+from toolchain.formats.tflite.metadata import IDENTIFIER, INFO_ENTRY
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo
 from toolchain.support.errors import require

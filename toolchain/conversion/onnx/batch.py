@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.formats._onnx_passes import add_constant, constant_value, tensor_shapes
+from toolchain.conversion.onnx.passes import add_constant, constant_value, tensor_shapes
 from toolchain.support.errors import require
 
 SIZES = (2, 3)  # the batch of the two graphs
