@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES := 12
 
-.PHONY: help setup export bench bench-arm test test-pi test-readme lint errors release frontier lock clean deleted
+.PHONY: help setup export bench bench-arm test test-pi test-readme lint docs release frontier lock clean deleted
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,10 +41,10 @@ test: $(READY) $(OLD_READY) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-readme: $(READY) ## run every command of the README, in a copy of this clone
-	$(BIN)/python -m tests.readme
+	$(BIN)/python -m tests.tools.readme
 
 test-pi: $(READY) ## prove the released int8 files in emulated Raspberry Pis
-	$(BIN)/python -m tests.pi $(PI) $(PI_IMAGES) $(PI_MODELS)
+	$(BIN)/python -m benchmarks.emulator $(PI) $(PI_IMAGES) $(PI_MODELS)
 
 bench-arm: $(READY) ## count instructions an image in emulated Raspberry Pis; ARM=check compares
 	PYTHONPATH=. $(BIN)/python benchmarks/arm.py $(PI) $(PI_MODELS) $(addprefix --,$(ARM))
@@ -56,8 +56,9 @@ lint: $(READY) ## style, types, the house's import contracts, the dependencies' 
 	$(BIN)/lint-imports
 	$(BIN)/pip-licenses --summary
 
-errors: $(READY) ## make docs/errors.md again, from the source
-	$(BIN)/python -m tests.errors_catalogue
+docs: $(READY) ## make docs/errors.md and ARCHITECTURE's table again, from the source
+	$(BIN)/python -m tests.tools.errors_catalogue
+	$(BIN)/python -m tests.tools.architecture
 
 setup: $(READY) ## only make .venv
 

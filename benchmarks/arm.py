@@ -21,9 +21,9 @@ from statistics import median
 
 import side_by_side
 
-from tests.pi.instructions import SECTION, count
-from tests.pi.memory import RESIDENT
-from tests.pi.userland import Board, Environment, places
+from benchmarks.emulator.instructions import SECTION, count
+from benchmarks.emulator.memory import RESIDENT
+from benchmarks.emulator.userland import Board, Environment, places
 from toolchain import formats
 from toolchain.cli import locate
 

@@ -26,7 +26,7 @@ import side_by_side
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests import shapes
+from benchmarks import shapes
 from toolchain import datasets, userdata
 from toolchain.cli.progress import say
 from toolchain.model.artifact import InputContract

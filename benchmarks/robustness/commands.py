@@ -24,9 +24,9 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from benchmarks.robustness.judge import leftovers, missing, model_faults, model_leftovers, visible
+from benchmarks.robustness.ssh_network import NAME as BUNDLE
+from benchmarks.robustness.ssh_network import Device, Network
 from benchmarks.robustness.trials import ROOT, WORK
-from tests.ssh_network import NAME as BUNDLE
-from tests.ssh_network import Device, Network
 from toolchain import datasets
 from toolchain.model import bundle, manifest
 from toolchain.support import files

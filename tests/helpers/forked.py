@@ -1,0 +1,68 @@
+"""Commands in processes of their own that need not import TensorFlow again: each is forked from one
+process that has imported it, and has computed nothing.
+
+What a library prints or breaks while it is imported or at Python's end is not seen here, nor that
+Python hashes otherwise in each process; for that there are processes that start from nothing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests import ROOT
+
+SECONDS = 300
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    [
+        "keras",
+        "tf2onnx",
+        "onnxslim",
+        "matplotlib.figure",
+        "toolchain.cli",
+        "toolchain.export.exporting",
+    ]
+)
+
+
+def run(
+    *arguments: object, code: int = 0, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """What `python -m toolchain …` does with these arguments."""
+    words = [str(each) for each in arguments]
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place) / "out", Path(place) / "err"
+        settings = dict(os.environ if env is None else env)
+        process = _context.Process(target=_command, args=(words, cwd, settings, out, err))
+        process.start()
+        process.join(SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        done = subprocess.CompletedProcess(
+            words, process.exitcode, out.read_text("utf-8"), err.read_text("utf-8")
+        )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def _command(words: list[str], cwd: Path, env: dict[str, str], out: Path, err: Path) -> None:
+    for descriptor, path in ((1, out), (2, err)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), descriptor)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    sys.path.insert(0, str(cwd))
+    sys.argv = ["toolchain", *words]
+
+    from toolchain.__main__ import main
+
+    main()

@@ -1,0 +1,142 @@
+"""Several seeds: the validation images choose, all are reported, none is trained twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Silent
+from tests.helpers import forked
+from toolchain import training
+from toolchain.export import exporting
+from toolchain.export.exporting import Outcome
+from toolchain.formats import keras as keras_format
+from toolchain.model.artifact import Gate, Precision
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import UsageError
+from toolchain.training import Plan
+from toolchain.training.recipe import Recipe
+
+PLAN = Plan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
+
+
+class Said(Silent):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.words.append(message)
+
+
+class LosesPatience(Said):
+    """Presses Ctrl-C in the second seed."""
+
+    def epoch(self, *_: object) -> None:
+        if "Seed 5, 2 of 2." in self.words:
+            raise KeyboardInterrupt
+
+
+def export(folder: Path, digits: Dataset) -> Outcome:
+    """The model's file in int8."""
+    target = exporting.targets(("tflite",), (Precision.INT8,))
+    gate = Gate(largest_drop=100, least_agreement=0)
+    (made,) = exporting.export(folder, target, digits, gate, 50, 0, lambda words: None)
+    return made
+
+
+def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        training.train_seeds(PLAN, 2, digits, folder, LosesPatience())
+    assert not list(folder.glob("*.keras"))
+    first = (folder / "seed-4" / "seed-4.keras").read_bytes()
+
+    heard = Said()
+    result = training.train_seeds(PLAN, 2, digits, folder, heard)
+    assert f"{folder / 'seed-4'} holds it already." in heard.words
+    assert any("Going on after epoch 1" in words for words in heard.words)
+    assert (folder / "seed-4" / "seed-4.keras").read_bytes() == first
+
+    assert [each.seed for each in result.seeds] == [4, 5]
+    best = max(result.seeds, key=lambda each: each.validation_accuracy)
+    assert result.plan.seed == best.seed
+    assert result.test_accuracy == best.test_accuracy
+    info = keras_format.read_info(result.path.read_bytes())
+    assert (result.path, info.name) == (folder / "model.keras", "model")
+    assert info.accuracy == best.test_accuracy
+    theirs = keras_format.load((folder / f"seed-{best.seed}/seed-{best.seed}.keras").read_bytes())
+    ours = keras_format.load(result.path.read_bytes())
+    assert all(
+        (a == b).all() for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True)
+    )
+    written = json.loads((folder / "training.json").read_text())
+    assert [each["seed"] for each in written["seeds"]] == [4, 5]
+
+    # its card tells of all of them, and of what was exported from each
+    (folder / "notes.md").write_text("Something that did not help.")
+    export(folder, digits)
+    card = (folder / "card.md").read_text()
+    assert "epochs 2, batch 32, learning-rate 0.001, schedule constant, hold-out yes" in card
+    assert "| seed | training | validation | test |\n" in card
+    assert card.count("kept |") == 1
+    assert "Something that did not help." in card
+    made = [export(folder / f"seed-{seed}", digits) for seed in (4, 5)]
+    export(folder, digits)
+    card = (folder / "card.md").read_text()
+    mean = sum(outcome.proof.comparison.accuracy for outcome in made) / 2
+    (row,) = (line for line in card.splitlines() if line.startswith("| mean "))
+    assert row.endswith(f"| {mean:.2%} |")
+
+    # what ended otherwise than it says is trained again
+    record = folder / "seed-4" / "training.json"
+    os.truncate(record, 10)
+    again = Said()
+    training.train_seeds(PLAN, 1, digits, folder, again)
+    assert not any("holds it already" in words for words in again.words)
+
+
+def test_test_images_choose_no_seed(tmp_path: Path, digits: Dataset) -> None:
+    with pytest.raises(UsageError, match="validation"):
+        training.train_seeds(
+            Plan("small-cnn", "digits", Recipe(1)), 2, digits, tmp_path / "model", Silent()
+        )
+
+
+def test_the_command_prints_every_seed(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    done = forked.run(
+        *("train", "fashion-cnn", "--dataset", "digits", "--epochs", "1", "--seeds", "2"),
+        *("--out", model),
+    )
+    assert "fashion-cnn, 2 seeds" in done.stdout
+    assert "mean" in done.stdout
+    assert "standard deviation" in done.stdout
+    for each in json.loads((model / "training.json").read_text())["seeds"]:
+        assert f"{each['test_accuracy']:.2%}" in done.stdout
+
+
+def test_a_run_on_other_pictures_is_not_the_same_run(tmp_path: Path, digits: Dataset) -> None:
+    def of(names: str) -> Dataset:
+        return dataclasses.replace(
+            digits,
+            train_files=tuple(f"{names}{i}.png" for i in range(len(digits.train_labels))),
+            test_files=tuple(f"test{i}.png" for i in range(len(digits.test_labels))),
+        )
+
+    plan, heard = dataclasses.replace(PLAN, recipe=Recipe(1, hold_out=True)), Said()
+    place = tmp_path / "model"
+    training.train_once(plan, of("a"), place, Silent())
+    training.train_once(plan, of("a"), place, heard)
+    assert f"{place} holds it already." in heard.words
+    again = Said()
+    training.train_once(plan, of("b"), place, again)
+    assert f"{place} holds it already." not in again.words
+    (place / "split.csv").unlink()
+    training.train_once(plan, of("b"), place, again)
+    assert f"{place} holds it already." not in again.words

@@ -1,0 +1,305 @@
+"""Faults planted in real pictures, and what the check says of each; its page in a browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.test_cli import run
+from tests.helpers import browser
+from tests.helpers.userdata_pictures import CONTRACT, class_folders, save, silent
+from toolchain import userdata
+from toolchain.model.artifact import InputContract
+from toolchain.model.dataset import Dataset
+from toolchain.support.errors import ToolchainError
+from toolchain.support.records import as_json
+from toolchain.userdata import alike
+from toolchain.userdata.check import Finding, Report, Severity, check
+from toolchain.userdata.page import page
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "缓存 cache"))
+
+
+@pytest.fixture
+def clean(tmp_path: Path, digits: Dataset) -> Path:
+    return class_folders(tmp_path / "好 pictures", digits, {"a": 90, "b": 100})
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, digits: Dataset) -> Path:
+    """A folder with every fault at once; what is in it says which."""
+    folder = tmp_path / "坏 <b>pictures"
+    class_folders(folder / "train", digits, {"a": 120, "b": 60, "c": 10})
+    class_folders(folder / "test", digits, {"a": 20, "b": 12}, start=120)
+    pictures = digits.train_images[digits.train_labels == 5]
+    save(folder / "test" / "only here" / "x.png", pictures[0])
+    leaked = folder / "train" / "a" / "图 003.png"
+    save(folder / "test" / "a" / "leak.bmp", np.asarray(Image.open(leaked))[..., np.newaxis])
+    save(folder / "train" / "a" / "clash.png", pictures[1])
+    save(folder / "train" / "b" / "clash.bmp", pictures[1])
+    save(folder / "train" / "b" / "copy 1.png", pictures[2])
+    save(folder / "train" / "b" / "copy 2.bmp", pictures[2])
+    brighter = (np.asarray(Image.open(folder / "train" / "b" / "图 005.png")) * 0.9).astype(
+        np.uint8
+    )
+    save(folder / "test" / "b" / "near.png", brighter[..., np.newaxis])
+    (folder / "train" / "a" / "damaged.png").write_bytes(leaked.read_bytes()[:80])
+    (folder / "train" / "a" / "text.jpg").write_text("no picture")
+    (folder / "train" / "b" / "large.png").write_bytes(b"")
+    (folder / "train" / "a" / ".hidden.png").write_bytes(leaked.read_bytes())
+    (folder / "train" / "a" / "notes <i>.txt").write_text("of mine")
+    (folder / "train" / "b" / "out.png").symlink_to(save(tmp_path / "secret.png", pictures[3]))
+    save(folder / "loose.png", pictures[4])
+    save(folder / "train" / "a" / "deeper" / "low.png", pictures[5])
+    save(folder / "other" / "beside.png", pictures[6])
+    (folder / "train" / "nothing").mkdir()
+    save(folder / "train" / "a" / "colour.png", np.full((40, 30, 3), (9, 200, 30), np.uint8))
+    save(folder / "train" / "a" / "tiny.png", pictures[7][:5, :4])
+    return folder
+
+
+def by_kind(report: Report) -> dict[str, Finding]:
+    found = {finding.kind: finding for finding in report.findings}
+    assert len(found) == len(report.findings)
+    return found
+
+
+def test_every_fault_is_found_by_name(faulty: Path) -> None:
+    report = check(faulty, CONTRACT, silent)
+    found = by_kind(report)
+    expected = {
+        "too few": (Severity.ERROR, 2, {"c", "only here"}),
+        "leak": (Severity.WARNING, 1, {"train/a/图 003.png", "test/a/leak.bmp"}),
+        "two classes": (Severity.WARNING, 1, {"train/a/clash.png", "train/b/clash.bmp"}),
+        "copies": (Severity.NOTE, 1, {"train/b/copy 1.png", "train/b/copy 2.bmp"}),
+        "near": (Severity.NOTE, 1, {"train/b/图 005.png", "test/b/near.png"}),
+        "unreadable": (
+            Severity.WARNING,
+            3,
+            {"train/a/damaged.png", "train/a/text.jpg", "train/b/large.png"},
+        ),
+        "hidden": (Severity.NOTE, 1, {"train/a/.hidden.png"}),
+        "no picture": (Severity.NOTE, 1, {"train/a/notes <i>.txt"}),
+        "link": (Severity.WARNING, 1, {"train/b/out.png"}),
+        "misplaced": (
+            Severity.WARNING,
+            3,
+            {"loose.png", "train/a/deeper/low.png", "other/beside.png"},
+        ),
+        "empty": (Severity.WARNING, 1, {"train/nothing"}),
+        "balance": (Severity.WARNING, 4, {"a", "c"}),
+    }
+    for kind, (severity, count, names) in expected.items():
+        finding = found[kind]
+        named = {file for example in finding.examples for file in example.files}
+        assert (finding.severity, finding.count, named) == (severity, count, names), kind
+    assert found["modes"].what.startswith("kinds of pixels: L ")
+    assert "RGB 1" in found["modes"].what
+    assert found["sizes"].what == "sizes: smallest 4×5, median 28×28, largest 30×40"
+    assert found["small"].count == 1
+    assert found["colour"].count == 1
+    assert set(found) == {*expected, "modes", "sizes", "small", "colour"}
+    assert report.errors == 1
+    severities = [list(Severity).index(finding.severity) for finding in report.findings]
+    assert severities == sorted(severities, reverse=True)
+    reasons = {each.files[0]: each.why for each in found["unreadable"].examples}
+    assert "it is a text" in reasons["train/a/text.jpg"]
+    counts = {each.label: (each.training, each.test) for each in report.classes}
+    assert counts["a"] == (123, 21)
+    with pytest.raises(ToolchainError, match=r"'c' has 10 to train and 0"):
+        userdata.load(faulty, CONTRACT, None, silent)
+
+
+def test_of_clean_pictures_there_is_little_to_say(clean: Path) -> None:
+    report = check(clean, None, silent)
+    assert set(by_kind(report)) <= {"modes", "sizes", "near"}
+    assert (report.contract, report.proposed, report.split) == (CONTRACT, True, "made")
+    found = userdata.load(clean, CONTRACT, None, silent)
+    trained = np.bincount(found.train_labels).tolist()
+    assert [each.training for each in report.classes] == trained
+
+
+def test_few_and_lonely_pictures(tmp_path: Path, digits: Dataset) -> None:
+    folder = class_folders(tmp_path / "f", digits, {"a": 90, "b": 20, "c": 1})
+    found = by_kind(check(folder, CONTRACT, silent))
+    assert [each.files for each in found["few"].examples] == [("b",)]
+    assert [each.files for each in found["too few"].examples] == [("c",)]
+    assert found["too few"].severity is Severity.ERROR
+
+
+def test_a_class_with_nothing_left_is_an_error(clean: Path) -> None:
+    for path in (clean / "b").iterdir():
+        path.write_text("no")
+    report = check(clean, CONTRACT, silent)
+    assert by_kind(report)["unreadable"].count == 100
+    assert [each.files for each in by_kind(report)["too few"].examples] == [("b",)]
+    for path in (clean / "a").iterdir():
+        path.write_text("no")
+    assert check(clean, CONTRACT, silent).errors
+
+
+def test_arrays_are_checked_too(tmp_path: Path, digits: Dataset) -> None:
+    path = tmp_path / "数 x.npz"
+    np.savez(
+        path,
+        x_train=digits.train_images,
+        y_train=digits.train_labels,
+        x_test=np.concatenate([digits.test_images, digits.train_images[7:8]]),
+        y_test=np.concatenate([digits.test_labels, digits.train_labels[7:8]]),
+    )
+    report = check(path, None, silent)
+    (leak,) = by_kind(report)["leak"].examples
+    assert leak.files == ("x_train[7]", "x_test[360]")
+    assert report.contract == CONTRACT
+
+
+def variants(picture: Image.Image, folder: Path) -> list[Image.Image]:
+    path = folder / "again.jpg"
+    picture.save(path, quality=75)
+    again = Image.open(path).convert(picture.mode)
+    return [again, picture.point(lambda value: min(255, round(value * 1.1)))]
+
+
+def test_pictures_saved_again_are_found_and_others_are_not(tmp_path: Path, digits: Dataset) -> None:
+    first, others = digits.train_images[:300], digits.test_images[:100]
+    again = [
+        np.asarray(each)[..., np.newaxis]
+        for pixels in first[:50]
+        for each in variants(Image.fromarray(pixels[:, :, 0]), tmp_path)
+    ]
+    seen = alike.looks(first, silent)
+    found = alike.pairs(alike.looks(np.stack(again), silent), seen)
+    right = sum(other == one // 2 for one, other in found)
+    assert right >= 0.9 * len(again)
+    false = alike.pairs(alike.looks(others, silent), seen)
+    assert len(false) <= 0.03 * len(others)
+
+
+def test_plain_pictures_are_not_alike_for_being_plain() -> None:
+    shades = np.stack([np.full((28, 28, 1), shade, np.uint8) for shade in (0, 90, 255)])
+    looks = alike.looks(shades, silent)
+    assert alike.pairs(looks, looks) == []
+
+
+def test_bits_are_counted_with_any_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 2**64, 1000, np.uint64)
+    values[:2] = 0, 2**64 - 1
+    expected = [int(value).bit_count() for value in values]
+    assert alike._count_bits(values).tolist() == expected
+    monkeypatch.delattr(np, "bitwise_count", raising=False)
+    assert alike._count_bits(values).tolist() == expected
+
+
+def test_the_command_tells_all_and_ends_with_1_on_errors(faulty: Path, clean: Path) -> None:
+    done = run("data", "check", faulty, "--size", "28", code=1)
+    for words in ("error", "test/a/leak.bmp", "clash.bmp", "hidden", "only here", "123"):
+        assert words in done.stdout
+    assert "1 of these would make" in done.stderr
+    done = run("data", "check", clean, "--size", "30x20", "--color", "--fit", "crop", "--json")
+    found = json.loads(done.stdout)
+    assert found["contract"] == {"height": 20, "width": 30, "channels": 3, "fit": "crop"}
+    assert found["proposed"] is False
+    run("data", "check", clean, "--size", "30 x", code=2)
+    run("data", "check", clean / "nowhere", code=1)
+
+
+def test_names_that_are_no_text_can_be_printed(clean: Path, digits: Dataset) -> None:
+    strange = os.fsdecode(b"\xff [red] x.png")
+    save(clean / "x.png", digits.test_images[0]).rename(clean / strange)
+    for option in ("--json", "--verbose"):
+        assert "\\udcff [red] x.png" in run("data", "check", clean, option).stdout.replace(
+            "\\\\", "\\"
+        )
+
+
+class Words(HTMLParser):
+    """The words of a page that a person sees, and what its tags are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_the_page_shows_the_pictures_and_escapes_every_name(faulty: Path) -> None:
+    report = check(faulty, CONTRACT, silent)
+    text = page(report, faulty)
+    assert text == page(report, faulty)
+    seen = Words()
+    seen.feed(text)
+    words = " ".join(seen.words)
+    for name in ("坏 <b>pictures", "notes <i>.txt", "test/a/leak.bmp", "train/a/damaged.png"):
+        assert name in words
+    assert "script" not in seen.tags
+    assert "i" not in seen.tags
+    assert all(source.startswith("data:image/png;base64,") for source in seen.sources)
+    # the leak's two pictures side by side are the same
+    pair = re.search(r'<div><figure><img src="([^"]+)".*?<img src="([^"]+)".*?leak\.bmp', text)
+    assert pair is not None
+    assert pair[1] == pair[2]
+    assert html.escape("train/b/clash.bmp") in text
+
+
+@browser.needed
+@pytest.mark.parametrize("width", [1280, 500])
+def test_the_page_in_a_browser_is_no_wider_than_the_window(
+    faulty: Path, tmp_path: Path, width: int
+) -> None:
+    long = faulty / "train" / "a" / ("x" * 200 + ".jpg")
+    long.write_text("no picture")
+    path = tmp_path / "page.html"
+    text = page(check(faulty, CONTRACT, silent), faulty)
+    probe = (
+        "<script>document.title = document.documentElement.scrollWidth + ' '"
+        " + document.documentElement.clientWidth</script>"
+    )
+    # the page itself forbids scripts
+    path.write_text(re.sub(r"<meta http-equiv=[^>]+>", "", text).replace("</body>", probe))
+    shown = browser.dom(path, f"--window-size={width},800")
+    scrolled, seen = re.search(r"<title>(\d+) (\d+)</title>", shown).groups()  # type: ignore[union-attr]
+    assert int(scrolled) <= int(seen)
+
+
+def test_without_imagehash(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    with pytest.raises(ToolchainError, match=r"\.\[data\]"):
+        check(clean, CONTRACT, silent)
+
+
+def test_what_a_file_is_that_is_left_out_stands_below_a_narrow_table(clean: Path) -> None:
+    """The remedy is a sentence, which no column of 80 characters has room for."""
+    label = next(each for each in clean.iterdir() if each.is_dir())
+    start = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"
+    (label / "phone.avif").write_bytes(start)
+    (label / "saved.jpg").write_bytes(start)
+    lines = run("data", "check", clean).stdout.splitlines()
+    for name in ("phone.avif", "saved.jpg"):
+        (told,) = [line for line in lines if line.startswith(f"{label.name}/{name}: ")]
+        assert "it is an AVIF picture. Convert it: python3 -c" in told
+
+
+def test_the_report_is_json_that_says_everything(faulty: Path) -> None:
+    record = json.loads(as_json(check(faulty, None, silent)))
+    assert record["contract"] == {"height": 96, "width": 96, "channels": 1, "fit": "pad"}
+    assert {finding["kind"] for finding in record["findings"]} >= {"leak", "near", "too few"}
+    assert InputContract(**record["contract"]) == InputContract(96, 96, 1)
