@@ -15,7 +15,8 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from tests.helpers.userdata_pictures import CONTRACT, ROOT, class_folders, save, silent
+from tests import ROOT
+from tests.helpers.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.model import images
 from toolchain.model.artifact import Fit, InputContract
