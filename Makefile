@@ -16,7 +16,7 @@ OUT  := models/$(NAME)
 NEWEST_PYTHON := 13
 # emulated Raspberry Pis: 0.8 GB, from the machine's own package sources
 PI   := .pi
-PI_MODELS ?= $(addprefix models/released/,fashion-cnn fashion-fast fashion-small mnist-one-conv)
+PI_MODELS ?= $(addprefix models/released/,fashion-cnn fashion-fast fashion-small mnist-one-conv mnist-small)
 PI_IMAGES ?= 1000
 FRONTIER ?= fashion-small fashion-fast mnist-one-conv mnist-small
 

@@ -25,7 +25,7 @@ from toolchain import datasets, formats
 from toolchain.cli import locate
 from toolchain.delivery import bundling
 from toolchain.runtime import Classifier
-from toolchain.runtime.selftest import TOLERANCES
+from toolchain.runtime.selftest import tolerance
 from toolchain.support.streams import silence
 
 AT_ONCE = 2
@@ -94,14 +94,15 @@ def main(folder: Path, images: int, models: list[str]) -> int:
 def _subjects(model: str, count: int, place: Path) -> Iterator[Subject]:
     """Bundles of all files of a model that a device can answer."""
     for path in locate.model_files(model, formats.endings(["tflite", "onnx"], [])):
-        info = Classifier.load(path).info
+        info, data = Classifier.load(path).info, path.read_bytes()
         dataset = datasets.load(info.dataset)
         out = place / bundling.default_path(path)
         bundling.make(path, dataset, out)
         images = place / f"{out.name}.npy"
         np.save(images, dataset.test_images[:count])
         expected = Classifier.load(path).scores(dataset.test_images[:count])
-        yield Subject(out, images, expected, TOLERANCES[info.precision], path.suffix[1:])
+        allowed = tolerance(data, path.suffix[1:], info.precision)
+        yield Subject(out, images, expected, allowed, path.suffix[1:])
 
 
 def _row(subject: Subject, environment: Environment, board: Board, place: Path) -> Row:

@@ -158,7 +158,7 @@ def test_a_class_may_differ_only_where_two_were_close(made: Path) -> None:
     held = bundle.read(made)
     golden = held.golden()
     assert selftest.self_test(held)[0].passed
-    step = selftest.TOLERANCES[Precision.INT8] / 2
+    step = selftest.tolerance(held.data, held.suffix, Precision.INT8) / 2
     nearly = golden.probabilities + np.float32(step) * np.sign(0.5 - golden.probabilities)
     held.golden_parts["probabilities"] = bundling._npy(nearly)
     (outcome,) = selftest.self_test(held)

@@ -27,7 +27,6 @@ from toolchain.export.reference import Progress, Reference
 from toolchain.model import manifest
 from toolchain.model.artifact import Artifact, Calibration, Gate, ModelInfo, Precision, Verdict
 from toolchain.model.folder import ModelFolder, layers_picture, outdated, rejected
-from toolchain.runtime.selftest import TOLERANCES
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.workstation.versions import versions
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from toolchain.model.dataset import Dataset
 
-CALIBRATED = (Precision.INT8, Precision.MIXED)
 WORST = 3  # operators to name where all would be too many
 ALLOWED = "--max-drop and --min-agreement set what is allowed."
 
@@ -267,7 +265,7 @@ def _proved(
     """
     reader, converter = formats.get(target.format), conversion.get(target.format)
     reference = ground.reference
-    used = ground.calibration if target.precision in CALIBRATED else None
+    used = ground.calibration if target.precision.is_calibrated else None
     proof, answers = prove(reader, converted, reference, ground.gate)
     info = dataclasses.replace(
         reference.info,
@@ -288,7 +286,7 @@ def _proved(
     again, doubts = reference.pictures.answers(session), proof.doubts
     if reader.read_info(final) != info or not np.array_equal(again, answers, equal_nan=True):
         doubts += ("the file answers differently once it carries its description",)
-    images, tolerance = reference.pictures.dataset.test_images, TOLERANCES[target.precision]
+    images, tolerance = reference.pictures.dataset.test_images, target.precision.tolerance
     if metrics.differs_together(session, images, again, tolerance):
         doubts += ("it takes several images in one call, and answers otherwise than one by one",)
     if doubts != proof.doubts:
@@ -307,7 +305,7 @@ def _publish(artifact: Artifact, data: bytes, proof: Proof, ground: Ground) -> N
         return
     manifest.forget(path)
     files.replace(path, data)
-    used = ground.calibration if info.precision in CALIBRATED else None
+    used = ground.calibration if info.precision.is_calibrated else None
     manifest.enter(
         path, manifest.Entry(len(data), files.sha256(data), info, proof.comparison, used)
     )
@@ -338,7 +336,7 @@ def _undecided_advice(path: Path, proof: Proof) -> str:
 def _rejected_advice(outcome: Outcome, proof: Proof) -> str:
     path, precision = outcome.artifact.path, outcome.artifact.info.precision
     tries = "another precision"
-    if precision in CALIBRATED:
+    if precision.is_calibrated:
         tries = f"more --calibration-samples, or {tries}"
     elif precision is not Precision.DYNAMIC:
         tries += ", and please report it: only files in 8 bits are expected to lose anything"

@@ -82,6 +82,14 @@ class Format(Protocol):
             ToolchainError: the file or its description is damaged.
         """
 
+    def step(self, data: bytes) -> float | None:
+        """What one step of the logits is worth, where they are in 8 bits and every runtime of the
+        format rounds them in its own way; else None.
+
+        Raises:
+            ToolchainError: no runtime is installed, or it does not take the file.
+        """
+
     def engines(self) -> tuple[str, ...]:
         """The runtimes for this format that are installed here, or the ways to call its one
         runtime; the preferred one first.

@@ -31,6 +31,17 @@ class Precision(StrEnum):
     INT8 = "int8"
     MIXED = "mixed"
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether images tell the ranges of its tensors."""
+        return self in (Precision.INT8, Precision.MIXED)
+
+    @property
+    def tolerance(self) -> float:
+        """What a probability (0–1) may differ by from one processor or runtime to another, which
+        round differently: several times what was seen between x86 and ARM (docs/device.md)."""
+        return {Precision.FLOAT32: 0.0001, Precision.FLOAT16: 0.01}.get(self, 0.1)
+
 
 class Fit(StrEnum):
     """How a picture of another aspect becomes one of the model's.

@@ -200,6 +200,10 @@ def layers(model: Any) -> tuple[Layer, ...]:
     )
 
 
+def step(data: bytes) -> float | None:
+    return None
+
+
 def engines() -> tuple[str, ...]:
     require_installed("keras", "export")
     return ENGINES

@@ -17,6 +17,7 @@ __all__ = [
     "is_whole",
     "open_session",
     "read_info",
+    "step",
 ]
 
 
@@ -28,6 +29,10 @@ def read_info(data: bytes) -> ModelInfo | None:
     properties = runtime_session(data, threads=1, optimize=False).get_modelmeta()
     text = properties.custom_metadata_map.get(INFO_KEY)
     return None if text is None else ModelInfo.from_json(text)
+
+
+def step(data: bytes) -> float | None:
+    return None  # there is one runtime; on ARM it answers as on x86 (docs/device.md)
 
 
 def engines() -> tuple[str, ...]:

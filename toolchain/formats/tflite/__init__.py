@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from toolchain.formats.tflite import metadata
-from toolchain.formats.tflite.session import TFLiteSession, import_engine
+from toolchain.formats.tflite.session import TFLiteSession, import_engine, interpreter
 from toolchain.model import engines as runtimes
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo, Precision
@@ -15,7 +17,16 @@ PRECISIONS = (
     Precision.INT8,
     Precision.MIXED,
 )
-__all__ = ["PRECISIONS", "engines", "import_engine", "is_whole", "open_session", "read_info"]
+BEHIND_LOGITS = ("SOFTMAX", "DEQUANTIZE", "QUANTIZE")
+__all__ = [
+    "PRECISIONS",
+    "engines",
+    "import_engine",
+    "is_whole",
+    "open_session",
+    "read_info",
+    "step",
+]
 
 
 def is_whole(data: bytes) -> bool:
@@ -27,6 +38,18 @@ def read_info(data: bytes) -> ModelInfo | None:
     if metadata.INFO_ENTRY not in entries:
         return None
     return ModelInfo.from_json(entries[metadata.INFO_ENTRY])
+
+
+def step(data: bytes) -> float | None:
+    loaded = interpreter(data, 1, engines()[0], delegates=False)
+    tensors = {each["index"]: each for each in loaded.get_tensor_details()}
+    makers = {index: step for step in loaded._get_ops_details() for index in step["outputs"]}
+    index = loaded.get_output_details()[0]["index"]
+    while (maker := makers.get(index)) and maker["op_name"] in BEHIND_LOGITS:
+        index = maker["inputs"][0]
+        if tensors[index]["dtype"] is np.int8:
+            return float(tensors[index]["quantization"][0])
+    return None
 
 
 def engines() -> tuple[str, ...]:
