@@ -25,9 +25,13 @@ from toolchain.training.recipe import Recipe
 LENIENT = Gate(largest_drop=3, least_agreement=0.97)
 LENIENT_OPTIONS = ("--max-drop", "3", "--min-agreement", "0.97")
 
-# How long an example takes depends on the machine, and on what else it does.
+# How long an example takes depends on the machine, and on what else it does; which examples are
+# drawn should not depend on luck.
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 

@@ -19,7 +19,7 @@ from toolchain.external.answers import Meaning
 from toolchain.external.findings import Findings
 from toolchain.external.own_model import OwnModel
 from toolchain.external.preprocessing import Preprocessing
-from toolchain.external.trial import Hypothesis, Trial
+from toolchain.external.trial import Hypothesis, Labelled, Trial
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import Fit, ModelInfo, Precision
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 PROBE = 1000  # pictures that the hypotheses are compared on, at most
 FEWEST = 200  # where pictures are large
+JUDGED = 10_000  # further pictures that the best one is judged on, at most
 WORK = 2**31  # pixel values that all hypotheses together may cost
 
 
@@ -174,14 +175,22 @@ def _tried(
 ) -> Trial:
     """Let the model answer pictures under every hypothesis that there is."""
     possible = _possible(own, dataset, asked.preprocessing, inside)
-    values = len(possible) * len(Fit) * int(np.prod(own.shape))
-    rows = _drawn(dataset, min(PROBE, max(FEWEST, WORK // values)))
-    drawn = _fitted(dataset, rows, own.input.fit, pictures)
+    size = int(np.prod(own.shape))
+    count = min(PROBE, max(FEWEST, WORK // (size * len(possible) * len(Fit))))
+    order = _order(dataset)[: count + min(JUDGED, WORK // (8 * size))]
+    first, others = map(np.sort, np.split(order, [count]))
+    truth = np.concatenate([dataset.train_labels, dataset.test_labels])
+    drawn = _fitted(dataset, first, own.input.fit, pictures)
+
+    def more(fit: Fit) -> Labelled:
+        if pictures is None or fit is own.input.fit or not others.size:
+            return Labelled(_images(dataset, others), truth[others])
+        return Labelled(userdata.fitted_anew(pictures, dataset, others)[fit], truth[others])
+
     fits = [Hypothesis(each, fit) for fit in drawn for each in possible]
     if inside:  # its own preparation is known, so others are only tried as the user may mean them
         fits = [h for h in fits if h.fit is own.input.fit or h.preprocessing == Preprocessing()]
-    truth = np.concatenate([dataset.train_labels, dataset.test_labels])[rows]
-    return trials.hold(own, drawn, truth, fits, asked.one_of, progress)
+    return trials.hold(own, drawn, truth[first], fits, more, asked.one_of, progress)
 
 
 def _possible(
@@ -196,27 +205,33 @@ def _possible(
     return list(dict.fromkeys([*known, *([asked] if asked else [])]))
 
 
-def _drawn(dataset: Dataset, count: int) -> NDArray[np.intp]:
-    """Which pictures are answered: of the test, and where these are few, of the training as well;
-    numbers that count the training pictures first, ascending."""
+def _order(dataset: Dataset) -> NDArray[np.intp]:
+    """In which order pictures are drawn: those of the test, then those of the training; numbers
+    that count the training pictures first."""
     training, test = len(dataset.train_labels), len(dataset.test_labels)
     random = np.random.default_rng(0)
-    order = np.concatenate([training + random.permutation(test), random.permutation(training)])
-    return np.sort(order[:count])
+    return np.concatenate([training + random.permutation(test), random.permutation(training)])
 
 
 def _fitted(
     dataset: Dataset, rows: NDArray[np.intp], usual_fit: Fit, pictures: Path | None
 ) -> dict[Fit, NDArray[np.uint8]]:
     """The pictures `rows` as the data set has them, and fitted in each other way that differs."""
-    parts = (dataset.train_images, dataset.test_images)
-    before = len(parts[0])
-    usual = np.concatenate([parts[0][rows[rows < before]], parts[1][rows[rows >= before] - before]])
-    found = {usual_fit: usual}
+    found = {usual_fit: _images(dataset, rows)}
     for fit, other in (userdata.fitted_anew(pictures, dataset, rows) if pictures else {}).items():
         if not any(np.array_equal(other, each) for each in found.values()):
             found[fit] = other
     return found
+
+
+def _images(dataset: Dataset, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """The pictures `rows`, which ascend."""
+    before = len(dataset.train_images)
+    parts = (
+        dataset.train_images[rows[rows < before]],
+        dataset.test_images[rows[rows >= before] - before],
+    )
+    return np.concatenate(parts)
 
 
 def _model(own: OwnModel, used: Preprocessing, gives: Meaning) -> Any:

@@ -101,8 +101,8 @@ class Findings:
     def _why_not(self) -> str:
         best = self.trial.answers[self.trial.best]
         calibrated = self.trial.is_calibrated(self.trial.best)
-        if calibrated and (reached := self.trial.other_contrast(self.trial.best)):
-            return f": with another brightness, contrast or gamma it reaches {reached:.2%}"
+        if calibrated and (reached := self.trial.other_tone(self.trial.best)):
+            return f": with other tones or channels it reaches {reached:.2%}"
         if not calibrated:
             return (
                 f", unless it is overfitted: under the best of them {best.accuracy:.2%} are right, "

@@ -14,7 +14,7 @@ The best of several wrong hypotheses is no finding. So a hypothesis explains a m
     ICML 2017) between `LOWEST` and `HIGHEST` is allowed for; with others neither this hypothesis
     nor another may do clearly better. One that is as good with temperatures up to `OVERFITTED`
     counts as a tie: it may be the right one of a model that knows its pictures by heart;
-3.  no other brightness, contrast or gamma of the pixels does clearly better;
+3.  no other brightness, contrast or gamma of the pixels or order of channels does clearly better;
 4.  at least `LEAST` of the pictures are right.
 
 The thresholds were chosen on one half of the models of `benchmarks/preparations.py`.
@@ -45,7 +45,9 @@ OVERFITTED = 10.0  # that of a model that has learnt few pictures by heart
 TEMPERATURES = np.geomspace(1 / 32, 4096, 103)  # a sixth of an octave apart
 CLEAR = 3.0  # standard errors by which the log score of one hypothesis is above another's
 MATTERS = 0.02  # of the log score, natural logarithms; a smaller gain is none, however certain
-CLEAR_SEARCH = 4.0  # standard errors for the best of the thirty that `_other_contrast` looks at
+CLEAR_SEARCH = 4.0  # standard errors for the best of the thirty that `_other_tone` looks at
+# of the log score, for another tone: nearly every network does a little better with some other one
+MATTERS_SEARCH = 0.03
 LEAST = 0.5  # of the pictures; whoever understands a model sees it right more often than wrong
 ROUNDS = 4  # in which it looks
 
@@ -115,27 +117,30 @@ class Answers:
 
 
 def _clearly_above(
-    first: NDArray[np.float64], second: NDArray[np.float64], errors: float = CLEAR
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    errors: float = CLEAR,
+    matters: float = MATTERS,
 ) -> bool:
     """Whether the first scores are higher, picture by picture, than chance would have them, and by
     so much that it matters."""
     gain = first - second
-    return bool(gain.mean() > max(MATTERS, errors * gain.std() / np.sqrt(len(gain))))
+    return bool(gain.mean() > max(matters, errors * gain.std() / np.sqrt(len(gain))))
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
     """What a model answers under each hypothesis; under those that `overflowed`, no numbers.
 
-    `gives` is what its values mean. `other_contrast` takes a hypothesis and gives the accuracy (0
-    to 1) at the best other brightness, contrast and gamma of the pixels, None where none is clearly
-    better; it lets the model answer, so it is asked only where it matters.
+    `gives` is what its values mean. `other_tone` takes a hypothesis and gives the accuracy (0 to 1)
+    at the best other brightness, contrast and gamma of the pixels and order of channels, None where
+    none is clearly better; it lets the model answer, so it is asked only where it matters.
     """
 
     answers: Mapping[Hypothesis, Answers]
     overflowed: tuple[Hypothesis, ...]
     gives: Meaning
-    other_contrast: Callable[[Hypothesis], float | None]
+    other_tone: Callable[[Hypothesis], float | None]
 
     @cached_property
     def best(self) -> Hypothesis:
@@ -155,7 +160,7 @@ class Trial:
         """The hypotheses that explain the model and that nothing tells apart; the best first."""
         best = self.best
         usable = self.answers[best].accuracy >= LEAST and self._is_no_lot(best)
-        if not (usable and self.is_calibrated(best)) or self.other_contrast(best):
+        if not (usable and self.is_calibrated(best)) or self.other_tone(best):
             return ()
         scores = self.answers[best].scores
         tied = {
@@ -196,7 +201,7 @@ class Trial:
         """Whether somebody who says that it was this one may be right: as far as these pictures
         tell, it explains a model that may know its training pictures by heart."""
         unbeaten = self._is_unbeaten(self.answers[each].scores_if_overfitted)
-        return each in self.explaining or (unbeaten and self.other_contrast(each) is None)
+        return each in self.explaining or (unbeaten and self.other_tone(each) is None)
 
     def _is_unbeaten(self, scores: NDArray[np.float64]) -> bool:
         return not any(_clearly_above(other.free_scores, scores) for other in self.answers.values())
@@ -224,10 +229,14 @@ def hold(
     pictures: Mapping[Fit, NDArray[np.uint8]],
     truth: NDArray[np.integer],
     hypotheses: Sequence[Hypothesis],
+    more: Callable[[Fit], Labelled],
     one_of: bool,
     progress: Callable[[str], None],
 ) -> Trial:
     """Let the model answer `pictures`, uint8 `[N, H, W, C]` for each fit, under each hypothesis.
+
+    `more` reads further pictures, none of them among the first: on these and the first it is judged
+    whether the best hypothesis explains the model.
 
     Raises:
         UsageError: its values are not numbers under any, or mean nothing; see `answers.meaning`.
@@ -251,27 +260,26 @@ def hold(
         )
     gives = answers.meaning(np.concatenate(list(values.values())), one_of)
 
-    def judged(given: NDArray[np.float32]) -> Answers:
-        return Answers(answers.log_probabilities(given, gives), truth)
-
     @cache
-    def other_contrast(each: Hypothesis) -> float | None:
+    def other_tone(each: Hypothesis) -> float | None:
         if own.takes_pixels:
             return None
-        raw = pictures[each.fit]
-        usual = _prepared(own, each, raw)
+        usual = _prepared(own, each, pictures[each.fit])
         center, spread = float(usual.mean()), float(usual.std())
 
-        def tried(tone: Tone) -> Answers:
-            bent = usual if tone.gamma == 1 else _prepared(own, each, _bent(raw, tone.gamma))
-            return judged(
-                answer(center + spread * tone.brightness + tone.contrast * (bent - center))
-            )
+        def tried(tone: Tone, shown: Labelled) -> Answers:
+            bent = _prepared(own, each, _bent(shown.pictures, tone))
+            toned = center + spread * tone.brightness + tone.contrast * (bent - center)
+            return Answers(answers.log_probabilities(answer(toned), gives), shown.truth)
 
-        return _other_contrast(tried)
+        first = Labelled(pictures[each.fit], truth)
+        return _other_tone(tried, first.half(0), first.half(1).and_also(more(each.fit)))
 
-    found = {each: judged(given) for each, given in values.items()}
-    return Trial(found, tuple(overflowed), gives, other_contrast)
+    found = {
+        each: Answers(answers.log_probabilities(given, gives), truth)
+        for each, given in values.items()
+    }
+    return Trial(found, tuple(overflowed), gives, other_tone)
 
 
 def _answering(own: OwnModel) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
@@ -305,12 +313,30 @@ def _prepared(own: OwnModel, each: Hypothesis, images: NDArray[Any]) -> NDArray[
     return prepared
 
 
+class Labelled(NamedTuple):
+    """Pictures uint8 `[N, H, W, C]` and their classes `[N]`."""
+
+    pictures: NDArray[np.uint8]
+    truth: NDArray[np.integer]
+
+    def half(self, start: int) -> Labelled:
+        """Every second one from `start` on."""
+        return Labelled(self.pictures[start::2], self.truth[start::2])
+
+    def and_also(self, others: Labelled) -> Labelled:
+        """These, then the others."""
+        pictures = np.concatenate([self.pictures, others.pictures])
+        return Labelled(pictures, np.concatenate([self.truth, others.truth]))
+
+
 class Tone(NamedTuple):
-    """Another brightness (in standard deviations), contrast (a factor) and gamma of pictures."""
+    """Another brightness (in standard deviations), contrast (a factor), gamma and order of channels
+    of pictures."""
 
     contrast: float = 1.0
     brightness: float = 0.0
     gamma: float = 1.0
+    channels: tuple[int, ...] = ()
 
     def around(self, factor: float, shift: float) -> list[Tone]:
         """Tones that differ in one respect."""
@@ -322,24 +348,38 @@ class Tone(NamedTuple):
             self._replace(brightness=self.brightness - shift),
             self._replace(gamma=self.gamma * factor**0.5),
             self._replace(gamma=self.gamma / factor**0.5),
+            *[self._replace(channels=each) for each in self._exchanged()],
         ]
 
+    def _exchanged(self) -> list[tuple[int, ...]]:
+        """Orders of three channels in which two neighbours have changed places."""
+        if len(self.channels) != 3:
+            return []
+        first, second, third = self.channels
+        return [(second, first, third), (first, third, second)]
 
-def _bent(raw: NDArray[np.uint8], gamma: float) -> NDArray[np.float32]:
-    return (255 * (raw / 255) ** gamma).astype(np.float32)
+
+def _bent(raw: NDArray[np.uint8], tone: Tone) -> NDArray[Any]:
+    ordered = raw[..., tone.channels]
+    return ordered if tone.gamma == 1 else (255 * (ordered / 255) ** tone.gamma).astype(np.float32)
 
 
-def _other_contrast(tried: Callable[[Tone], Answers]) -> float | None:
+def _other_tone(
+    tried: Callable[[Tone, Labelled], Answers], looked_at: Labelled, judged: Labelled
+) -> float | None:
     """The accuracy at the best other tone; None where none is clearly better. It is looked for on
-    one half of the pictures and judged on the other."""
-    best, factor, shift = Tone(), 3.0, 1.0
-    seen = {best: tried(best)}
-    looked_at = np.arange(len(seen[best].truth)) % 2 == 0
+    some pictures and judged on others."""
+    usual = Tone(channels=tuple(range(looked_at.pictures.shape[-1])))
+    best, factor, shift = usual, 3.0, 1.0
+    seen = {best: tried(best, looked_at)}
     for _ in range(ROUNDS):
-        seen |= {each: tried(each) for each in best.around(factor, shift) if each not in seen}
-        found = max(seen, key=lambda each: float(seen[each].scores[looked_at].mean()))
+        seen |= {t: tried(t, looked_at) for t in best.around(factor, shift) if t not in seen}
+        found = max(seen, key=lambda tone: float(seen[tone].scores.mean()))
         if found == best:
             factor, shift = factor**0.5, shift / 2
         best = found
-    usual, other = seen[Tone()].scores[~looked_at], seen[best].scores[~looked_at]
-    return seen[best].accuracy if _clearly_above(other, usual, CLEAR_SEARCH) else None
+    if best == usual:
+        return None
+    other = tried(best, judged)
+    clear = _clearly_above(other.scores, tried(usual, judged).scores, CLEAR_SEARCH, MATTERS_SEARCH)
+    return other.accuracy if clear else None
