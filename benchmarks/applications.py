@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain import userdata
-from toolchain.cli.progress import say
+from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
 from toolchain.support.errors import require
 from toolchain.support.streams import silence
@@ -34,7 +34,7 @@ def train(name: str, size: int, epochs: int, data: Path, path: Path) -> None:
 
     keras = require("keras", "export")
     keras.utils.set_random_seed(0)
-    dataset = userdata.load(data, InputContract(size, size, 3), None, say)
+    dataset = userdata.load(data, InputContract(size, size, 3), None, LINES)
     build = {
         "mobilenetv2": keras.applications.MobileNetV2,
         "efficientnetv2b0": keras.applications.EfficientNetV2B0,

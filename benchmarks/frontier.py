@@ -17,7 +17,7 @@ import side_by_side
 from toolchain import datasets
 from toolchain.benchmark import run, summary
 from toolchain.cli import locate
-from toolchain.cli.progress import bench_bar
+from toolchain.cli.progress import Bar
 from toolchain.model.folder import ModelFolder
 from toolchain.report.benchmark.pareto import Kind, Panel, Point, to_png
 from toolchain.runtime import Classifier
@@ -41,12 +41,12 @@ def released(dataset: str) -> list[Path]:
 def measured(dataset: str) -> list[summary.Row]:
     """Accuracy and latency of the released files, taking turns."""
     images = datasets.load(dataset)
-    with bench_bar() as show:
+    with Bar().shown() as progress:
         result = run.run(
             run.configurations(released(dataset), [1]),
             images,
             run.conditions(official=False, limit=None, dataset=images),
-            run.Progress(show),
+            progress,
         )
     return summary.rows(result)
 

@@ -27,6 +27,7 @@ from toolchain import datasets, userdata
 from toolchain.cli.progress import say
 from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
+from toolchain.support.progress import Silent
 from toolchain.userdata import alike
 
 CONTRACT = InputContract(28, 28, 1)
@@ -170,11 +171,11 @@ def near_duplicates(name: str, some: NDArray[np.uint8], others: NDArray[np.uint8
     cells = [f"{hash_alone:.1%}", f"{both:.1%}"]
     altered: dict[str, list[bool]] = {}
     for pixels in some:
-        own = alike.looks(pixels[np.newaxis], lambda _: None)
+        own = alike.looks(pixels[np.newaxis], Silent())
         gray = pixels.shape[-1] == 1
         for what, picture in variants(Image.fromarray(pixels[:, :, 0] if gray else pixels)):
             other = np.asarray(picture).reshape(1, *pixels.shape)
-            pair = alike.pairs(alike.looks(other, lambda _: None), own)
+            pair = alike.pairs(alike.looks(other, Silent()), own)
             altered.setdefault(what, []).append(bool(pair))
     if name == "Fashion-MNIST":
         columns = ["unrelated, hash alone", "unrelated", *altered]

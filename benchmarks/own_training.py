@@ -28,7 +28,7 @@ from PIL import Image
 
 from benchmarks import shapes
 from toolchain import datasets, userdata
-from toolchain.cli.progress import say
+from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
 from toolchain.training import architectures, optimization
 from toolchain.training.batches import Part, batches
@@ -40,7 +40,7 @@ PHOTOS, DRAWN, SIDE = 100_000, 1000, 96
 def speed(folder: Path, rounds: int) -> None:
     """Seconds an epoch of 60,000 images, from arrays and from the folder."""
     contract = InputContract(28, 28, 1)
-    arrays, mapped = datasets.load("fashion-mnist"), userdata.load(folder, contract, None, say)
+    arrays, mapped = datasets.load("fashion-mnist"), userdata.load(folder, contract, None, LINES)
     images, labels = arrays.train_images, arrays.train_labels
     part = Part(mapped.train_images, mapped.train_labels, np.arange(len(mapped.train_labels)))
     architecture = architectures.get("fashion-cnn")

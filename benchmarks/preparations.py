@@ -26,6 +26,7 @@ from toolchain.external.trial import Hypothesis
 from toolchain.model.artifact import Fit, InputContract
 from toolchain.support import machine
 from toolchain.support.errors import require
+from toolchain.support.progress import Silent
 from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
@@ -247,9 +248,7 @@ def data(kind: str, folder: Path, fit: Fit) -> Dataset:
     if kind == "shapes":
         if not (folder / "shapes").exists():
             draw_shapes(folder / "shapes")
-        return userdata.load(
-            folder / "shapes", InputContract(SIDE, SIDE, 3, fit), None, lambda _: None
-        )
+        return userdata.load(folder / "shapes", InputContract(SIDE, SIDE, 3, fit), None, Silent())
     found = datasets.load("digits" if kind == "digits" else "fashion-mnist")
     found = replace(
         found, test_images=found.test_images[:TESTED], test_labels=found.test_labels[:TESTED]
@@ -321,7 +320,7 @@ def judge(case: Case, folder: Path) -> Answer:
     dataset = data(case.data, folder, Fit.PAD)
     own = own_model.load(path)
     pictures = folder / "shapes" if case.data == "shapes" else None
-    findings = adoption.examine(own, dataset, adoption.Asked(), lambda _: None, pictures)
+    findings = adoption.examine(own, dataset, adoption.Asked(), Silent(), pictures)
     trial = findings.trial
     found = [findings.options(each) for each in trial.explaining]
     advised = _advised_accuracy(own, trial.explaining[0], case, folder) if len(found) == 1 else None

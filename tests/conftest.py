@@ -18,6 +18,7 @@ from toolchain.export import exporting
 from toolchain.export.exporting import Outcome
 from toolchain.model.artifact import Gate, Verdict
 from toolchain.model.dataset import Dataset
+from toolchain.support.progress import Silent
 from toolchain.training.recipe import Recipe
 
 # On 360 test images a few that int8 loses by chance are more than the default gate allows; which
@@ -59,18 +60,6 @@ def index_answers() -> bool:
     return asked.returncode == 0
 
 
-class Silent:
-    """Progress that nobody watches."""
-
-    def say(self, message: str) -> None: ...
-
-    def layers(self, *_: object) -> None: ...
-
-    def batches(self, epoch: int, done: int, total: int) -> None: ...
-
-    def epoch(self, *_: object) -> None: ...
-
-
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return datasets.load("digits")
@@ -88,7 +77,7 @@ def outcomes(trained: training.Result, digits: Dataset) -> dict[str, Outcome]:
     """What became of every file there is, by the end of its name: `int8.tflite`."""
     everything = exporting.targets((), ())
     made = exporting.export(
-        trained.path.parent, everything, digits, LENIENT, 200, seed=0, progress=lambda _: None
+        trained.path.parent, everything, digits, LENIENT, 200, seed=0, progress=Silent()
     )
     return {o.artifact.path.name.split(".", 1)[1]: o for o in made}
 

@@ -20,7 +20,7 @@ from PIL import Image
 from toolchain import conversion, formats
 from toolchain.benchmark import results
 from toolchain.benchmark.results import Conditions, Result
-from toolchain.benchmark.run import Progress, conditions, configurations, run
+from toolchain.benchmark.run import conditions, configurations, run
 from toolchain.benchmark.summary import rows
 from toolchain.benchmark.worker import Bench, Configuration
 from toolchain.evaluation import metrics
@@ -30,6 +30,7 @@ from toolchain.model.dataset import Dataset
 from toolchain.runtime import Classifier
 from toolchain.support import machine
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Silent
 
 WINDOWS = 3
 
@@ -40,21 +41,20 @@ def _no_process_is_left() -> Iterator[None]:
     assert multiprocessing.active_children() == []
 
 
-class Watched(Progress):
+class Watched(Silent):
     """Progress that notes its steps, and does something at the beginning of each."""
 
-    def __init__(self, at: Callable[[int], None] = lambda _: None) -> None:
-        super().__init__(self._note)
+    def __init__(self, then: Callable[[int], None] = lambda _: None) -> None:
         self.steps: list[str] = []
         self.done: list[float] = []
         self.left: list[str] = []
-        self._at = at
+        self._then = then
 
-    def _note(self, what: str, done: float, left: str) -> None:
+    def at(self, what: str, done: float, beside: str = "") -> None:
         self.steps.append(what)
         self.done.append(done)
-        self.left.append(left)
-        self._at(len(self.steps))
+        self.left.append(beside)
+        self._then(len(self.steps))
 
 
 def rules(dataset: Dataset, images: int | None = None, cold_starts: int = 0) -> Conditions:

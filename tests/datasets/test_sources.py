@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import privileges
+from tests.helpers.heard import Heard
 from toolchain.datasets import _download
 from toolchain.datasets._idx import IdxDataset
 from toolchain.datasets._search import Origin
@@ -150,13 +151,12 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
         TINY.search(tmp_path)
 
 
-def test_an_incomplete_data_directory_is_said_and_passed_over(
-    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_incomplete_data_directory_is_said_and_passed_over(tmp_path: Path, cache: Path) -> None:
     put(cache)
     (put(tmp_path / "tiny") / FIRST).unlink()
-    assert TINY.search(tmp_path) == tuple(CONTENTS.values())
-    assert capsys.readouterr().err.splitlines() == [
+    heard = Heard()
+    assert TINY.search(tmp_path, heard) == tuple(CONTENTS.values())
+    assert heard == [
         f"tiny: data directory {tmp_path}/tiny: no {FIRST}(.gz)",
         f"tiny: cache {cache}: all 4 files are right",
     ]
@@ -263,10 +263,10 @@ def test_a_download_is_shown_and_kept(
     server: tuple[str, Answers], cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     origin = dataclasses.replace(TINY, addresses=(server[0],))
-    assert origin.search(None) == tuple(CONTENTS.values())
-    shown = capsys.readouterr().err
-    assert "100%" in shown
-    assert f"kept in cache {cache}" in shown
+    heard = Heard()
+    assert origin.search(None, heard) == tuple(CONTENTS.values())
+    assert "100%" in capsys.readouterr().err
+    assert f"tiny: kept in cache {cache}" in heard
     assert state(cache) == CONTENTS
     assert dataclasses.replace(TINY, addresses=("http://127.0.0.1:9/",)).search(None)
 
@@ -330,7 +330,6 @@ def test_a_bad_download_is_said_and_passed_over_and_spoils_nothing(
     server: tuple[str, Answers],
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     bad: str,
 ) -> None:
     monkeypatch.setattr(_download, "TIMEOUT", 1)  # long enough for an answer on a busy machine
@@ -344,9 +343,8 @@ def test_a_bad_download_is_said_and_passed_over_and_spoils_nothing(
     assert state(cache) == before
 
     both = dataclasses.replace(TINY, addresses=(f"{address}bad/", address))
-    capsys.readouterr()
-    assert both.search(None) == tuple(CONTENTS.values())
-    outcomes = [line for line in capsys.readouterr().err.splitlines() if "tiny: " in line]
+    outcomes = Heard()
+    assert both.search(None, outcomes) == tuple(CONTENTS.values())
     assert f"tiny: cache {cache}: {FIRST} is damaged or another file" in outcomes[0]
     assert any(re.search(said, line) for line in outcomes[1:])
     assert state(cache) == CONTENTS
@@ -369,28 +367,28 @@ def test_a_cache_that_cannot_be_written_is_said_and_done_without(
     server: tuple[str, Answers],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     variable: str,
 ) -> None:
     (tmp_path / "a file").write_bytes(b"")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv(variable, str(tmp_path / "a file"))  # not even root can write below a file
     origin = dataclasses.replace(TINY, addresses=(server[0],))
-    assert origin.search(None) == tuple(CONTENTS.values())
-    assert "used now but not kept: Cannot write" in capsys.readouterr().err
+    heard = Heard()
+    assert origin.search(None, heard) == tuple(CONTENTS.values())
+    assert "used now but not kept: Cannot write" in heard[-1]
 
 
 def test_a_user_without_a_home(
     server: tuple[str, Answers],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for an unknown user id
-    assert dataclasses.replace(TINY, addresses=(server[0],)).search(None)
-    assert "no cache folder" in capsys.readouterr().err
+    heard = Heard()
+    assert dataclasses.replace(TINY, addresses=(server[0],)).search(None, heard)
+    assert "no cache folder" in heard[-1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,6 +18,7 @@ from toolchain.model.artifact import DEFAULT_GATE
 from toolchain.model.dataset import Dataset
 from toolchain.support import files
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Silent
 from toolchain.training import Result
 
 
@@ -110,7 +111,7 @@ def test_one_draw_of_a_study_is_the_export_of_it(exported: Path, digits: Dataset
     name = f"{exported.name}.int8.tflite"
     entry = manifest.read(exported).files[name]
     found = calibration.study(
-        exported, ("tflite",), digits, DEFAULT_GATE, (entry.calibration,), lambda _: None
+        exported, ("tflite",), digits, DEFAULT_GATE, (entry.calibration,), Silent()
     )
     (study,) = found
     assert study.trials[0].proof.comparison == entry.proof

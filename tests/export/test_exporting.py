@@ -13,8 +13,9 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from tests.conftest import LENIENT, Silent
+from tests.conftest import LENIENT
 from tests.evaluation.test_metrics import compared
+from tests.helpers.heard import Heard
 from toolchain import formats, training
 from toolchain.cli import export as cli_export
 from toolchain.evaluation.proof import Proof, judge
@@ -26,6 +27,7 @@ from toolchain.model.artifact import DEFAULT_GATE, Gate, Precision, Verdict
 from toolchain.model.dataset import Dataset
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Silent
 from toolchain.training import Result
 from toolchain.training.recipe import Recipe
 
@@ -124,7 +126,7 @@ def test_files_of_an_earlier_training_are_set_aside(
             Gate(largest_drop=100, least_agreement=0),
             50,
             0,
-            lambda _: None,
+            Silent(),
         )
     )
     known = manifest.read(folder).files
@@ -153,7 +155,7 @@ def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
             rename(path, target)
         raise KeyboardInterrupt  # nothing after it is carried out
 
-    arguments = (folder, (), digits, LENIENT, 50, 0, lambda _: None)
+    arguments = (folder, (), digits, LENIENT, 50, 0, Silent())
     with monkeypatch.context() as patched:
         patched.setattr(files, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -176,7 +178,7 @@ def test_a_file_that_cannot_be_set_aside_is_named(
     (folder / f"{stale}.outdated").mkdir()  # a refusal that meets root, too
     words = rf"Cannot write .*{stale}\.outdated: Is a directory\. What was there is untouched\."
     with pytest.raises(ToolchainError, match=words):
-        list(exporting.export(folder, (), digits, LENIENT, 50, 0, lambda _: None))
+        list(exporting.export(folder, (), digits, LENIENT, 50, 0, Silent()))
     assert manifest.verify(*with_content(folder / stale))
 
 
@@ -234,11 +236,11 @@ def test_a_renamed_folder_keeps_the_names_of_its_files(folder: Path, digits: Dat
 
 
 def test_an_unfinished_training_is_said(folder: Path, digits: Dataset) -> None:
-    said: list[str] = []
+    said = Heard()
     (folder / "training.json").write_text("{}")
     for expected in (False, True):
         said.clear()
-        list(exporting.export(folder, INT8, digits, LENIENT, 100, 0, said.append))
+        list(exporting.export(folder, INT8, digits, LENIENT, 100, 0, said))
         assert any("interrupted or missed its target" in words for words in said) == expected
         (folder / "training.json").unlink(missing_ok=True)
 
@@ -309,7 +311,7 @@ def test_a_converter_that_fails_costs_its_own_files(
 
     monkeypatch.setattr(tf.lite.TFLiteConverter, "from_keras_model", lambda model: _Broken(fail))
     chosen = exporting.targets((), (Precision.FLOAT32, Precision.INT8))
-    made = list(exporting.export(folder, chosen, digits, LENIENT, 50, 0, lambda _: None))
+    made = list(exporting.export(folder, chosen, digits, LENIENT, 50, 0, Silent()))
     verdicts = {outcome.artifact.path.name.split(".", 1)[1]: outcome.verdict for outcome in made}
     assert verdicts == {
         "float32.onnx": Verdict.PROVED,

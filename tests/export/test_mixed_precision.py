@@ -20,6 +20,7 @@ from tests.cli.test_cli import run
 from tests.conftest import LENIENT, LENIENT_OPTIONS
 from tests.delivery.test_bundling import OLD
 from tests.helpers import forked
+from tests.helpers.heard import Heard
 from tests.helpers.unbalanced import unbalance
 from toolchain import conversion, formats
 from toolchain.export import exporting, mixed_precision
@@ -29,6 +30,7 @@ from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import Gate, Precision, Verdict
 from toolchain.model.dataset import Dataset
+from toolchain.support.progress import Silent
 from toolchain.training import Result
 
 INT8 = exporting.targets(("tflite",), (Precision.INT8,))
@@ -43,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trained: Result) -> Path:
 @pytest.fixture(scope="module")
 def made(folder: Path, digits: Dataset) -> list[Outcome]:
     """What the export of int8 comes to."""
-    return list(exporting.export(folder, INT8, digits, LENIENT, 200, 0, lambda _: None))
+    return list(exporting.export(folder, INT8, digits, LENIENT, 200, 0, Silent()))
 
 
 def test_int8_fails_and_the_mixed_file_passes_the_same_gate(
@@ -182,9 +184,9 @@ def test_it_gives_up_where_only_float_would_do(
     trained: Result, digits: Dataset, tmp_path: Path
 ) -> None:
     own = unbalance(trained.path, tmp_path / "hopeless")
-    said: list[str] = []
+    said = Heard()
     gate = Gate(largest_drop=0.5, least_agreement=1.01)
-    (outcome,) = exporting.export(own, INT8, digits, gate, 50, 0, said.append)
+    (outcome,) = exporting.export(own, INT8, digits, gate, 50, 0, said)
     assert outcome.rescue is not None
     assert outcome.rescue.kept is None
     assert "No choice of layers to keep in float passes" in exporting.advice(outcome)
@@ -200,7 +202,7 @@ def test_a_mixed_file_that_saves_nothing_is_not_made(
 
     monkeypatch.setattr(mixed_precision, "search", but_for_pooling)  # all weights in float
     own = unbalance(trained.path, tmp_path / "large")
-    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, lambda _: None)
+    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, Silent())
     assert outcome.rescue is not None
     assert outcome.rescue.kept is None
     assert "smaller than the file in float32" in exporting.advice(outcome)
@@ -211,11 +213,11 @@ def test_what_is_good_again_leaves_no_picture_of_its_harm(
     trained: Result, digits: Dataset, tmp_path: Path
 ) -> None:
     own = unbalance(trained.path, tmp_path / "mended")
-    list(exporting.export(own, INT8, digits, LENIENT, 50, 0, lambda _: None))
+    list(exporting.export(own, INT8, digits, LENIENT, 50, 0, Silent()))
     picture = own / "mended.int8.tflite.layers.png"
     assert picture.exists()
     (own / "mended.keras").write_bytes(trained.path.read_bytes())
-    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, lambda _: None)
+    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, Silent())
     assert outcome.verdict is Verdict.PROVED
     assert not picture.exists()
     assert (own / "mended.mixed.tflite.outdated").exists()

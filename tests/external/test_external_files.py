@@ -24,6 +24,7 @@ from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Precision
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Silent
 
 KERAS_2 = Path(__file__).parent / "keras2"
 SHAPE = (8, 8, 3)
@@ -124,7 +125,7 @@ def test_a_function_of_ones_own_is_frozen(digits: Dataset, tmp_path: Path) -> No
     model.fit(digits.train_images / 255, digits.train_labels, epochs=4, verbose=0)
     model.save(tmp_path / "mine.keras")
     own = own_model.load(tmp_path / "mine.keras")
-    adopt(own, digits, Asked(NAMED[Scale.UNIT]), tmp_path / "out", lambda _: None)
+    adopt(own, digits, Asked(NAMED[Scale.UNIT]), tmp_path / "out", Silent())
     data = (tmp_path / "out" / "out.keras").read_bytes()
     custom = keras.saving.get_custom_objects()
     known = custom.pop("tests>steep")

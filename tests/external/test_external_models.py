@@ -21,6 +21,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.cli import test_cli
 from tests.helpers.forked import run
+from tests.helpers.heard import Heard
 from toolchain import conversion, formats
 from toolchain.evaluation import metrics
 from toolchain.export import exporting
@@ -33,6 +34,7 @@ from toolchain.model import manifest
 from toolchain.model.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Silent
 
 # Keras' own formulas, for colour pixels 0 to 255
 PREPARED: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {
@@ -43,7 +45,7 @@ PREPARED: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def quiet(_: str) -> None: ...
+quiet = Silent()
 
 
 def asking(scale: Scale | None) -> Asked:
@@ -337,8 +339,8 @@ def test_adopting_again_keeps_what_was_exported(
     target = exporting.targets(("onnx",), (Precision.FLOAT32,))
     for _ in range(2):
         adopt(own_model.load(unit), digits, asking(Scale.UNIT), folder, quiet)
-        said: list[str] = []
-        (outcome,) = exporting.export(folder, target, digits, DEFAULT_GATE, 50, 0, said.append)
+        said = Heard()
+        (outcome,) = exporting.export(folder, target, digits, DEFAULT_GATE, 50, 0, said)
         assert outcome.verdict is Verdict.PROVED
         assert not any("earlier training" in words or "note:" in words for words in said)
 

@@ -10,11 +10,13 @@ import pytest
 from keras import layers
 
 from tests.helpers.forked import run
+from tests.helpers.heard import Heard
 from tests.helpers.userdata_pictures import save
 from toolchain.external import labels
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Silent
 
 MODELS_ORDER = ("light", "dark", "half")  # folders count dark, half, light
 
@@ -40,7 +42,7 @@ def data_of(*names: str) -> Dataset:
 def test_a_file_beside_the_model_decides(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     dataset = data_of("circle", "square", "two bars")
-    found = labels.ordered(dataset, tmp_path / "m.keras", None, 3, lambda _: None)
+    found = labels.ordered(dataset, tmp_path / "m.keras", None, 3, Silent())
     assert found.labels == ("square", "circle", "two bars")
     assert found.test_labels.tolist() == [1, 0, 2]
     assert found.train_labels.dtype == np.uint8
@@ -56,8 +58,8 @@ def test_what_is_asked_for_comes_first(tmp_path: Path) -> None:
 
 def test_a_file_of_another_model_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("a\nb\nc")
-    said: list[str] = []
-    found = labels.ordered(data_of("a", "b"), tmp_path / "m.h5", None, 2, said.append)
+    said = Heard()
+    found = labels.ordered(data_of("a", "b"), tmp_path / "m.h5", None, 2, said)
     assert found.labels == ("a", "b")
     assert "not used" in said[0]
 

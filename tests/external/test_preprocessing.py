@@ -23,6 +23,7 @@ from toolchain.model.artifact import Fit
 from toolchain.model.dataset import Dataset
 from toolchain.model.folder import ModelFolder
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Silent
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (5, 7, 6, 3), np.uint8)
@@ -164,7 +165,7 @@ def trained(
 def findings(network: keras.Model, digits: Dataset, tmp_path: Path, asked: Asked) -> Findings:
     network.save(tmp_path / "mine.keras")
     own = own_model.load(tmp_path / "mine.keras")
-    return adoption.examine(own, digits, asked, lambda _: None)
+    return adoption.examine(own, digits, asked, Silent())
 
 
 def test_pixels_prepared_in_no_known_way_get_no_advice(digits: Dataset, tmp_path: Path) -> None:
@@ -229,8 +230,8 @@ def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
 
     def found(fit: Fit) -> Findings:
         own = own_model.load(tmp_path / "mine.keras", None, fit)
-        dataset = userdata.load(tmp_path / "photos", own.input, None, lambda _: None)
-        return adoption.examine(own, dataset, Asked(), lambda _: None, tmp_path / "photos")
+        dataset = userdata.load(tmp_path / "photos", own.input, None, Silent())
+        return adoption.examine(own, dataset, Asked(), Silent(), tmp_path / "photos")
 
     with pytest.raises(UsageError, match=r"with --fit stretch clearly more are right.* Use it"):
         found(Fit.PAD).used(None)

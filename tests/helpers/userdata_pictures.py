@@ -10,12 +10,12 @@ from PIL import Image
 
 from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
+from toolchain.support.progress import Silent
 
 CONTRACT = InputContract(28, 28, 1)
 
 
-def silent(message: str) -> None:
-    """Progress that nobody watches."""
+silent = Silent()
 
 
 def save(path: Path, pixels: NDArray[np.uint8]) -> Path:

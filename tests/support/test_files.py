@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,7 +112,7 @@ def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path, below: str) ->
     assert content(tmp_path) == {"model.keras": b"old"}
 
 
-@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_a_failure_on_the_way_leaves_everything_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
@@ -253,6 +254,19 @@ def test_what_the_system_refuses_is_told_as_an_error_of_ours(tmp_path: Path) -> 
             call()
     assert file.read_bytes() == b"old"
     assert folder.is_dir()
+
+
+def test_files_have_the_rights_that_the_user_wants_whoever_else_writes(tmp_path: Path) -> None:
+    """The process's umask is never touched: it would be that of all threads."""
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            places = [tmp_path / f"{number}" for number in range(400)]
+            list(pool.map(lambda path: files.replace(path, b"x"), places))
+        assert {path.stat().st_mode & 0o777 for path in places} == {0o640}
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
 
 
 # one at a time

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import LENIENT, Silent
+from tests.conftest import LENIENT
 from toolchain import training
 from toolchain.export import exporting
 from toolchain.formats import onnx, tflite
 from toolchain.model.artifact import InputContract, ModelInfo, Precision, Verdict
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Silent
 from toolchain.training import architectures
 from toolchain.training.recipe import Recipe
 
@@ -139,7 +140,7 @@ def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) 
     made = {
         outcome.artifact.path.suffix: outcome
         for outcome in exporting.export(
-            tmp_path / "small", chosen, digits, LENIENT, 200, 0, lambda _: None
+            tmp_path / "small", chosen, digits, LENIENT, 200, 0, Silent()
         )
     }
     assert result.test_accuracy > 0.9

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import Silent
 from tests.helpers import forked
 from toolchain import training
 from toolchain.export import provenance
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Silent
 from toolchain.training import Plan, architectures, optimization, teaching
 from toolchain.training.recipe import Recipe
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Silent
 from tests.helpers import forked
 from toolchain import training
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Silent
 from toolchain.training import Plan
 from toolchain.training.history import Epoch, History
 from toolchain.training.recipe import Recipe

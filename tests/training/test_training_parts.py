@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import Silent
+from tests.helpers.heard import Heard
 from toolchain import training
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Silent
 from toolchain.training import Plan
 from toolchain.training.history import History
 from toolchain.training.parts import not_validated, watched_part
@@ -66,15 +67,10 @@ def test_images_that_the_user_set_aside_are_the_validation_images() -> None:
 
 
 def test_a_run_with_nothing_to_validate_on_watches_its_training_images(tmp_path: Path) -> None:
-    said: list[str] = []
-
-    class Heard(Silent):
-        def say(self, message: str) -> None:
-            said.append(message)
-
+    said = Heard()
     dataset = few([2, 2])
     folder = tmp_path / "few"
-    result = training.train(PLAN, dataset, folder, Heard())
+    result = training.train(PLAN, dataset, folder, said)
     assert result.history.watched == "training"
     assert "cannot show overfitting" in "\n".join(said)
     assert "cannot be seen" in result.history.verdict()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Silent
 from tests.helpers import forked
+from tests.helpers.heard import Heard
 from toolchain import training
 from toolchain.export import exporting
 from toolchain.export.exporting import Outcome
@@ -18,27 +18,19 @@ from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Gate, Precision
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Silent
 from toolchain.training import Plan
 from toolchain.training.recipe import Recipe
 
 PLAN = Plan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
 
 
-class Said(Silent):
-    """Remembers what is said."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.words.append(message)
-
-
-class LosesPatience(Said):
+class LosesPatience(Heard):
     """Presses Ctrl-C in the second seed."""
 
-    def epoch(self, *_: object) -> None:
-        if "Seed 5, 2 of 2." in self.words:
+    def say(self, message: str) -> None:
+        super().say(message)
+        if message.startswith("epoch") and "Seed 5, 2 of 2." in self:
             raise KeyboardInterrupt
 
 
@@ -46,7 +38,7 @@ def export(folder: Path, digits: Dataset) -> Outcome:
     """The model's file in int8."""
     target = exporting.targets(("tflite",), (Precision.INT8,))
     gate = Gate(largest_drop=100, least_agreement=0)
-    (made,) = exporting.export(folder, target, digits, gate, 50, 0, lambda words: None)
+    (made,) = exporting.export(folder, target, digits, gate, 50, 0, Silent())
     return made
 
 
@@ -57,10 +49,10 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     assert not list(folder.glob("*.keras"))
     first = (folder / "seed-4" / "seed-4.keras").read_bytes()
 
-    heard = Said()
+    heard = Heard()
     result = training.train_seeds(PLAN, 2, digits, folder, heard)
-    assert f"{folder / 'seed-4'} holds it already." in heard.words
-    assert any("Going on after epoch 1" in words for words in heard.words)
+    assert f"{folder / 'seed-4'} holds it already." in heard
+    assert any("Going on after epoch 1" in words for words in heard)
     assert (folder / "seed-4" / "seed-4.keras").read_bytes() == first
 
     assert [each.seed for each in result.seeds] == [4, 5]
@@ -96,9 +88,9 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     # what ended otherwise than it says is trained again
     record = folder / "seed-4" / "training.json"
     os.truncate(record, 10)
-    again = Said()
+    again = Heard()
     training.train_seeds(PLAN, 1, digits, folder, again)
-    assert not any("holds it already" in words for words in again.words)
+    assert not any("holds it already" in words for words in again)
 
 
 def test_test_images_choose_no_seed(tmp_path: Path, digits: Dataset) -> None:
@@ -129,14 +121,14 @@ def test_a_run_on_other_pictures_is_not_the_same_run(tmp_path: Path, digits: Dat
             test_files=tuple(f"test{i}.png" for i in range(len(digits.test_labels))),
         )
 
-    plan, heard = dataclasses.replace(PLAN, recipe=Recipe(1, hold_out=True)), Said()
+    plan, heard = dataclasses.replace(PLAN, recipe=Recipe(1, hold_out=True)), Heard()
     place = tmp_path / "model"
     training.train_once(plan, of("a"), place, Silent())
     training.train_once(plan, of("a"), place, heard)
-    assert f"{place} holds it already." in heard.words
-    again = Said()
+    assert f"{place} holds it already." in heard
+    again = Heard()
     training.train_once(plan, of("b"), place, again)
-    assert f"{place} holds it already." not in again.words
+    assert f"{place} holds it already." not in again
     (place / "split.csv").unlink()
     training.train_once(plan, of("b"), place, again)
-    assert f"{place} holds it already." not in again.words
+    assert f"{place} holds it already." not in again

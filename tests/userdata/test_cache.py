@@ -207,7 +207,7 @@ elif what == "replace":
     os.replace = counted(os.replace)
 elif what == "unlink":
     Path.unlink = counted(Path.unlink)
-userdata.load(Path(sys.argv[1]), InputContract(28, 28, 1), None, lambda _: None)
+userdata.load(Path(sys.argv[1]), InputContract(28, 28, 1), None, Silent())
 print("done")
 """
 

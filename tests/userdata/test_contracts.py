@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.heard import Heard
 from tests.helpers.userdata_pictures import class_folders, save, silent
 from toolchain import userdata
 from toolchain.model.artifact import Fit, InputContract
@@ -61,6 +62,6 @@ def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
 def test_coloured_pictures_are_told_of(tmp_path: Path, digits: Dataset) -> None:
     folder = class_folders(tmp_path / "f", digits, {"a": 3, "b": 3})
     save(folder / "a" / "red.png", np.full((28, 28, 3), 9, np.uint8))
-    said: list[str] = []
-    assert userdata.propose(folder, said.append).channels == 1
+    said = Heard()
+    assert userdata.propose(folder, said).channels == 1
     assert "1 of 7 pictures are coloured" in said[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.heard import Heard
 from tests.helpers.userdata_pictures import CONTRACT, save, silent
 from toolchain import userdata
 from toolchain.support.errors import ToolchainError
@@ -77,8 +78,8 @@ def check_of(tmp_path: Path) -> Report:
 def test_stray_pictures_do_not_make_parts_into_classes(tmp_path: Path) -> None:
     for part in ("train", "test"):
         pictures(classes(tmp_path / "f" / part), 1)
-    said: list[str] = []
-    found = userdata.load(tmp_path / "f", CONTRACT, None, said.append)
+    said = Heard()
+    found = userdata.load(tmp_path / "f", CONTRACT, None, said)
     assert found.labels == ("cat", "狗")
     assert "train/0.png" in said[0]
     assert "test/0.png" in said[0]

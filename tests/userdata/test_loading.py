@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.helpers import privileges
+from tests.helpers.heard import Heard
 from tests.helpers.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.model.artifact import Fit, InputContract
@@ -88,8 +89,8 @@ def test_what_is_not_read_is_said_and_changes_nothing(tmp_path: Path, digits: Da
     (folder / "a" / "damaged.png").write_bytes((folder / "a" / "图 000.png").read_bytes()[:60])
     save(folder / "loose.png", digits.test_images[0])
     os.mkfifo(folder / "b" / "pipe.png")
-    said: list[str] = []
-    found = userdata.load(folder, CONTRACT, None, said.append)
+    said = Heard()
+    found = userdata.load(folder, CONTRACT, None, said)
     assert found.train_files == clean.train_files
     assert np.array_equal(found.test_images, clean.test_images)
     text = "\n".join(said)
@@ -106,8 +107,8 @@ def test_links_are_followed_inside_the_folder_and_never_out_of_it(
     (folder / "a" / "nowhere.png").symlink_to(folder / "gone.png")
     (folder / "a" / "circle.png").symlink_to("circle.png")
     (folder / "b" / "inside.png").symlink_to(folder / "a" / "图 003.png")
-    said: list[str] = []
-    found = userdata.load(folder, CONTRACT, None, said.append)
+    said = Heard()
+    found = userdata.load(folder, CONTRACT, None, said)
     files = found.train_files + found.test_files
     assert len(files) == 21
     assert "b/inside.png" in files
@@ -143,8 +144,8 @@ def test_without_the_right_to_read(tmp_path: Path, digits: Dataset, cache: Path)
     folder = class_folders(tmp_path / "f", digits, {"a": 10, "b": 10})
     locked = folder / "a" / "图 003.png"
     locked.chmod(0)
-    said: list[str] = []
-    found = userdata.load(folder, CONTRACT, None, said.append)
+    said = Heard()
+    found = userdata.load(folder, CONTRACT, None, said)
     assert len(found.train_files + found.test_files) == 19
     assert any("a/图 003.png: Permission denied" in each for each in said)
     # the file is the same, and may be read now

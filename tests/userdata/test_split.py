@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.heard import Heard
 from tests.helpers.userdata_pictures import CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.model.dataset import Dataset
@@ -200,8 +201,8 @@ def test_a_split_of_other_pictures_is_passed_over(folder: Path, tmp_path: Path) 
     first = userdata.load(folder, CONTRACT, None, silent)
     path = tmp_path / "split.csv"
     path.write_text("file,class,part\nother/a.png,other,test\n")
-    said: list[str] = []
-    again = userdata.load(folder, CONTRACT, path, said.append)
+    said = Heard()
+    again = userdata.load(folder, CONTRACT, path, said)
     assert again.test_files == first.test_files
     assert "names none of the pictures" in said[0]
 

@@ -59,12 +59,12 @@ def test_training_export_bench_bundle_and_answers_connect_to_nothing(tmp_path: P
 
 def everything_offline() -> None:
     """What the commands do that have no business in a network, on few images."""
-    from tests.conftest import Silent
     from toolchain import datasets, training
     from toolchain.benchmark import run
     from toolchain.delivery import bundling
     from toolchain.export import exporting
     from toolchain.model.artifact import DEFAULT_GATE, Precision, Verdict
+    from toolchain.support.progress import Silent
     from toolchain.training.recipe import Recipe
 
     everything = datasets.load("digits")
@@ -79,7 +79,7 @@ def everything_offline() -> None:
     folder = Path("small-cnn-digits").resolve()
     training.train(training.Plan("small-cnn", "digits", Recipe(1)), digits, folder, Silent())
     targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), DEFAULT_GATE
-    (made,) = exporting.export(folder, targets, digits, gate, 50, seed=0, progress=lambda _: None)
+    (made,) = exporting.export(folder, targets, digits, gate, 50, seed=0, progress=Silent())
     assert made.verdict is Verdict.PROVED
     path = made.artifact.path
     rules = dataclasses.replace(

@@ -10,7 +10,7 @@ import base64
 import contextlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ from toolchain.evaluation.proof import judge
 from toolchain.model.artifact import Comparison, ModelInfo, Verdict
 from toolchain.support import files, machine
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Progress, clock
 
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
@@ -52,26 +53,18 @@ SHOWN = 24  # disagreements that are kept with their picture
 ANSWER_COST = COLD_COST = 2.0  # seconds, for the time that is left; windows tell it themselves
 
 
-class Progress:
-    """How far a run is, in estimated seconds.
+class _Schedule:
+    """How far a run is, in estimated seconds; `progress` is told before each step."""
 
-    Before each step `show` gets what begins, the share that is done (0–1), and the time left as
-    minutes and seconds.
-    """
-
-    def __init__(self, show: Callable[[str, float, str], None]) -> None:
-        self._show = show
-        self._total = self._done = self._current = 0.0
-
-    def expect(self, seconds: float) -> None:
-        """The whole run will take about so long."""
-        self._total = seconds
+    def __init__(self, progress: Progress, seconds: float) -> None:
+        self._progress, self._total = progress, seconds
+        self._done = self._current = 0.0
 
     def step(self, what: str, seconds: float) -> None:
         """The next step begins, and will take about so long."""
         self._done, self._current = self._done + self._current, seconds
-        left = max(0.0, self._total - self._done)
-        self._show(what, self._done / self._total, f"{left // 60:.0f}:{left % 60:02.0f}")
+        left = clock(self._total - self._done)
+        self._progress.at(what, self._done / self._total, f"{left} left")
 
 
 def conditions(official: bool, limit: int | None, dataset: Dataset) -> Conditions:
@@ -148,14 +141,16 @@ def run(
     started, before = datetime.now(UTC), machine.state()
     partial = False
     windows = len(chosen) * rules.windows * (rules.window_seconds + WARM_UP)
-    progress.expect(windows + len(known) * (rules.cold_starts * COLD_COST + ANSWER_COST))
+    schedule = _Schedule(
+        progress, windows + len(known) * (rules.cold_starts * COLD_COST + ANSWER_COST)
+    )
     with _workers(chosen, known, images) as (measured, one):
         try:
-            _answer_all(measured, progress)
+            _answer_all(measured, schedule)
             for file in known.values():
                 file.problem = _wrong(file, known, truth, rules)
-            _start_cold(measured, one, rules, progress)
-            _take_turns(measured, rules, progress)
+            _start_cold(measured, one, rules, schedule)
+            _take_turns(measured, rules, schedule)
         except KeyboardInterrupt:
             partial = True
             if not any(each.windows for each in measured):
@@ -221,13 +216,13 @@ def _workers(
         yield measured, one
 
 
-def _answer_all(measured: Sequence[_Measured], progress: Progress) -> None:
+def _answer_all(measured: Sequence[_Measured], schedule: _Schedule) -> None:
     """Every file answers all images once, in its first engine; the others have to agree."""
     for each in measured:
         try:
             each.engine = each.worker.ask("engine")
             if each.file.scores is None:
-                progress.step(f"{each.file.path.name}: answering all test images", ANSWER_COST)
+                schedule.step(f"{each.file.path.name}: answering all test images", ANSWER_COST)
                 each.file.scores = each.worker.ask("answer_all")
             each.worker.ask("expect", each.file.scores)
         except ToolchainError as error:
@@ -238,25 +233,25 @@ def _answer_all(measured: Sequence[_Measured], progress: Progress) -> None:
 
 
 def _start_cold(
-    measured: Sequence[_Measured], one: Path, rules: Conditions, progress: Progress
+    measured: Sequence[_Measured], one: Path, rules: Conditions, schedule: _Schedule
 ) -> None:
     """Fresh processes for each file, in its preferred engine with the fewest threads."""
     first = {each.file.path: each for each in reversed(measured)}
     for _ in range(rules.cold_starts):
         for each in _right([each for each in measured if first[each.file.path] is each]):
             configuration = each.worker.configuration
-            progress.step(f"{_name(each)}: starting cold", COLD_COST)
+            schedule.step(f"{_name(each)}: starting cold", COLD_COST)
             with _problems_of(each):
                 start, each.installed = cold.start(configuration, one)
                 each.starts.append(start)
 
 
-def _take_turns(measured: Sequence[_Measured], rules: Conditions, progress: Progress) -> None:
+def _take_turns(measured: Sequence[_Measured], rules: Conditions, schedule: _Schedule) -> None:
     """The windows, round by round; a round that was interrupted is taken back."""
     for number in range(rules.windows):
         try:
             for each in _right(measured):
-                progress.step(
+                schedule.step(
                     f"{_name(each)}: window {number + 1} of {rules.windows}",
                     rules.window_seconds + WARM_UP,
                 )

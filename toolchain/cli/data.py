@@ -48,8 +48,9 @@ def fetch(
 ) -> None:
     """Get a data set from the first source that has it, and check it."""
     from toolchain import datasets, report
+    from toolchain.cli.progress import LINES
 
-    report.data([datasets.fetch(name, data_dir or context.obj)])
+    report.data([datasets.fetch(name, data_dir or context.obj, LINES)])
 
 
 @app.command(epilog=examples("toolchain data sample fashion-mnist --out samples"))
@@ -63,9 +64,9 @@ def sample(
 ) -> None:
     """Write one test image of each class as PNG, to try `toolchain classify` on."""
     from toolchain import datasets
-    from toolchain.cli.progress import say
+    from toolchain.cli.progress import LINES, say
 
-    written = datasets.write_samples(datasets.load(name, data_dir or context.obj), out)
+    written = datasets.write_samples(datasets.load(name, data_dir or context.obj, LINES), out)
     say(f"Wrote {len(written)} images to {out}.")
 
 
@@ -94,15 +95,15 @@ def check(
     if not verbose:
         silence()
     from toolchain import report, userdata
-    from toolchain.cli.progress import say
+    from toolchain.cli.progress import LINES, say
     from toolchain.support import files
     from toolchain.userdata import page as pages
     from toolchain.userdata.check import check as look_for_faults
 
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
-    asked = userdata.contract(size, color, fit, path, say) if size or color or fit else None
-    found = look_for_faults(path, asked, say)
+    asked = userdata.contract(size, color, fit, path, LINES) if size or color or fit else None
+    found = look_for_faults(path, asked, LINES)
     if page is not None:
         target = output_file(page, "data.html")
         files.replace(target, pages.page(found, path).encode())

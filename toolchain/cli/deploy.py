@@ -42,13 +42,13 @@ def deploy(
     if not bench and (official or out != Path()):
         raise UsageError("--official and --out say how to measure. Add --bench, or leave them out.")
     from toolchain import report
-    from toolchain.cli.progress import say
+    from toolchain.cli.progress import LINES, say
     from toolchain.delivery import deploying
 
     outcomes = []
     plan = deploying.Plan(to, install, bench, official, out, tuple(trust or ()), allow_older)
     try:
-        for outcome in deploying.deploy(bundle_, host, plan, say):
+        for outcome in deploying.deploy(bundle_, host, plan, LINES):
             outcomes.append(outcome)
             say(f"{outcome.host}: {'done' if outcome.passed else f'failed: {outcome.failed}'}")
     except KeyboardInterrupt:

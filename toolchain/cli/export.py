@@ -134,7 +134,7 @@ def export(
     if not verbose:
         silence()
     from toolchain.cli import locate_data
-    from toolchain.cli.progress import import_keras, say
+    from toolchain.cli.progress import LINES, import_keras
     from toolchain.export import calibration, exporting, reference
     from toolchain.external import own_model, preprocessing
 
@@ -161,10 +161,10 @@ def export(
         names = tuple(t.format for t in chosen if t.precision is Precision.INT8)
         samples = calibration_samples or calibration.usual(found, calibration_study)
         draws = calibration.disjoint(found, samples, calibration_study, seed)
-        _print_studies(list(calibration.study(folder, names, found, gate, draws, say)), json)
+        _print_studies(list(calibration.study(folder, names, found, gate, draws, LINES)), json)
     else:
         samples = calibration_samples or calibration.usual(found)
-        outcomes = exporting.export(folder, chosen, found, gate, samples, seed, say)
+        outcomes = exporting.export(folder, chosen, found, gate, samples, seed, LINES)
         _print_outcomes(outcomes, json)
 
 
@@ -187,7 +187,7 @@ def _adopted(
 ) -> tuple[Path, Dataset]:
     """The folder below models/ that a model trained elsewhere now has, and what judges it."""
     from toolchain.cli import locate_data
-    from toolchain.cli.progress import import_keras, say
+    from toolchain.cli.progress import LINES, import_keras, say
     from toolchain.external import labels, own_model
     from toolchain.external.adoption import Asked, adopt
     from toolchain.userdata.contracts import sides
@@ -202,9 +202,9 @@ def _adopted(
         user_modules.module(own.module)  # so that its layers are registered
     loaded = own_model.load(path, size, own.fit or Fit.PAD)
     found = locate_data.given(loaded.input, data, own.dataset, data_dir)
-    found = labels.ordered(found, path, own.labels, loaded.outputs, say)
+    found = labels.ordered(found, path, own.labels, loaded.outputs, LINES)
     asked = Asked(own.preprocessing, own.one_of)
-    say(f"{path.name}: {adopt(loaded, found, asked, folder, say, data)}")
+    say(f"{path.name}: {adopt(loaded, found, asked, folder, LINES, data)}")
     return folder, found
 
 

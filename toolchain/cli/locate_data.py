@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain import formats
-from toolchain.cli.progress import say
+from toolchain.cli.progress import LINES
 from toolchain.model.folder import ModelFolder
 from toolchain.runtime import integrity
 from toolchain.support import files
@@ -41,7 +41,7 @@ def named(dataset: str | None, usual: str | None, data_dir: Path | None) -> Data
             "This model has no data set of its own. Name your pictures with --data FOLDER, or a "
             f"data set with --dataset: {', '.join(datasets.names())}."
         )
-    return datasets.load(name, data_dir)
+    return datasets.load(name, data_dir, LINES)
 
 
 def demand_one_of(path: Path, data: Path | None, dataset: str | None) -> None:
@@ -69,7 +69,7 @@ def given(
 
     if data is not None:
         return pictures(data, contract, None)
-    return datasets.load(str(dataset), data_dir)
+    return datasets.load(str(dataset), data_dir, LINES)
 
 
 def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
@@ -99,7 +99,7 @@ def _of_file(
     from toolchain import datasets
 
     if dataset is not None:
-        return datasets.load(dataset, data_dir)
+        return datasets.load(dataset, data_dir, LINES)
     if described is None:
         raise UsageError(f"{path} does not say what it was trained on, nor what it takes.")
     if data is not None:
@@ -109,7 +109,7 @@ def _of_file(
             f"{path} belongs to pictures of your own, '{described.dataset}'. "
             "Name their folder with --data."
         )
-    return datasets.load(described.dataset, data_dir)
+    return datasets.load(described.dataset, data_dir, LINES)
 
 
 def pictures(data: Path, contract: InputContract, model: Path | None) -> Dataset:
@@ -121,4 +121,4 @@ def pictures(data: Path, contract: InputContract, model: Path | None) -> Dataset
     from toolchain import userdata
 
     known = ModelFolder(model).split if model else None
-    return userdata.load(data, contract, known if known and known.is_file() else None, say)
+    return userdata.load(data, contract, known if known and known.is_file() else None, LINES)

@@ -148,7 +148,7 @@ def train(
         silence()
     from toolchain import report, training
     from toolchain.cli import locate_data
-    from toolchain.cli.progress import TrainingProgress, import_keras, say
+    from toolchain.cli.progress import Bar, import_keras, say
 
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
@@ -188,7 +188,7 @@ def train(
         found = _checked_pictures(data, size, color, fit, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
-    with TrainingProgress().shown() as progress:
+    with Bar().shown() as progress:
         plan = training.with_own_teacher(plan, found, folder, progress)
         if seeds > 1:
             result = training.train_seeds(plan, seeds, found, folder, progress)
@@ -230,13 +230,13 @@ def _checked_pictures(
     """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
     from toolchain import report, userdata
     from toolchain.cli import locate_data
-    from toolchain.cli.progress import say
+    from toolchain.cli.progress import LINES, say
     from toolchain.support import files
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 
-    contract = userdata.contract(size, color, fit, data, say)
-    checked = look_for_faults(data, contract, say)
+    contract = userdata.contract(size, color, fit, data, LINES)
+    checked = look_for_faults(data, contract, LINES)
     if not json:
         report.own_data(checked)
     found = locate_data.pictures(data, contract, None)

@@ -3,7 +3,7 @@
 Adding one is adding one file here (`fashion_mnist.py` is called `fashion-mnist`) with two
 functions, each taking the user's data directory or None:
 
-- `load(data_dir) -> Dataset` finds the data, fetching it if need be;
+- `load(data_dir, progress) -> Dataset` finds the data, fetching it if need be;
 - `status(data_dir) -> Status` says where the data is; it neither fetches nor writes.
 
 Modules whose names start with an underscore are helpers. Listing the names imports none of the
@@ -22,6 +22,7 @@ from types import ModuleType
 from toolchain.model.dataset import Dataset
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import SILENT, Progress
 from toolchain.support.suggestions import unknown
 
 
@@ -51,26 +52,26 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))
 
 
-def load(name: str, data_dir: Path | None = None) -> Dataset:
+def load(name: str, data_dir: Path | None = None, progress: Progress = SILENT) -> Dataset:
     """The data set `name`, from `data_dir`/NAME or the next source that has it.
 
-    Each attempt is said on standard error.
+    `progress` hears of each attempt.
 
     Raises:
         UsageError: there is no data set of that name.
         ToolchainError: no source has it, or the user's data directory has a wrong file.
     """
-    dataset: Dataset = _module(name).load(data_dir)
+    dataset: Dataset = _module(name).load(data_dir, progress)
     return dataset
 
 
-def fetch(name: str, data_dir: Path | None = None) -> Status:
+def fetch(name: str, data_dir: Path | None = None, progress: Progress = SILENT) -> Status:
     """Make sure that the data set is here, and say where.
 
     Raises:
         UsageError, ToolchainError: as `load`; or it is not here, because it could not be kept.
     """
-    load(name, data_dir)
+    load(name, data_dir, progress)
     found = status(name, data_dir)
     if not found.here:
         raise ToolchainError(

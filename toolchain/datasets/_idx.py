@@ -14,6 +14,7 @@ from toolchain.datasets._search import Origin
 from toolchain.datasets._sources import File
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import SILENT, Progress
 
 UNSIGNED_BYTE = 0x08  # the only element type that data sets of this kind use
 MOST_DIMENSIONS = 4
@@ -69,13 +70,13 @@ class IdxDataset:
     labels: tuple[str, ...]
     origin: Origin
 
-    def load(self, data_dir: Path | None) -> Dataset:
+    def load(self, data_dir: Path | None, progress: Progress = SILENT) -> Dataset:
         """The data set, fetched if need be; images are `[N, H, W, 1]`.
 
         Raises:
             ToolchainError: no source has it, or the user's data directory has a wrong file.
         """
-        contents = self.origin.search(data_dir)
+        contents = self.origin.search(data_dir, progress)
         train_images, train_labels, test_images, test_labels = (
             parse(content, file.name)
             for content, file in zip(contents, self.origin.files, strict=True)

@@ -1,9 +1,8 @@
-"""The search for the files of a data set: source after source, each attempt said aloud."""
+"""The search for the files of a data set: source after source, each attempt told."""
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from toolchain.datasets import Status
 from toolchain.datasets._sources import Address, DebianPackage, File, Folder, NotThereError
 from toolchain.support.errors import ToolchainError, require
 from toolchain.support.files import exclusive, replace
+from toolchain.support.progress import SILENT, Progress
 
 Source = Folder | Address | DebianPackage
 
@@ -25,10 +25,10 @@ class Origin:
     addresses: tuple[str, ...]
     debian: DebianPackage | None = None
 
-    def search(self, data_dir: Path | None) -> tuple[bytes, ...]:
+    def search(self, data_dir: Path | None, progress: Progress = SILENT) -> tuple[bytes, ...]:
         """The content of the files from the first source that has them.
 
-        Each attempt is said on standard error. What came over the network is kept in the cache.
+        `progress` hears of each attempt. What came over the network is kept in the cache.
 
         Raises:
             ToolchainError: no source has them, or the user's data directory has a wrong file.
@@ -37,7 +37,7 @@ class Origin:
         for source in self._sources(data_dir):
             remote = not isinstance(source, Folder)
             if remote:
-                self._say(f"asking {source}")
+                self._say(progress, f"asking {source}")
             try:
                 contents = source.read(self.files)
             except ToolchainError as error:
@@ -47,11 +47,11 @@ class Origin:
                         f"In the {source}: {error} "
                         "Put the original there, or remove the file to use another source."
                     ) from error
-                self._say(outcomes[-1])
+                self._say(progress, outcomes[-1])
                 continue
-            self._say(f"{source}: all {len(self.files)} files are right")
+            self._say(progress, f"{source}: all {len(self.files)} files are right")
             if remote:
-                self._keep(contents)
+                self._keep(contents, progress)
             return contents
         raise ToolchainError(self._nothing_found(outcomes))
 
@@ -94,7 +94,7 @@ class Origin:
         root = cache_root()
         return Folder("cache", root / self.name) if root else None
 
-    def _keep(self, contents: tuple[bytes, ...]) -> None:
+    def _keep(self, contents: tuple[bytes, ...], progress: Progress) -> None:
         """Write checked contents to the cache, or say why that cannot be."""
         cache = self._cache()
         try:
@@ -103,16 +103,16 @@ class Origin:
                     "There is no cache folder: no home folder, or no package platformdirs."
                 )
             waiting = f"waiting for another process in {cache.path}"
-            with exclusive(cache.path, lambda: self._say(waiting)):
+            with exclusive(cache.path, lambda: self._say(progress, waiting)):
                 for file, content in zip(self.files, contents, strict=True):
                     if not _holds(cache.path / file.name, content):
                         replace(cache.path / file.name, content)
-            self._say(f"kept in {cache}")
+            self._say(progress, f"kept in {cache}")
         except ToolchainError as error:
-            self._say(f"used now but not kept: {error}")
+            self._say(progress, f"used now but not kept: {error}")
 
-    def _say(self, text: str) -> None:
-        print(f"{self.name}: {text}", file=sys.stderr)
+    def _say(self, progress: Progress, text: str) -> None:
+        progress.say(f"{self.name}: {text}")
 
     def _nothing_found(self, outcomes: list[str]) -> str:
         """The message when no source has the files."""

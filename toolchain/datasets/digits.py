@@ -15,17 +15,18 @@ from PIL import Image
 from toolchain.datasets import Status
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import require
+from toolchain.support.progress import SILENT, Progress
 
 NAME = "digits"
 TEST_IMAGES = 360
 SEED = 0
 
 
-def load(data_dir: Path | None) -> Dataset:
+def load(data_dir: Path | None, progress: Progress = SILENT) -> Dataset:
     """1,437 training and 360 test images, uint8 `[N, 28, 28, 1]`, white on black.
 
     Both parts hold the digits in equal proportions, and the split is always the same. It is
-    random over images: the same hands wrote both parts. `data_dir` plays no role here.
+    random over images: the same hands wrote both parts. `data_dir` and `progress` are not needed.
 
     Raises:
         ToolchainError: scikit-learn is not installed.

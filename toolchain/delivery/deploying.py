@@ -31,6 +31,7 @@ from toolchain.model.signatures import Trust
 from toolchain.runtime import selftest
 from toolchain.support import files
 from toolchain.support.errors import ProofFailedError, ToolchainError, UsageError
+from toolchain.support.progress import Progress
 from toolchain.support.records import from_json, read_versioned
 
 FOLDER = "toolchain"
@@ -142,9 +143,7 @@ class _SelfTest:
     outcomes: tuple[selftest.Outcome, ...]
 
 
-def deploy(
-    path: Path, hosts: Sequence[str], plan: Plan, say: Callable[[str], None]
-) -> Iterator[Outcome]:
+def deploy(path: Path, hosts: Sequence[str], plan: Plan, progress: Progress) -> Iterator[Outcome]:
     """Bring the bundle at `path` to hosts, all at once; yields what became of each when it is done.
 
     One that fails does not stop the others.
@@ -156,7 +155,7 @@ def deploy(
     """
     plan = dataclasses.replace(plan, folder=_folder(plan.folder))
     data = files.read_bytes(path, bundle.LIMIT)
-    signature = _signature(path, data, plan, say)
+    signature = _signature(path, data, plan, progress)
     held = bundle.parse(path, data)
     with ssh.connections(tuple(dict.fromkeys(hosts))) as lines:
         if plan.bench:
@@ -164,7 +163,7 @@ def deploy(
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             visits = [_Visit(each, plan, held, data, signature, path.name) for each in lines]
-            for visit in as_completed([pool.submit(_carry_out, each, say) for each in visits]):
+            for visit in as_completed([pool.submit(_carry_out, each, progress) for each in visits]):
                 yield visit.result()
         finally:
             for line in lines:  # after Ctrl-C threads would wait for what nobody wants any more
@@ -172,10 +171,12 @@ def deploy(
             pool.shutdown(cancel_futures=True)
 
 
-def _signature(path: Path, data: bytes, plan: Plan, say: Callable[[str], None]) -> bytes:
+def _signature(path: Path, data: bytes, plan: Plan, progress: Progress) -> bytes:
     """The bundle's signature, empty where it has none, checked as far as can be and is asked."""
     if plan.keys:
-        say(f"Trusted: {signatures.check(path, data, Trust(plan.keys, plan.allow_older))}.")
+        progress.say(
+            f"Trusted: {signatures.check(path, data, Trust(plan.keys, plan.allow_older))}."
+        )
     beside = signatures.beside(path)
     if not beside.exists():
         return b""
@@ -202,11 +203,11 @@ def _folder(text: str) -> str:
     return folder if folder.startswith("/") else f"./{folder}"
 
 
-def _carry_out(visit: _Visit, say: Callable[[str], None]) -> Outcome:
+def _carry_out(visit: _Visit, progress: Progress) -> Outcome:
     """All steps, up to the first that fails."""
     outcome = Outcome(visit.line.host)
     for name, step in _steps(visit.plan):
-        say(f"{visit.line.host}: {name}")
+        progress.say(f"{visit.line.host}: {name}")
         try:
             outcome = step(visit, outcome)
         except ToolchainError as error:

@@ -273,8 +273,14 @@ def _measured(held: bundle.Bundle, wishes: argparse.Namespace) -> Result:
         if not chosen:
             engines.choose(wishes.engine, engines.installed(held.suffix))
         rules = dataclasses.replace(rules, of_images=max(held.entry.proof.images, rules.images))
-        return run.run(chosen, dataset, rules, run.Progress(_say))
+        return run.run(chosen, dataset, rules, _Lines())
 
 
-def _say(what: str, _: float, left: str) -> None:
-    print(f"{what} ({left} left)", file=sys.stderr, flush=True)
+class _Lines:
+    """Progress on standard error."""
+
+    def say(self, message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+    def at(self, what: str, done: float, beside: str = "") -> None:
+        self.say(f"{what} ({beside})")

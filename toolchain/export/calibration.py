@@ -13,10 +13,10 @@ import numpy as np
 from toolchain import conversion, formats
 from toolchain.evaluation.proof import Proof, prove
 from toolchain.export import reference as references
-from toolchain.export.reference import Progress
 from toolchain.model.artifact import Calibration, Gate, Precision, Verdict
 from toolchain.support import files
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,7 +151,7 @@ def study(
     for name in format_names:
         trials = []
         for number, calibration in enumerate(draws, 1):
-            progress(f"{name} int8: converting and proving draw {number} of {len(draws)}")
+            progress.say(f"{name} int8: converting and proving draw {number} of {len(draws)}")
             pixels = dataset.train_images[list(calibration.indices)]
             data = conversion.get(name).convert(reference.model, Precision.INT8, pixels)
             proof, _ = prove(formats.get(name), data, reference, gate)

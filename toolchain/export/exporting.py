@@ -23,12 +23,13 @@ from toolchain.export import mixed_precision, provenance
 from toolchain.export import reference as references
 from toolchain.export.card import card
 from toolchain.export.mixed_precision import Rescue
-from toolchain.export.reference import Progress, Reference
+from toolchain.export.reference import Reference
 from toolchain.model import manifest
 from toolchain.model.artifact import Artifact, Calibration, Gate, ModelInfo, Precision, Verdict
 from toolchain.model.folder import ModelFolder, layers_picture, outdated, rejected
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.progress import Progress
 from toolchain.workstation.versions import versions
 
 if TYPE_CHECKING:
@@ -144,12 +145,12 @@ def export(
         calibration = calibrations.draw(dataset, calibration_samples, seed)
         reference = references.load(folder, dataset, progress)
         if not model.has_ended:
-            progress("note: this training was interrupted or missed its target")
+            progress.say("note: this training was interrupted or missed its target")
         _enter_source(folder, reference, progress)
         ground = Ground(reference, gate, calibration)
         try:
             for target in chosen:
-                progress(f"{target.format} {target.precision}: converting and proving")
+                progress.say(f"{target.format} {target.precision}: converting and proving")
                 yield from _export_one(target, ground, progress)
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
@@ -168,7 +169,7 @@ def _enter_source(folder: Path, reference: Reference, progress: Progress) -> Non
             if (folder / name).exists():
                 files.rename(folder / name, outdated(folder / name))
             manifest.forget(folder / name)
-            progress(f"{name} was made from an earlier training: now {name}.outdated")
+            progress.say(f"{name} was made from an earlier training: now {name}.outdated")
     proof = metrics.compare(reference.scores, reference.scores, reference.pictures.labels)
     manifest.enter(
         path, manifest.Entry(reference.size, reference.sha256, reference.info, proof, None)
@@ -198,7 +199,7 @@ def _rescued(
         calibrated = converter.calibrate(ground.reference.model, ground.pixels)
         found = _rescue(target, converter, calibrated, ground, progress)
     except ToolchainError as error:
-        progress(f"note: the layers could not be measured: {error}")
+        progress.say(f"note: the layers could not be measured: {error}")
         yield rejected
         return
     info = rejected.artifact.info
@@ -237,12 +238,12 @@ def _rescue(
     progress: Progress,
 ) -> Rescue:
     """Which operators the rejected file in int8 loses most in, and which to keep in float."""
-    progress("rejected: measuring what int8 does to each layer")
+    progress.say("rejected: measuring what int8 does to each layer")
     images = ground.pixels[: mixed_precision.IMAGES]
     noise = mixed_precision.measure(converter, ground.reference.model, calibrated, images)
 
     def passes(kept: tuple[mixed_precision.Noise, ...]) -> bool:
-        progress(f"mixed: trying {len(kept)} of {len(noise)} operators in float")
+        progress.say(f"mixed: trying {len(kept)} of {len(noise)} operators in float")
         data = converter.quantize(calibrated, [each.output for each in kept])
         proof, _ = prove(formats.get(target.format), data, ground.reference, ground.gate)
         return proof.verdict is Verdict.PROVED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,13 @@ from toolchain.model.artifact import ModelInfo
 from toolchain.model.folder import SOURCE, ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from toolchain.model.dataset import Dataset
 
-Progress = Callable[[str], None]
 ENOUGH = 10_000  # images to compare answers on; the common data sets test on so many
 STEP = (
     250  # training images read at once: they may be mapped from a file that is larger than memory
@@ -79,7 +78,7 @@ def load(folder: Path, dataset: Dataset, progress: Progress) -> Reference:
     """
     data, info = read_source(folder)
     metrics.check_fits(info, dataset)
-    progress("keras: answering all test images, for comparison")
+    progress.say("keras: answering all test images, for comparison")
     session, pictures = keras_format.open_session(data, threads=1), Pictures(dataset)
     return Reference(
         path=source_path(folder),

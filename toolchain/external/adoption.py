@@ -12,7 +12,6 @@ import numpy as np
 
 from toolchain import userdata
 from toolchain.evaluation import metrics
-from toolchain.export.reference import Progress
 from toolchain.external import answers, first_layers, preprocessing
 from toolchain.external import trial as trials
 from toolchain.external.answers import Meaning
@@ -26,6 +25,7 @@ from toolchain.model.artifact import Fit, ModelInfo, Precision
 from toolchain.model.folder import ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError, about, require
+from toolchain.support.progress import Progress
 from toolchain.support.records import as_json
 from toolchain.workstation.versions import versions
 
@@ -100,7 +100,7 @@ def adopt(
         used = findings.used(asked.preprocessing)
         doubt = findings.doubt(used)
         if doubt:
-            progress(f"Warning: {doubt}")
+            progress.say(f"Warning: {doubt}")
         return _publish(own, dataset, folder, findings.trial, used, doubt)
 
 

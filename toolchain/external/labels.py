@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.support import files
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Progress
 
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
@@ -20,7 +20,7 @@ NUMBERED = re.compile(r"(\d+)[\s:,]+(\S.*)")  # "0 cat", "0: cat"
 
 
 def ordered(
-    dataset: Dataset, model: Path, asked: str | None, outputs: int, say: Callable[[str], None]
+    dataset: Dataset, model: Path, asked: str | None, outputs: int, progress: Progress
 ) -> Dataset:
     """The data set with its classes counted as the model counts them: as `asked`, names with commas
     between or a file of them; else as a file beside the model says; else as they are.
@@ -38,9 +38,9 @@ def ordered(
         return dataset
     names = _read(path)
     if len(names) != len(dataset.labels):
-        say(f"{path} names {len(names)} classes, the model has {outputs}: not used.")
+        progress.say(f"{path} names {len(names)} classes, the model has {outputs}: not used.")
         return dataset
-    say(f"Classes count in the order of {path}.")
+    progress.say(f"Classes count in the order of {path}.")
     return dataset.in_order(_matched(names, dataset.labels, str(path)))
 
 

@@ -36,6 +36,7 @@ from toolchain.external.preprocessing import Preprocessing
 from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Fit
 from toolchain.support.errors import UsageError, require
+from toolchain.support.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -231,7 +232,7 @@ def hold(
     hypotheses: Sequence[Hypothesis],
     more: Callable[[Fit], Labelled],
     one_of: bool,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Trial:
     """Let the model answer `pictures`, uint8 `[N, H, W, C]` for each fit, under each hypothesis.
 
@@ -244,7 +245,7 @@ def hold(
     answer = _answering(own)
     values: dict[Hypothesis, NDArray[np.float32]] = {}
     overflowed = []
-    progress(
+    progress.say(
         f"{own.path.name}: answering {len(truth)} pictures, prepared in {len(hypotheses)} ways"
     )
     for each in hypotheses:

@@ -10,10 +10,11 @@ from toolchain.formats import keras as keras_format
 from toolchain.model.folder import SOURCE, ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import Progress
 from toolchain.training.history import History
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import INTERRUPTED, Result, picture_parts
-from toolchain.training.run import Progress, train
+from toolchain.training.run import train
 from toolchain.userdata import split
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from toolchain.model.folder import ModelFolder
 from toolchain.support import files
+from toolchain.support.progress import Progress
 from toolchain.training import architectures
 from toolchain.training.once import train_once
 from toolchain.training.plan import Plan
-from toolchain.training.run import Progress
 from toolchain.training.teaching import teacher_file
 
 if TYPE_CHECKING:

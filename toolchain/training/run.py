@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
@@ -14,9 +14,11 @@ from toolchain.model.folder import SOURCE, ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import require
 from toolchain.support.interrupts import Held
+from toolchain.support.progress import Progress, clock
 from toolchain.training import architectures, augmentation, optimization, teaching
 from toolchain.training.batches import Part, batches
 from toolchain.training.history import Epoch, History
+from toolchain.training.layers import layer_table
 from toolchain.training.parts import class_weights, not_validated, split, watched_part
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import INTERRUPTED, Result, publish
@@ -24,26 +26,9 @@ from toolchain.training.state import State
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
-    from toolchain.model.artifact import Layer
     from toolchain.model.dataset import Dataset
 
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
-
-
-class Progress(Protocol):
-    """Who is told how far a run is."""
-
-    def say(self, message: str) -> None:
-        """Something to know about the run."""
-
-    def layers(self, layers: tuple[Layer, ...]) -> None:
-        """The layers of the model that is going to be trained."""
-
-    def batches(self, epoch: int, done: int, total: int) -> None:
-        """So many batches of the epoch are done."""
-
-    def epoch(self, epoch: Epoch, most: int, watched: str) -> None:
-        """An epoch is done, of at most so many; which images were looked at after it."""
 
 
 def train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
@@ -121,11 +106,11 @@ def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Pro
     trained, watched = split(plan, dataset)
     optimization.compile_model(model, plan.recipe, len(trained.rows))
     learner = teaching.taught(model, plan, dataset)
-    history = state.resume(model, progress.say)
+    history = state.resume(model, progress)
     if history.epochs and plan.stop(history):
         return history
     if not history.epochs:
-        progress.layers(keras_format.layers(model))
+        progress.say(layer_table(keras_format.layers(model)))
     _tell_parts(plan, dataset, progress)
     with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
         keeper = _keeper(model, state, plan, history, progress, held)
@@ -173,6 +158,14 @@ def _fit(learner: Any, plan: Plan, trained: Part, watched: Part, keeper: Any) ->
     )
 
 
+def _told(epoch: Epoch, plan: Plan, watched: str) -> str:
+    beside = f" {watched} {epoch.watched_accuracy:.2%}," if watched != "training" else ""
+    return (
+        f"epoch {epoch.number} of at most {plan.recipe.epochs}: training {epoch.accuracy:.2%},"
+        f"{beside} {epoch.seconds:.0f} s"
+    )
+
+
 def _keeper(
     model: Any, state: State, plan: Plan, history: History, progress: Progress, held: Held
 ) -> Any:
@@ -190,7 +183,15 @@ def _keeper(
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             held.release()
-            progress.batches(len(self.history.epochs) + 1, batch + 1, self.params["steps"])
+            # Keras counts the last, shorter round of batches as a full one
+            total = self.params["steps"]
+            done = min(batch + 1, total)
+            left = (monotonic() - self._started) / done * (total - done)
+            progress.at(
+                f"epoch {len(self.history.epochs) + 1}",
+                done / total,
+                f"{done:,} of {total:,} batches, {clock(left)} left",
+            )
 
         def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
             held.release()
@@ -206,7 +207,7 @@ def _keeper(
             )
             self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
             state.save(model, self.history)
-            progress.epoch(done, plan.recipe.epochs, self.history.watched)
+            progress.say(_told(done, plan, self.history.watched))
             self.model.stop_training = plan.stop(self.history) is not None
 
     return Keeper()

@@ -11,11 +11,11 @@ from toolchain.formats import keras as keras_format
 from toolchain.model.folder import ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Progress
 from toolchain.training.once import train_once
 from toolchain.training.parts import watched_part
 from toolchain.training.plan import Plan
 from toolchain.training.publishing import Result, publish
-from toolchain.training.run import Progress
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from toolchain.support import files
+from toolchain.support.progress import Progress
 from toolchain.support.records import as_json
 from toolchain.training.history import History
 from toolchain.training.plan import Plan
@@ -31,21 +31,21 @@ class State:
         self._plan = as_json(plan.record()).encode()
         self._empty = History(watched)
 
-    def resume(self, model: Any, say: Callable[[str], None]) -> History:
+    def resume(self, model: Any, progress: Progress) -> History:
         """Bring `model` to the end of the last epoch of an earlier run with the same plan."""
         try:
             history = self.history()
             if history.epochs:
                 self.load(model, len(history.epochs))
-                say(
+                progress.say(
                     f"Going on after epoch {len(history.epochs)} of an interrupted run with the "
                     "same settings."
                 )
                 return history
         except Exception as error:  # h5py and Keras raise whatever a damaged file brings about
-            say(f"The interrupted run in {self._folder} is damaged ({error}).")
+            progress.say(f"The interrupted run in {self._folder} is damaged ({error}).")
         if list(self._folder.glob("[0-9]*.npz")):
-            say(
+            progress.say(
                 "An interrupted run that was damaged or had other settings is dropped; "
                 "starting anew."
             )

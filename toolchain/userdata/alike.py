@@ -11,13 +11,13 @@ for 1.2 %; of pictures that were made brighter, or saved as JPEG of quality 60, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.support.errors import require
+from toolchain.support.progress import Progress
 from toolchain.userdata.decoding import in_threads
 
 MOST_BITS = 4
@@ -34,7 +34,7 @@ class Looks:
     shades: NDArray[np.uint8]
 
 
-def looks(images: NDArray[np.uint8], say: Callable[[str], None]) -> Looks:
+def looks(images: NDArray[np.uint8], progress: Progress) -> Looks:
     """How `images`, uint8 `[N, H, W, C]`, look.
 
     Raises:
@@ -51,7 +51,7 @@ def looks(images: NDArray[np.uint8], say: Callable[[str], None]) -> Looks:
 
     hashes = np.zeros(len(images), np.uint64)
     shades = np.zeros((len(images), SIDE * SIDE), np.uint8)
-    found = in_threads(one, range(len(images)), "Compared", say)
+    found = in_threads(one, range(len(images)), "Compared", progress)
     for number, (bits, small) in enumerate(found):
         hashes[number], shades[number] = np.frombuffer(bits, np.uint64)[0], small
     return Looks(hashes, shades)

@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +30,7 @@ from toolchain.model import images
 from toolchain.model.artifact import InputContract
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import Progress
 from toolchain.support.records import plain
 from toolchain.userdata.decoding import decode
 from toolchain.userdata.source import Picture, Source
@@ -80,7 +81,7 @@ class Store:
         self._kept = self._read()
         self._tidy()
 
-    def decode(self, say: Callable[[str], None]) -> Decoded:
+    def decode(self, progress: Progress) -> Decoded:
         """Bring the cache up to date with the source.
 
         Raises:
@@ -89,7 +90,7 @@ class Store:
         pictures = self._source.pictures
         kept = set(self._kept.keys)
         new = [number for number, each in enumerate(pictures) if _key(each) not in kept]
-        unreadable = self._decode_new(new, say) if new else {}
+        unreadable = self._decode_new(new, progress) if new else {}
         numbers = [number for number in range(len(pictures)) if number not in unreadable]
         rows = self._rows(numbers)
         return Decoded(np.array(numbers, np.intp), self._kept.sha256[rows], unreadable)
@@ -117,14 +118,14 @@ class Store:
         pictures = self._source.pictures
         return np.array([rows[_key(pictures[number])] for number in numbers], np.intp)
 
-    def _decode_new(self, new: list[int], say: Callable[[str], None]) -> dict[int, str]:
+    def _decode_new(self, new: list[int], progress: Progress) -> dict[int, str]:
         """Add these pictures to the cache; those that cannot be read are returned, and why."""
         found: list[Key] = []
         digests: list[bytes] = []
         unreadable: dict[int, str] = {}
 
         def blocks() -> Iterator[NDArray[np.uint8]]:
-            for number, pixels in decode(self._source, new, self._contract, say):
+            for number, pixels in decode(self._source, new, self._contract, progress):
                 if isinstance(pixels, str):
                     unreadable[number] = pixels
                 else:
@@ -252,7 +253,7 @@ class _Index:
 
 
 @contextlib.contextmanager
-def opened(source: Source, contract: InputContract, say: Callable[[str], None]) -> Iterator[Store]:
+def opened(source: Source, contract: InputContract, progress: Progress) -> Iterator[Store]:
     """The cache of `source` under `contract`, for this process alone; another one is waited for.
 
     Raises:
@@ -266,7 +267,7 @@ def opened(source: Source, contract: InputContract, say: Callable[[str], None]) 
         )
     named = f"{os.path.abspath(source.path)}\0{plain(contract)}".encode("utf-8", "surrogatepass")
     folder = root / FOLDER / files.sha256(named)[:32]
-    with files.exclusive(folder, lambda: say(f"Waiting for another process in {folder}.")):
+    with files.exclusive(folder, lambda: progress.say(f"Waiting for another process in {folder}.")):
         folder.chmod(0o700)  # they are the user's own pictures
         yield Store(folder, source, contract)
 

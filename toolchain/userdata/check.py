@@ -7,7 +7,7 @@ likely is a mistake; a note is good to know.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from toolchain.model.artifact import InputContract
 from toolchain.support.errors import require_installed
+from toolchain.support.progress import Progress
 from toolchain.userdata import alike, cache, lost
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.contracts import proposal
@@ -92,7 +93,7 @@ class Report:
         return sum(finding.severity is Severity.ERROR for finding in self.findings)
 
 
-def check(path: Path, contract: InputContract | None, say: Callable[[str], None]) -> Report:
+def check(path: Path, contract: InputContract | None, progress: Progress) -> Report:
     """Look for what would spoil a training on the pictures at `path`, or its test.
 
     Raises:
@@ -101,10 +102,10 @@ def check(path: Path, contract: InputContract | None, say: Callable[[str], None]
     """
     require_installed("imagehash", "data")  # before a decoding that would be for nothing
     source = look(path)
-    headers = survey(source, range(len(source.pictures)), say)
+    headers = survey(source, range(len(source.pictures)), progress)
     found = contract or proposal(headers)
-    with cache.opened(source, found, say) as store:
-        decoded = store.decode(say)
+    with cache.opened(source, found, progress) as store:
+        decoded = store.decode(progress)
         test = test_pictures(source, decoded, {})
         order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
         pixels = store.arrange(decoded.pictures[order]) if len(order) else None
@@ -117,7 +118,7 @@ def check(path: Path, contract: InputContract | None, say: Callable[[str], None]
         *_appearance(known, headers),
     ]
     if pixels is not None and test.any() and not test.all():
-        findings += _nearly_alike(known, order, pixels, say)
+        findings += _nearly_alike(known, order, pixels, progress)
     severities = list(Severity)
     return Report(
         path=printable(str(path)),
@@ -321,10 +322,10 @@ def _appearance(known: _Known, headers: Survey) -> Iterator[Finding]:
 
 
 def _nearly_alike(
-    known: _Known, order: NDArray[np.intp], pixels: NDArray[np.uint8], say: Callable[[str], None]
+    known: _Known, order: NDArray[np.intp], pixels: NDArray[np.uint8], progress: Progress
 ) -> Iterator[Finding]:
     """Row k of `pixels` is the decoded picture `order[k]`; those for training come first."""
-    seen = alike.looks(pixels, say)
+    seen = alike.looks(pixels, progress)
     count = int((~known.test).sum())
     train, test = (
         alike.Looks(seen.hashes[part], seen.shades[part])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from toolchain.model.artifact import Fit, InputContract
 from toolchain.support.errors import UsageError
+from toolchain.support.progress import Progress
 from toolchain.userdata.looking import look
 from toolchain.userdata.survey import Survey, survey
 
@@ -16,7 +16,7 @@ USUAL = 96  # pixels a side otherwise
 
 
 def contract(
-    size: str | None, color: bool, fit: Fit | None, path: Path, say: Callable[[str], None]
+    size: str | None, color: bool, fit: Fit | None, path: Path, progress: Progress
 ) -> InputContract:
     """What `--size`, `--color` and `--fit` ask for; without a size, that of `propose`, and
     padded unless said otherwise.
@@ -30,7 +30,7 @@ def contract(
     channels = 3 if color else 1
     fit = fit or Fit.PAD
     if size is None:
-        proposed = propose(path, say)
+        proposed = propose(path, progress)
         return InputContract(proposed.height, proposed.width, channels, fit)
     return InputContract(*sides(size), channels, fit)
 
@@ -54,7 +54,7 @@ def sides(size: str) -> tuple[int, int]:
         ) from error
 
 
-def propose(path: Path, say: Callable[[str], None]) -> InputContract:
+def propose(path: Path, progress: Progress) -> InputContract:
     """A contract that suits the pictures at `path`: grayscale, and their own size if all have the
     same, at most 224 pixels a side; else 96×96. Where pictures are coloured, that is said.
 
@@ -62,10 +62,10 @@ def propose(path: Path, say: Callable[[str], None]) -> InputContract:
         ToolchainError: as `toolchain.userdata.load`; or no picture can be read.
     """
     source = look(path)
-    found = survey(source, range(len(source.pictures)), say)
+    found = survey(source, range(len(source.pictures)), progress)
     proposed = proposal(found)
     if found.coloured:
-        say(
+        progress.say(
             f"{found.coloured:,} of {len(source.pictures):,} pictures are coloured; they are "
             "taken as grayscale unless you ask for --color."
         )

@@ -16,6 +16,7 @@ from toolchain.model.artifact import InputContract
 from toolchain.model.images import to_pixels
 from toolchain.support import machine
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import Progress
 from toolchain.userdata.source import Source
 
 BATCH = 16  # pictures a thread takes at a time
@@ -27,7 +28,7 @@ Done = TypeVar("Done")
 
 
 def decode(
-    source: Source, numbers: Sequence[int], contract: InputContract, say: Callable[[str], None]
+    source: Source, numbers: Sequence[int], contract: InputContract, progress: Progress
 ) -> Iterator[tuple[int, NDArray[np.uint8] | str]]:
     """The pictures `numbers` in that order: pixels `[H, W, C]`, or why there are none."""
 
@@ -37,11 +38,11 @@ def decode(
         except ToolchainError as error:
             return number, reason(error)
 
-    return in_threads(one, numbers, "Decoded", say)
+    return in_threads(one, numbers, "Decoded", progress)
 
 
 def in_threads(
-    work: Callable[[Job], Done], jobs: Sequence[Job], what: str, say: Callable[[str], None]
+    work: Callable[[Job], Done], jobs: Sequence[Job], what: str, progress: Progress
 ) -> Iterator[Done]:
     """`work` of each picture in `jobs`, in order; how far it is, is said every few seconds."""
     threads = min(MOST_THREADS, machine.cores())
@@ -67,7 +68,7 @@ def in_threads(
             if monotonic() - said > EVERY:
                 said = monotonic()
                 left = (said - began) / done * (len(jobs) - done)
-                say(f"{what} {done:,} of {len(jobs):,} pictures, about {left:.0f} s left.")
+                progress.say(f"{what} {done:,} of {len(jobs):,} pictures, about {left:.0f} s left.")
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from toolchain.model.artifact import Fit, InputContract
 from toolchain.model.dataset import Dataset
 from toolchain.model.images import to_pixels
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import Progress
 from toolchain.userdata import cache, split
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.looking import look
@@ -26,7 +26,7 @@ def load(
     path: Path,
     contract: InputContract,
     known: Path | None,
-    say: Callable[[str], None],
+    progress: Progress,
 ) -> Dataset:
     """The pictures at `path` as `toolchain.model.images` brings them to `contract`.
 
@@ -42,18 +42,18 @@ def load(
             there are fewer than two classes, or the cache cannot be written.
     """
     source = look(path)
-    _tell_faults(source, say)
+    _tell_faults(source, progress)
     parts = split.read(known) if known and not source.given else {}
     if parts and parts.keys().isdisjoint(picture.file for picture in source.pictures):
-        say(f"{known} names none of the pictures in {path}: they are split anew.")
+        progress.say(f"{known} names none of the pictures in {path}: they are split anew.")
     if (frames := _as_they_are(source, contract)) is not None:
         labels = _labels(source)
         test = np.array([each.part is split.Part.TEST for each in source.pictures], np.bool_)
         _demand_both_parts(source, labels, test)
         return _dataset(source, contract, frames, (labels[~test], labels[test]))
-    with cache.opened(source, contract, say) as store:
-        decoded = store.decode(say)
-        _tell_unreadable(source, decoded, say)
+    with cache.opened(source, contract, progress) as store:
+        decoded = store.decode(progress)
+        _tell_unreadable(source, decoded, progress)
         labels = _labels(source)[decoded.pictures]
         test = test_pictures(source, decoded, parts)
         _demand_both_parts(source, labels, test)
@@ -172,7 +172,7 @@ def _what_lacks(
     return f"{source.labels[number]!r} has {counts}"
 
 
-def _tell_faults(source: Source, say: Callable[[str], None]) -> None:
+def _tell_faults(source: Source, progress: Progress) -> None:
     """Raises:
     ToolchainError: a folder cannot be looked into, so that a class would be lost in silence.
     """
@@ -185,13 +185,13 @@ def _tell_faults(source: Source, say: Callable[[str], None]) -> None:
         f"{len(files):,} {fault.what} ({_some(files)})" for fault, files in source.faults.items()
     ]
     if told:
-        say(f"In {source.path}: {'; '.join(told)}. `toolchain data check` tells more.")
+        progress.say(f"In {source.path}: {'; '.join(told)}. `toolchain data check` tells more.")
 
 
-def _tell_unreadable(source: Source, decoded: Decoded, say: Callable[[str], None]) -> None:
+def _tell_unreadable(source: Source, decoded: Decoded, progress: Progress) -> None:
     if decoded.unreadable:
         told = [f"{source.pictures[n].file}: {why}" for n, why in decoded.unreadable.items()]
-        say(f"{len(told):,} pictures cannot be read and are left out. {_some(told)}")
+        progress.say(f"{len(told):,} pictures cannot be read and are left out. {_some(told)}")
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

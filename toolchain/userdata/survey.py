@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolchain.model import images
 from toolchain.support.errors import ToolchainError
+from toolchain.support.progress import Progress
 from toolchain.userdata.decoding import in_threads
 from toolchain.userdata.source import Source
 
@@ -28,7 +29,7 @@ class Survey:
         return sum(count for mode, count in self.modes.items() if mode not in GRAY)
 
 
-def survey(source: Source, numbers: Sequence[int], say: Callable[[str], None]) -> Survey:
+def survey(source: Source, numbers: Sequence[int], progress: Progress) -> Survey:
     """Of the pictures `numbers`."""
 
     def one(number: int) -> tuple[tuple[int, int], str] | None:
@@ -38,5 +39,5 @@ def survey(source: Source, numbers: Sequence[int], say: Callable[[str], None]) -
             return None  # decoding tells why
         return (found.width, found.height), found.mode
 
-    found = [each for each in in_threads(one, numbers, "Looked at", say) if each]
+    found = [each for each in in_threads(one, numbers, "Looked at", progress) if each]
     return Survey(Counter(size for size, _ in found), Counter(mode for _, mode in found))

@@ -1,0 +1,29 @@
+"""The layers of a network, as a table of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toolchain.model.artifact import Layer
+
+HEAD = ("layer", "output", "parameters", "multiply-accumulates")
+
+
+def layer_table(layers: Sequence[Layer]) -> str:
+    """A line a layer and one of totals; at most 80 columns wide for the usual names."""
+    rows = [
+        (each.kind, " × ".join(map(str, each.output)), f"{each.parameters:,}", f"{each.macs:,}")
+        for each in layers
+    ]
+    parameters, macs = sum(each.parameters for each in layers), sum(each.macs for each in layers)
+    rows.append(("total", "", f"{parameters:,}", f"{macs:,}"))
+    widths = [max(len(row[column]) for row in (HEAD, *rows)) for column in range(len(HEAD))]
+    lines = [_line(HEAD, widths), "  ".join("─" * width for width in widths)]
+    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Words to the left, numbers to the right."""
+    words = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
+    numbers = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
+    return "  ".join([*words, *numbers]).rstrip()
