@@ -1,5 +1,7 @@
-"""What the README and docs/ tell people to run does run, on the released models; `tests.tools.readme`
-runs the README's commands."""
+"""What the README and docs/ tell people to run does run, on the released models.
+
+`tests.tools.readme` runs the README's commands.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,8 @@ def test_options_in_the_text_exist(name: str) -> None:
 
 
 def test_the_page_of_commands_has_each_of_them() -> None:
-    rows = re.findall(r"^\| `toolchain ([^`]+)`", (ROOT / COMMANDS).read_text("utf-8"), re.MULTILINE)
+    page = (ROOT / COMMANDS).read_text("utf-8")
+    rows = re.findall(r"^\| `toolchain ([^`]+)`", page, re.MULTILINE)
     known = named_commands()
     named = {" ".join(row.split()[:2]) for row in rows} | {row.split()[0] for row in rows}
     assert set(known) - named == set()
