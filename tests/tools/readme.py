@@ -43,7 +43,7 @@ INSTEAD = {
 
 
 def blocks(name: str, language: str) -> list[str]:
-    """The fenced blocks of a language in a README."""
+    """The fenced blocks of a language in a page."""
     text = (ROOT / name).read_text("utf-8")
     return [block for each, block in BLOCK.findall(text) if each == language]
 
