@@ -251,8 +251,8 @@ def _own_function(name: str, body: str, place: Path) -> None:
 for name, body in (("steps", "clip(values, 0, 3)"), ("softmax", "maximum(values, 0)")):
     case(
         KIND,
-        f"{SCALED} --import own && info models/model/model.keras",
-        published(ALL, codes=(0,)),
+        f"{SCALED} --import own --precision float32 && info models/model/model.keras",
+        published(("float32.onnx", "float32.tflite"), codes=(0,)),
         f"own_{name}",
         f"An own function `{name}`, decorated, with --import; the published file opens",
     )(partial(_own_function, name, body))
