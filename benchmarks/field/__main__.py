@@ -3,10 +3,11 @@
     python -m benchmarks.field before --toolchain OLD_CLONE/.venv/bin/toolchain
     python -m benchmarks.field after
 
-Each case is made once, in `.field/`, and its commands run in a copy of it, in a time limit, with no
-cache and no data sets but the embedded one. A case that cannot be made or run costs its own row.
-Rows are kept in `results/field.csv` under the name of the run (`before`), so that the table
-compares runs; `--only` takes a pattern of names, `--missing` the cases that have no row yet.
+Each case is made once, in `.field/` (remove its folder there where the case has changed), and its
+commands run in a copy of it, in a time limit, with no cache and no data sets but the embedded one.
+A case that cannot be made or run costs its own row. Rows are kept in `results/field.csv` under the
+name of the run (`before`), so that the table compares runs; `--only` takes a pattern of names,
+`--missing` the cases that have no row yet.
 """
 
 from __future__ import annotations
