@@ -29,7 +29,8 @@ for name, command, expected, title in (
     ),
     (
         "report_out_folder",
-        f"{ADOPT} && bench {MADE} --data fashion.npz --save && report --out here",
+        f"{ADOPT} && bench {MADE} --data fashion.npz --limit 100 --json result.json "
+        "&& report result.json --out here",
         Expected((0, *REFUSED), never=("is a directory",)),
         "report --out FOLDER writes into it, or says that it wants a file",
     ),
