@@ -18,7 +18,15 @@ import numpy as np
 from toolchain import calibration as calibrations
 from toolchain import course, evaluation, files, formats, manifest, rescue
 from toolchain import reference as references
-from toolchain.artifact import Artifact, Calibration, Gate, ModelInfo, Precision, Verdict
+from toolchain.artifact import (
+    Artifact,
+    Calibration,
+    Gate,
+    ModelInfo,
+    Precision,
+    Verdict,
+    some_layers,
+)
 from toolchain.card import card
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.proof import Proof, prove
@@ -354,5 +362,5 @@ def _rescue_advice(path: Path, found: Rescue) -> str:
             "float32."
         )
     mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
-    kept = ", ".join(map(str, found.kept))
+    kept = some_layers([str(each) for each in found.kept])
     return f"{harm} {mixed.name}, in int8 but for {kept}, takes its place: it was proved."
