@@ -25,6 +25,7 @@ from benchmarks.field.material import (
 KIND = "layers"
 EXPORT = "export model.keras --data fashion.npz"
 SCALED = f"{EXPORT} --scale 0..1"
+IN_FLOAT = " --precision float32 --precision float16"  # int8 of a long loop takes many minutes
 Block = Callable[[Any, Any], Any]  # of keras.layers and what goes into it
 
 
@@ -175,7 +176,8 @@ BLOCKS: dict[Callable[[Block, Path], None], tuple[Block, ...]] = {
 }
 for build, blocks in BLOCKS.items():
     for block in blocks:
-        register = case(KIND, EXPORT, published(), block.__name__, block.__doc__ or "")
+        command = f"{EXPORT}{IN_FLOAT}" if block in (gru, bidirectional) else EXPORT
+        register = case(KIND, command, published(), block.__name__, block.__doc__ or "")
         register(partial(build, block))
 
 
@@ -251,8 +253,8 @@ def _own_function(name: str, body: str, place: Path) -> None:
 for name, body in (("steps", "clip(values, 0, 3)"), ("softmax", "maximum(values, 0)")):
     case(
         KIND,
-        f"{SCALED} --import own && info models/model/model.keras",
-        published(ALL, codes=(0,)),
+        f"{SCALED} --import own --precision float32 && info models/model/model.keras",
+        published(("float32.onnx", "float32.tflite"), codes=(0,)),
         f"own_{name}",
         f"An own function `{name}`, decorated, with --import; the published file opens",
     )(partial(_own_function, name, body))

@@ -16,6 +16,7 @@ from toolchain import datasets
 TRAIN, TEST = 8_000, 2_000  # images of Fashion-MNIST
 Pixels = NDArray[Any]
 Prepare = Callable[[Pixels], Pixels]
+Labels = Callable[[Pixels], Pixels]
 SHAPES = ("bar", "circle", "square")
 
 
@@ -31,10 +32,16 @@ def fashion() -> tuple[Pixels, Pixels, Pixels, Pixels]:
     )
 
 
-def npz(path: Path, train: int = 2_000, test: int = TEST) -> None:
+def npz(path: Path, train: int = 2_000, test: int = TEST, labels: Labels = lambda y: y) -> None:
     """So much of Fashion-MNIST as the `.npz` that `--data` reads."""
     x, y, x_test, y_test = fashion()
-    np.savez(path, x_train=x[:train], y_train=y[:train], x_test=x_test[:test], y_test=y_test[:test])
+    y, y_test = labels(y[:train]), labels(y_test[:test])
+    np.savez(path, x_train=x[:train], y_train=y, x_test=x_test[:test], y_test=y_test)
+
+
+def shoes(labels: Pixels) -> Pixels:
+    """1 for sandals, sneakers and ankle boots, 0 for all others."""
+    return np.isin(labels, (5, 7, 9)).astype(np.uint8)
 
 
 def to_1(pixels: Pixels) -> Pixels:
@@ -47,7 +54,11 @@ def raw(pixels: Pixels) -> Pixels:
 
 
 def learn(
-    model: Any, prepare: Prepare = to_1, epochs: int = 2, loss: Any = None, labels: Any = None
+    model: Any,
+    prepare: Prepare = to_1,
+    epochs: int = 2,
+    loss: Any = None,
+    labels: Labels = lambda y: y,
 ) -> Any:
     """Teach a model Fashion-MNIST, as `[N, 28, 28, 1]` where it wants channels; return it."""
     import keras
@@ -57,11 +68,13 @@ def learn(
     if len(model.input_shape) == 4 and x.ndim == 3:
         x = x[..., None]
     model.compile(keras.optimizers.Adam(2e-3), loss or "sparse_categorical_crossentropy")
-    model.fit(x, y if labels is None else labels(y), batch_size=64, epochs=epochs, verbose=0)
+    model.fit(x, labels(y), batch_size=64, epochs=epochs, verbose=0)
     return model
 
 
-def dense(*first: Any, last: Any = "softmax", shape: tuple[int, ...] = (28, 28)) -> Any:
+def dense(
+    *first: Any, last: Any = "softmax", shape: tuple[int, ...] = (28, 28), classes: int = 10
+) -> Any:
     """A network of two dense layers, with these layers in front."""
     import keras
     from keras import layers
@@ -72,7 +85,7 @@ def dense(*first: Any, last: Any = "softmax", shape: tuple[int, ...] = (28, 28))
             *first,
             layers.Flatten(),
             layers.Dense(32, activation="relu", name="hidden"),
-            layers.Dense(10, activation=last, name="scores"),
+            layers.Dense(classes, activation=last, name="scores"),
         ]
     )
 

@@ -84,7 +84,12 @@ for prepare, scale in ((to_1, "0..1"), (symmetric, "-1..1")):
     case(ADVICE, FASHION, refused(f"--scale {scale}"), name, title)(partial(_fashion, prepare))
 
 for name, options, expected, title in (
-    ("wrong_scale", "--scale none", refused(r"0\.\.1"), "0..1, told none: refused for 0..1"),
+    (
+        "wrong_scale",
+        "--scale none",
+        Expected((0, 4, 5, *REFUSED), ("not explain|clearly better", r"--scale 0\.\.1")),
+        "0..1, told none: the classes stay, so that is warned of or refused, and 0..1 is named",
+    ),
     ("wrong_mean", "--mean 127.5 --std 10", refused(never=(UNKNOWN,)), "0..1, told others"),
     ("mean_alone", "--mean 0.5", refused("--std", never=(UNKNOWN,)), "--mean without --std"),
 ):
@@ -175,7 +180,7 @@ for crop, name, options, expected, title in (
         refused("--fit", never=("use --scale",)),
         "Stretched, told --scale alone: refused, and --fit named",
     ),
-    (True, "cropped", "--scale 0..1 --crop", published(), "The middle cut out, told"),
+    (True, "cropped", "--scale 0..1 --fit crop", published(), "The middle cut out, told"),
 ):
     case(SHAPE, f"{PHOTOS} {options}".strip(), expected, name, title)(partial(_fitted, crop))
 

@@ -88,14 +88,17 @@ def fake_quant(place: Path) -> None:
 
 @case(KIND, f"{EXPORT} --scale 0..1", published(("float32.onnx", "float32.tflite")))
 def fake_quant_per_channel(place: Path) -> None:
-    """The same with ranges of each channel in variables"""
+    """The same with weights whose channels have ranges of their own, as tfmot writes them"""
     import tensorflow as tf
 
-    def quantised(values: Any) -> Any:
-        ends = tf.fill((values.shape[-1],), 6.0)
-        return tf.quantization.fake_quant_with_min_max_vars_per_channel(values, -ends, ends)
+    def in_its_range(weights: Any) -> Any:
+        ends = np.full(weights.shape[-1], 6, np.float32)
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(weights, -ends, ends)
 
-    _save(place, lambda image, *layers: _through(image, *layers, quantised))
+    def answer(image: Any, *layers: Any) -> Any:
+        return _through(image, *((in_its_range(kernel), bias) for kernel, bias in layers))
+
+    _save(place, answer)
 
 
 @case(KIND, EXPORT, Expected((0, *REFUSED), never=("use --scale caffe", "caffe is clearly")))

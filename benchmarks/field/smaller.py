@@ -23,13 +23,14 @@ def plain(place: Path) -> None:
 for name, command, expected, title in (
     (
         "bundle_out_folder",
-        f"{ADOPT} && bundle {MADE} --out here",
+        f"{ADOPT} && bundle {MADE} --data fashion.npz --out here",
         Expected(there=("here/*.pyz",)),
         "bundle --out FOLDER writes into it",
     ),
     (
         "report_out_folder",
-        f"{ADOPT} && bench {MADE} --save && report --out here",
+        f"{ADOPT} && bench {MADE} --data fashion.npz --limit 100 --json result.json "
+        "&& report result.json --out here",
         Expected((0, *REFUSED), never=("is a directory",)),
         "report --out FOLDER writes into it, or says that it wants a file",
     ),

@@ -21,6 +21,7 @@ from toolchain.cli import export as cli_export
 from toolchain.evaluation.proof import Proof, judge
 from toolchain.export import exporting, reference
 from toolchain.export.exporting import Outcome, Target
+from toolchain.export.mixed_precision import Noise, Rescue
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import DEFAULT_GATE, Gate, Precision, Verdict
@@ -250,6 +251,21 @@ def test_advice_names_the_file_that_stays(folder: Path, digits: Dataset) -> None
     assert "is still there" not in exporting.advice(outcome)
     export(folder, digits, LENIENT)
     assert "int8.tflite, made earlier, is still there" in exporting.advice(outcome)
+
+
+def test_advice_stays_readable_where_most_layers_stay_in_float(
+    outcomes: dict[str, Outcome],
+) -> None:
+    """As in MobileNetV3, of which 88 operators of 106 did."""
+    noise = tuple(Noise(f"expanded_{n}", "CONV_2D", f"{n}", 20.0, 10.0) for n in range(106))
+    rejected = judge(compared(2_000, only_keras=900), DEFAULT_GATE)
+    outcome = dataclasses.replace(
+        outcomes["int8.tflite"], proof=rejected, rescue=Rescue(noise, noise[:88])
+    )
+    words = exporting.advice(outcome)
+    assert "in int8 but for expanded_0 (CONV_2D), expanded_1" in words
+    assert "and 83 more, takes its place" in words
+    assert len(words) < 1_000
 
 
 def test_an_undecided_file_is_said_to_want_more_images(outcomes: dict[str, Outcome]) -> None:

@@ -21,6 +21,7 @@ from toolchain.model.artifact import (
     Operator,
     Precision,
     Verdict,
+    some_layers,
 )
 from toolchain.support.errors import ToolchainError
 
@@ -305,6 +306,13 @@ def test_an_input_has_1_or_3_channels(channels: int) -> None:
 
 
 # the other records
+
+
+def test_a_sentence_names_the_first_of_many_layers() -> None:
+    names = [f"layer_{number} (CONV_2D)" for number in range(88)]
+    assert some_layers([]) == ""
+    assert some_layers(names[:5]) == ", ".join(names[:5])
+    assert some_layers(names) == f"{', '.join(names[:5])} and 83 more"
 
 
 def test_macs_add_up_over_the_operators() -> None:

@@ -27,23 +27,23 @@ def table(results: Sequence[Result]) -> str:
 
 def _row(title: str, result: Result, row: Row) -> str:
     flags = dict.fromkeys(flag for flag, _ in words.doubts(result))
-    machine = _escaped(title) + "".join(f" **{flag}**" for flag in flags)
+    machine = escaped(title) + "".join(f" **{flag}**" for flag in flags)
     why = row.problem or ("" if row.latency else "not measured")
-    name = _escaped(row.name) + (f" **does not count: {_escaped(why)}**" if why else "")
+    name = escaped(row.name) + (f" **does not count: {escaped(why)}**" if why else "")
     return _line((machine, name, *words.cells(row)))
 
 
 def _notes(title: str, result: Result) -> Iterator[str]:
-    yield f"**{_escaped(title)}**, {_escaped(result.dataset)}:"
+    yield f"**{escaped(title)}**, {escaped(result.dataset)}:"
     yield ""
-    yield from (f"- **{flag}: {_escaped(why)}**" for flag, why in words.doubts(result))
-    yield from (f"- {what}: {_escaped(value)}" for what, value in words.conditions(result))
+    yield from (f"- **{flag}: {escaped(why)}**" for flag, why in words.doubts(result))
+    yield from (f"- {what}: {escaped(value)}" for what, value in words.conditions(result))
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """On one line, with nothing in it that Markdown or a table would take for its own."""
     return re.sub(r"([\\|`*<\[])", r"\\\1", " ".join(text.split()))

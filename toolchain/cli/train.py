@@ -217,7 +217,7 @@ def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:
     if not result.reached:
         plan, epochs = result.plan, len(result.history.epochs)
         raise TargetNotReachedError(
-            f"{epochs} epochs passed without reaching "
+            f"{epochs} epoch{'s' if epochs > 1 else ''} passed without reaching "
             f"{100 * (plan.target_accuracy or 0):g} % on the {plan.monitor} images: "
             f"{'allow more of them, or ' if epochs < usual_epochs else ''}the layers need a "
             f"redesign. The model and its history are kept in {result.path.parent}."

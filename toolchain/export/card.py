@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from toolchain.evaluation.metrics import worst_change
-from toolchain.model.artifact import Gate, Verdict
+from toolchain.model.artifact import Gate, Verdict, some_layers
 from toolchain.model.manifest import Entry, Manifest
 
 CALL = """```python
@@ -49,7 +49,7 @@ def card(name: str, manifest: Manifest, course: Sequence[str]) -> str:
             "",
             *_verdicts(made),
             *(
-                f"`{file}` is in int8 but for {', '.join(entry.info.float_layers)}, which int8 "
+                f"`{file}` is in int8 but for {some_layers(entry.info.float_layers)}, which int8 "
                 "harms and which stay in float.\n"
                 for file, entry in made
                 if entry.info.float_layers

@@ -25,7 +25,15 @@ from toolchain.export.card import card
 from toolchain.export.mixed_precision import Rescue
 from toolchain.export.reference import Reference
 from toolchain.model import manifest
-from toolchain.model.artifact import Artifact, Calibration, Gate, ModelInfo, Precision, Verdict
+from toolchain.model.artifact import (
+    Artifact,
+    Calibration,
+    Gate,
+    ModelInfo,
+    Precision,
+    Verdict,
+    some_layers,
+)
 from toolchain.model.folder import ModelFolder, layers_picture, outdated, rejected
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
@@ -361,5 +369,5 @@ def _rescue_advice(path: Path, found: Rescue) -> str:
             "float32."
         )
     mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
-    kept = ", ".join(map(str, found.kept))
+    kept = some_layers([str(each) for each in found.kept])
     return f"{harm} {mixed.name}, in int8 but for {kept}, takes its place: it was proved."

@@ -120,7 +120,7 @@ class Findings:
         count, rest = len(trial.answers[ranked[0]].truth), len(ranked) - len(told)
         return (
             f"On {count:,} pictures it reaches: {', '.join(told)}"
-            f"{f'; {rest} others are less likely' if rest else ''}."
+            f"{f'; {rest} more, less likely' if rest else ''}."
         )
 
     def options(self, each: Hypothesis) -> str:

@@ -6,6 +6,7 @@ Standard library only, because a device imports this before it has anything else
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from toolchain.support.errors import ToolchainError
 from toolchain.support.records import plain, read_versioned
 
 SCHEMA = 3  # of ModelInfo as JSON; a reader refuses a larger number
+MOST_LAYERS = 5  # that a sentence names
 
 
 class Precision(StrEnum):
@@ -115,6 +117,13 @@ class Gate:
             f"at most {self.largest_drop:g} points of accuracy lost, "
             f"the same class as Keras for at least {self.least_agreement:.4g} of the images"
         )
+
+
+def some_layers(names: Sequence[str]) -> str:
+    """Layers for a sentence: of many the first ones, and how many more there are."""
+    shown = ", ".join(names[:MOST_LAYERS])
+    more = len(names) - MOST_LAYERS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 DEFAULT_GATE = Gate(largest_drop=0.5, least_agreement=0.99)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain.model.artifact import GraphSummary, ModelInfo
+from toolchain.model.artifact import GraphSummary, ModelInfo, some_layers
 from toolchain.report.tables import print_table
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def info(path: Path, size: int, described: ModelInfo | None, summary: GraphSumma
             ("gives", f"float32 [{batch}, {len(described.labels)}], probabilities"),
             ("labels", _names(described.labels)),
             ("precision", described.precision),
-            *([("in float", ", ".join(described.float_layers))] if described.float_layers else []),
+            *_in_float(described),
             ("accuracy", _accuracy(described)),
             *_proof(described),
             ("made from", _source(described)),
@@ -75,6 +75,12 @@ def _names(labels: tuple[str, ...]) -> str:
     if len(labels) <= MOST_NAMES:
         return ", ".join(labels)
     return f"{', '.join(labels[:3])}, … {labels[-1]} ({len(labels):,} in all)"
+
+
+def _in_float(described: ModelInfo) -> list[tuple[str, str]]:
+    """What a mixed file keeps in float; all the names are in the JSON."""
+    kept = described.float_layers
+    return [("in float", some_layers(kept))] if kept else []
 
 
 def _source(described: ModelInfo) -> str:
