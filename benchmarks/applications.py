@@ -19,9 +19,9 @@ from typing import Any
 from toolchain import userdata
 from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
+from toolchain.networks import augmentation
 from toolchain.support.errors import require
 from toolchain.support.streams import silence
-from toolchain.training import augmentation
 from toolchain.training.batches import Part, batches
 
 BATCH = 32

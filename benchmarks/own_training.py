@@ -30,7 +30,8 @@ from benchmarks import shapes
 from toolchain import datasets, userdata
 from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
-from toolchain.training import architectures, optimization
+from toolchain.networks import architectures
+from toolchain.training import optimization
 from toolchain.training.batches import Part, batches
 
 LIMIT = 4 * 2**30  # bytes

@@ -23,8 +23,9 @@ import side_by_side
 
 from toolchain import datasets
 from toolchain.model.artifact import InputContract
+from toolchain.networks import architectures
 from toolchain.support.streams import silence
-from toolchain.training import architectures, optimization
+from toolchain.training import optimization
 
 # the training accuracies that the documented programs reach: after 5 epochs, and when they stop
 DOCUMENTED = {"fashion-cnn": 0.925, "mnist-cnn": 0.998}

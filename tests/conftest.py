@@ -18,8 +18,8 @@ from toolchain.export import exporting
 from toolchain.export.exporting import Outcome
 from toolchain.model.artifact import Gate, Verdict
 from toolchain.model.dataset import Dataset
+from toolchain.networks.recipe import Recipe
 from toolchain.support.progress import Silent
-from toolchain.training.recipe import Recipe
 
 # On 360 test images a few that int8 loses by chance are more than the default gate allows; which
 # ones it loses depends on the processor that trained the model.

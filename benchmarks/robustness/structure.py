@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from toolchain.formats import tflite
+from toolchain.formats.tflite.session import interpreter
 
 LEAST = 64  # bytes; shorter weights count as structure
 
@@ -25,10 +26,10 @@ def offsets(suffix: str, data: bytes) -> list[int]:
 
 
 def _of_tflite(data: bytes) -> Iterable[bytes]:
-    interpreter = tflite._interpreter(data, 1, tflite.engines()[0], delegates=False)
-    for tensor in interpreter.get_tensor_details():
+    loaded = interpreter(data, 1, tflite.engines()[0], delegates=False)
+    for tensor in loaded.get_tensor_details():
         with contextlib.suppress(ValueError):  # it has no value yet: it is no weight
-            yield interpreter.get_tensor(tensor["index"]).tobytes()
+            yield loaded.get_tensor(tensor["index"]).tobytes()
 
 
 def _of_onnx(data: bytes) -> Iterable[bytes]:

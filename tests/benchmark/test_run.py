@@ -23,8 +23,8 @@ from toolchain.benchmark.results import Conditions, Result
 from toolchain.benchmark.run import conditions, configurations, run
 from toolchain.benchmark.summary import rows
 from toolchain.benchmark.worker import Bench, Configuration
+from toolchain.conversion.onnx.convert import SEAL_KEY
 from toolchain.evaluation import metrics
-from toolchain.formats import onnx as onnx_format
 from toolchain.model import seal
 from toolchain.model.dataset import Dataset
 from toolchain.runtime import Classifier
@@ -93,7 +93,7 @@ def stubborn(path: Path, folder: Path) -> Path:
     values[0] += 1000
     bias.CopyFrom(numpy_helper.from_array(values, bias.name))
     copy = folder / "stubborn.onnx"
-    (mark,) = (each for each in model.metadata_props if each.key == onnx_format.SEAL_KEY)
+    (mark,) = (each for each in model.metadata_props if each.key == SEAL_KEY)
     mark.value = seal.OPEN.decode()
     copy.write_bytes(seal.close(model.SerializeToString()))
     return copy

@@ -170,7 +170,8 @@ SHOW = """
 import sys
 from pathlib import Path
 from toolchain import report
-from toolchain.benchmark import choice, results
+from toolchain.benchmark import results
+from toolchain.report.benchmark import choice
 result = results.read(Path(sys.argv[1]))
 report.bench(result, choice.choose(result, choice.Budget()), [])
 """

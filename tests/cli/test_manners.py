@@ -23,9 +23,9 @@ from toolchain.device import command_line
 from toolchain.external.preprocessing import Scale
 from toolchain.model.artifact import Precision
 from toolchain.model.dataset import Dataset
+from toolchain.networks import architectures, augmentation
 from toolchain.support import interrupts
 from toolchain.support.errors import UsageError, told
-from toolchain.training import architectures, augmentation
 
 EXAMPLE = re.compile(r"^ +((?:toolchain|python3) .*)$", re.MULTILINE)
 # the same name where a command means something of its own by it

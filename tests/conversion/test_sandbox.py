@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain import formats
+from toolchain import conversion, formats
 from toolchain.conversion.sandbox import probe
 from toolchain.support import subprocesses
 from toolchain.support.errors import ToolchainError
@@ -20,7 +20,10 @@ def good(request: pytest.FixtureRequest, exported: Path) -> Path:
 
 def test_it_finds_what_this_process_would(good: Path) -> None:
     data, reader = good.read_bytes(), formats.of(good)
-    assert probe(data, good.suffix[1:]) == (reader.read_info(data), reader.summarize(data))
+    assert probe(data, good.suffix[1:]) == (
+        reader.read_info(data),
+        conversion.of(good).summarize(data),
+    )
 
 
 def test_whole_windows_of_nothing_harm_only_the_process_that_looks(good: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from toolchain.formats import tflite
+from toolchain.conversion import tflite
 from toolchain.model.artifact import InputContract, ModelInfo, Precision
 from toolchain.model.dataset import Dataset
-from toolchain.training import architectures
+from toolchain.networks import architectures
 
 PRECISIONS = (Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC, Precision.INT8)
 

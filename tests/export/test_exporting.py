@@ -26,11 +26,11 @@ from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import DEFAULT_GATE, Gate, Precision, Verdict
 from toolchain.model.dataset import Dataset
+from toolchain.networks.recipe import Recipe
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import Result
-from toolchain.training.recipe import Recipe
 
 INT8 = (Target("tflite", Precision.INT8),)
 IMPOSSIBLE = Gate(largest_drop=0.5, least_agreement=1.01)

@@ -104,12 +104,12 @@ def test_the_mixed_file_says_everywhere_what_stays_in_float(
 def test_the_mixed_file_is_small_and_one_computation(made: list[Outcome], folder: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
-    source = formats.get("tflite")
+    converter = conversion.get("tflite")
     keras_file = (folder / "unbalanced.keras").read_bytes()
-    in_float = source.convert(keras_format.load(keras_file), Precision.FLOAT32, None)
+    in_float = converter.convert(keras_format.load(keras_file), Precision.FLOAT32, None)
     data = made[1].artifact.path.read_bytes()
     assert len(data) < 0.4 * len(in_float)
-    operators = [operator.name for operator in source.summarize(data).operators]
+    operators = [operator.name for operator in converter.summarize(data).operators]
     assert operators.count("QUANTIZE") == operators.count("DEQUANTIZE") == 1
     interpreter = Interpreter(model_content=data)
     interpreter.allocate_tensors()

@@ -144,8 +144,8 @@ def test_each_preparation_is_asked_for_once_and_folded_in(
     np.testing.assert_allclose(given, expected, atol=2e-5)
     assert adoption.accuracy == (expected.argmax(1) == colour.test_labels).mean() > 0.9
     published = keras_format.load((tmp_path / "out" / "out.keras").read_bytes())
-    onnx = formats.get("onnx")
-    session = onnx.open_session(onnx.convert(published, Precision.FLOAT32, None), 1)
+    data = conversion.get("onnx").convert(published, Precision.FLOAT32, None)
+    session = formats.get("onnx").open_session(data, 1)
     np.testing.assert_allclose(session.run(colour.test_images), expected, atol=2e-5)
 
 

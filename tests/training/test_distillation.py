@@ -15,10 +15,11 @@ from toolchain import training
 from toolchain.export import provenance
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
+from toolchain.networks import architectures
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Plan, architectures, optimization, teaching
-from toolchain.training.recipe import Recipe
+from toolchain.training import Plan, optimization, teaching
 
 RECIPE = Recipe(3, hold_out=True)
 

@@ -18,11 +18,11 @@ from tests.helpers import forked
 from toolchain import training
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import Plan
 from toolchain.training.history import Epoch, History
-from toolchain.training.recipe import Recipe
 
 TRAIN = ("train", "fashion-cnn", "--dataset", "digits")
 PLAN = Plan("fashion-cnn", "digits", Recipe(2), seed=3)

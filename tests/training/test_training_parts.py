@@ -11,12 +11,12 @@ import pytest
 from tests.helpers.heard import Heard
 from toolchain import training
 from toolchain.model.dataset import Dataset
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import Plan
 from toolchain.training.history import History
 from toolchain.training.parts import not_validated, watched_part
-from toolchain.training.recipe import Recipe
 
 PLAN = Plan("small-cnn", "few", Recipe(2, hold_out=True), seed=1, width=2)
 LEAST = 3

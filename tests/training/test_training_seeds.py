@@ -17,10 +17,10 @@ from toolchain.export.exporting import Outcome
 from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Gate, Precision
 from toolchain.model.dataset import Dataset
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import Plan
-from toolchain.training.recipe import Recipe
 
 PLAN = Plan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
 

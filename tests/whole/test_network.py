@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 def fenced(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python code behind the fence, in a folder of its own that is its home too."""
     done = subprocess.run(
-        [sys.executable, "-c", f"from tests import fence; fence.put_up()\n{code}"],
+        [sys.executable, "-c", f"from tests.helpers import fence; fence.put_up()\n{code}"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(folder), "XDG_CACHE_HOME": ""},
         capture_output=True,
@@ -51,7 +51,7 @@ def test_the_fence_kills_what_connects(code: str, tmp_path: Path) -> None:
 
 
 def test_training_export_bench_bundle_and_answers_connect_to_nothing(tmp_path: Path) -> None:
-    code = "from tests import test_network; test_network.everything_offline()\nprint('done')"
+    code = "from tests.whole import test_network; test_network.everything_offline()\nprint('done')"
     done = fenced(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "done"
@@ -64,8 +64,8 @@ def everything_offline() -> None:
     from toolchain.delivery import bundling
     from toolchain.export import exporting
     from toolchain.model.artifact import DEFAULT_GATE, Precision, Verdict
+    from toolchain.networks.recipe import Recipe
     from toolchain.support.progress import Silent
-    from toolchain.training.recipe import Recipe
 
     everything = datasets.load("digits")
     images, labels = everything.train_images[:200], everything.train_labels[:200]

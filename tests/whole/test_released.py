@@ -8,8 +8,8 @@ import pytest
 
 from toolchain import datasets
 from toolchain.cli import locate
+from toolchain.conversion import tflite
 from toolchain.evaluation import metrics
-from toolchain.formats import tflite
 from toolchain.model import manifest
 from toolchain.runtime import Classifier
 

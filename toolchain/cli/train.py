@@ -23,16 +23,16 @@ from toolchain.cli.options import (
     named,
 )
 from toolchain.model.folder import ModelFolder
+from toolchain.networks import architectures, augmentation
+from toolchain.networks.recipe import SCHEDULES, Recipe
 from toolchain.support.errors import TargetNotReachedError, UsageError, require_installed
 from toolchain.support.streams import silence
-from toolchain.training import architectures, augmentation
-from toolchain.training.recipe import SCHEDULES, Recipe
 
 if TYPE_CHECKING:
     from toolchain.model.artifact import Fit
     from toolchain.model.dataset import Dataset
+    from toolchain.networks.architectures import Architecture
     from toolchain.training import Result as TrainingResult
-    from toolchain.training.architectures import Architecture
 
 
 def train(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import require
-from toolchain.training.recipe import Recipe
 
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 

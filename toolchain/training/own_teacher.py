@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.model.folder import ModelFolder
+from toolchain.networks import architectures
 from toolchain.support import files
 from toolchain.support.progress import Progress
-from toolchain.training import architectures
 from toolchain.training.once import train_once
 from toolchain.training.plan import Plan
 from toolchain.training.teaching import teacher_file

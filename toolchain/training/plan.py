@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.records import plain
 from toolchain.support.suggestions import unknown
 from toolchain.training.history import History
-from toolchain.training.recipe import Recipe
 
 BALANCED = "balanced"
 MONITORS = ("training", "validation")

@@ -10,9 +10,10 @@ from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import ModelInfo, Precision
 from toolchain.model.folder import ModelFolder
+from toolchain.networks import augmentation
 from toolchain.support import files
 from toolchain.support.records import as_json
-from toolchain.training import augmentation, mistakes
+from toolchain.training import mistakes
 from toolchain.training.history import Epoch, History
 from toolchain.training.parts import split, watched_part
 from toolchain.training.plan import Plan

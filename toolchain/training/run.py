@@ -11,11 +11,12 @@ from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.folder import SOURCE, ModelFolder
+from toolchain.networks import architectures, augmentation
 from toolchain.support import files
 from toolchain.support.errors import require
 from toolchain.support.interrupts import Held
 from toolchain.support.progress import Progress, clock
-from toolchain.training import architectures, augmentation, optimization, teaching
+from toolchain.training import optimization, teaching
 from toolchain.training.batches import Part, batches
 from toolchain.training.history import Epoch, History
 from toolchain.training.layers import layer_table

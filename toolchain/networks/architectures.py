@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolchain.model.artifact import InputContract
+from toolchain.networks import own_architecture
+from toolchain.networks.recipe import COSINE, Recipe
 from toolchain.support.errors import UsageError, require
 from toolchain.support.suggestions import unknown
-from toolchain.training import own_architecture
-from toolchain.training.recipe import COSINE, Recipe
 
 LARGEST_WIDTH = 256
 MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start

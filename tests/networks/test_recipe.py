@@ -13,10 +13,11 @@ from PIL import Image
 from toolchain import training
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
+from toolchain.networks import architectures
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Plan, architectures, optimization
-from toolchain.training.recipe import Recipe
+from toolchain.training import Plan, optimization
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from toolchain.model.dataset import Dataset
+from toolchain.networks.augmentation import CHOICES, Variation, augment, chosen, examples
 from toolchain.support.errors import UsageError
-from toolchain.training.augmentation import CHOICES, Variation, augment, chosen, examples
 
 
 @pytest.fixture(autouse=True)

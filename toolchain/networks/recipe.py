@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from toolchain.networks import augmentation
 from toolchain.support.errors import UsageError
 from toolchain.support.suggestions import unknown
-from toolchain.training import augmentation
 
 CONSTANT, COSINE = "constant", "cosine"
 SCHEDULES = (CONSTANT, COSINE)

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from tests.conftest import LENIENT
 from toolchain import training
+from toolchain.conversion import onnx, tflite
 from toolchain.export import exporting
-from toolchain.formats import onnx, tflite
 from toolchain.model.artifact import InputContract, ModelInfo, Precision, Verdict
 from toolchain.model.dataset import Dataset
+from toolchain.networks import architectures
+from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import architectures
-from toolchain.training.recipe import Recipe
 
 DIGITS = InputContract(28, 28, 1)
 
@@ -155,8 +155,8 @@ def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) 
     )
 
 
-def operators(maker: object, outcome: exporting.Outcome) -> str:
-    summary = maker.summarize(outcome.artifact.path.read_bytes())
+def operators(converter: object, outcome: exporting.Outcome) -> str:
+    summary = converter.summarize(outcome.artifact.path.read_bytes())
     return " ".join(operator.name for operator in summary.operators)
 
 
