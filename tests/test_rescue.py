@@ -67,6 +67,17 @@ def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[Outcome
     assert {str(noise) for noise in found.worst_first[:3]} == set(HARMED)
 
 
+def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(trained: Result) -> None:
+    maker = formats.selective("tflite")
+    assert maker
+    model = keras_format.load(trained.path.read_bytes())
+    scope = "StatefulPartitionedCall/model"
+    fused = f"{scope}/quant_re_lu/Relu6;{scope}/quant_conv2d_1/Bias;{scope}/quant_conv2d_1/Conv"
+    assert maker.layers_of(fused, model) == ("quant_re_lu", "quant_conv2d_1")
+    assert maker.layers_of("adopted_1/conv2d_1_1/Relu", model) == ("conv2d_1",)
+    assert maker.layers_of("Relu", model) == ()
+
+
 def test_a_sound_model_has_little_noise_anywhere(trained: Result, digits: Dataset) -> None:
     maker = formats.selective("tflite")
     assert maker is not None
