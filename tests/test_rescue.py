@@ -88,12 +88,19 @@ def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(train
     assert maker.layers_of("Relu", model) == ()
 
 
-def test_a_sound_model_has_little_noise_anywhere(trained: Result, digits: Dataset) -> None:
+def test_a_sound_model_has_little_noise_anywhere(
+    trained: Result, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue, "EVERY", 0.0)
+    said: list[str] = []
     maker = formats.selective("tflite")
     assert maker is not None
     model = keras_format.load(trained.path.read_bytes())
     images = digits.train_images[:100]
-    noise = rescue.measure(maker, model, maker.calibrate(model, images), images)
+    noise = rescue.measure(maker, model, maker.calibrate(model, images), images, said.append)
+    assert [line.partition(", about ")[0] for line in said] == [
+        f"measured {number} of 7 operators" for number in range(1, 7)
+    ]
     assert [each.layer for each in noise] == [
         *("conv2d", "max_pooling2d", "conv2d_1", "max_pooling2d_1", "flatten", "dense", "dense_1")
     ]
