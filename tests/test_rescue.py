@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import math
@@ -66,15 +65,6 @@ def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[Outcome
         assert noise.together < 3  # behind a broken layer everything is noise
         assert noise.alone < 3 if name in HARMED else noise.alone > 30
     assert {str(noise) for noise in found.worst_first[:3]} == set(HARMED)
-
-
-def test_three_layers_are_named_where_many_stay_in_float(made: list[Outcome]) -> None:
-    found = made[0].rescue
-    assert found is not None
-    all_kept = dataclasses.replace(found, kept=found.noise)
-    said = exporting.advice(dataclasses.replace(made[0], rescue=all_kept))
-    names = ", ".join(map(str, found.noise[:3]))
-    assert f"in int8 but for {names} and 4 more, which card.md names, takes its place" in said
 
 
 def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(trained: Result) -> None:

@@ -354,7 +354,5 @@ def _rescue_advice(path: Path, found: Rescue) -> str:
             "float32."
         )
     mixed = path.with_suffix("").with_suffix(f".{Precision.MIXED}{path.suffix}")
-    kept = ", ".join(map(str, found.kept[:WORST]))
-    if len(found.kept) > WORST:
-        kept += f" and {len(found.kept) - WORST} more, which card.md names"
+    kept = ", ".join(map(str, found.kept))
     return f"{harm} {mixed.name}, in int8 but for {kept}, takes its place: it was proved."
