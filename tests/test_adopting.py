@@ -23,7 +23,7 @@ from tests import test_cli
 from tests.forked import run
 from toolchain import evaluation, exporting, formats, manifest
 from toolchain.adopting import own_model
-from toolchain.adopting.adoption import Adoption, Asked, adopt
+from toolchain.adopting.adoption import Adoption, Asked, adopt, examine
 from toolchain.adopting.answers import Meaning
 from toolchain.adopting.preprocessing import NAMED, Preprocessing, Scale
 from toolchain.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
@@ -665,6 +665,27 @@ def test_a_subclassed_model_needs_its_module_once(
         session = formats.of(path).open_session(path.read_bytes(), 1)
         agreement = (evaluation.scores(session, digits.test_images).argmax(1) == expected).mean()
         assert agreement >= (0.97 if "int8" in name else 0.99), name
+
+
+@pytest.mark.parametrize("scale", [255, 1])
+def test_what_a_subclassed_model_does_to_its_pixels_is_seen(
+    scale: float, digits: Dataset, tmp_path: Path
+) -> None:
+    @keras.saving.register_keras_serializable("tests")
+    class Own(keras.Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.parts = [layers.Rescaling(1 / scale), layers.Flatten(), layers.Dense(10)]
+
+        def call(self, images):
+            for part in self.parts:
+                images = part(images)
+            return images
+
+    model = fit(Own(), raw(digits.train_images) * scale / 255, digits.train_labels)
+    model.save(tmp_path / "own.keras")
+    found = examine(own_model.load(tmp_path / "own.keras"), digits, Asked(), lambda _: None)
+    assert found.inside is (scale == 255)
 
 
 def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> None:

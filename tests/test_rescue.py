@@ -67,12 +67,30 @@ def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[Outcome
     assert {str(noise) for noise in found.worst_first[:3]} == set(HARMED)
 
 
-def test_a_sound_model_has_little_noise_anywhere(trained: Result, digits: Dataset) -> None:
+def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(trained: Result) -> None:
+    maker = formats.selective("tflite")
+    assert maker
+    model = keras_format.load(trained.path.read_bytes())
+    scope = "StatefulPartitionedCall/model"
+    fused = f"{scope}/quant_re_lu/Relu6;{scope}/quant_conv2d_1/Bias;{scope}/quant_conv2d_1/Conv"
+    assert maker.layers_of(fused, model) == ("quant_re_lu", "quant_conv2d_1")
+    assert maker.layers_of("adopted_1/conv2d_1_1/Relu", model) == ("conv2d_1",)
+    assert maker.layers_of("Relu", model) == ()
+
+
+def test_a_sound_model_has_little_noise_anywhere(
+    trained: Result, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue, "EVERY", 0.0)
+    said: list[str] = []
     maker = formats.selective("tflite")
     assert maker is not None
     model = keras_format.load(trained.path.read_bytes())
     images = digits.train_images[:100]
-    noise = rescue.measure(maker, model, maker.calibrate(model, images), images)
+    noise = rescue.measure(maker, model, maker.calibrate(model, images), images, said.append)
+    assert [line.partition(", about ")[0] for line in said] == [
+        f"measured {number} of 7 operators" for number in range(1, 7)
+    ]
     assert [each.layer for each in noise] == [
         *("conv2d", "max_pooling2d", "conv2d_1", "max_pooling2d_1", "flatten", "dense", "dense_1")
     ]

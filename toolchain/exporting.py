@@ -241,7 +241,7 @@ def _rescue(
     """Which operators the rejected file in int8 loses most in, and which to keep in float."""
     progress("rejected: measuring what int8 does to each layer")
     images = ground.pixels[: rescue.IMAGES]
-    noise = rescue.measure(maker, ground.reference.model, calibrated, images)
+    noise = rescue.measure(maker, ground.reference.model, calibrated, images, progress)
 
     def passes(kept: tuple[rescue.Noise, ...]) -> bool:
         progress(f"mixed: trying {len(kept)} of {len(noise)} operators in float")

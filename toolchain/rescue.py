@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 IMAGES = 64  # to measure on; 500 change no figure of fashion-cnn by more than 0.7 dB
 CLEAN = 100.0  # dB; above it there is no noise worth a number
+EVERY = 10.0  # seconds after which it is said how far the measuring has come
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,29 @@ class Rescue:
 
 
 def measure(
-    maker: Selective, model: Any, calibrated: bytes, images: NDArray[np.uint8]
+    maker: Selective,
+    model: Any,
+    calibrated: bytes,
+    images: NDArray[np.uint8],
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Noise, ...]:
     """The noise of every operator that int8 quantises, in the order in which they run.
 
-    `images` uint8 `[N, height, width, channels]`; `calibrated` was made of the Keras `model`.
+    `images` uint8 `[N, height, width, channels]`; `calibrated` was made of the Keras `model`. A
+    large network takes minutes, and `say` is told how far it is.
     """
     operators = maker.inspect(calibrated).operators
     int8 = maker.quantize(calibrated)
     quantized = maker.inspect(int8).quantized
     outputs = [name for name in operators if name in quantized]
     together = _ratios(maker, calibrated, int8, outputs, images)
-    found = []
+    found: list[tuple[str, str, str, float]] = []
+    began = said = monotonic()
     for output in outputs:
+        if found and monotonic() - said > EVERY:
+            said = monotonic()
+            left = (said - began) / len(found) * (len(outputs) - len(found))
+            say(f"measured {len(found)} of {len(outputs)} operators, about {left:.0f} s left")
         others = [each for each in outputs if each != output]
         (alone,) = _ratios(maker, calibrated, maker.quantize(calibrated, others), [output], images)
         layers = "+".join(maker.layers_of(output, model)) or output
