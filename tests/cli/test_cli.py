@@ -18,6 +18,7 @@ from tests import ROOT
 from tests.conftest import LENIENT_OPTIONS
 from tests.helpers import forked, terminal
 from tests.helpers.unbalanced import unbalance
+from tests.tools.errors_catalogue import family
 from toolchain import __version__, training
 from toolchain.benchmark import results
 from toolchain.model import seal
@@ -56,7 +57,9 @@ def test_help_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "Exit codes: 0 done" in done.stdout
+    codes = re.search(r"Exit codes: (0 done.*?)\.", done.stdout, re.DOTALL)
+    assert codes
+    assert set(map(int, re.findall(r"\d+", codes[1]))) == {0, *family().values(), 130}
 
 
 def test_the_command_and_the_module_are_the_same() -> None:

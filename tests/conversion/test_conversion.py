@@ -147,6 +147,27 @@ def test_recurrent_layers_in_tflite(precision: Precision) -> None:
     assert not any(getattr(layer, "unroll", False) for layer in model._flatten_layers())
 
 
+class RoundedAsInt8(layers.Layer):
+    """What quantisation-aware training puts behind a layer, and here before it as well."""
+
+    def call(self, x):
+        channels = tf.fill((x.shape[-1],), 1.5)
+        x = tf.quantization.fake_quant_with_min_max_vars_per_channel(x, -channels, 1.1 * channels)
+        return tf.quantization.fake_quant_with_min_max_args(x, -1.3, 1.6, narrow_range=True)
+
+
+@pytest.mark.parametrize(("precision", "factor"), [(Precision.FLOAT32, 100), (Precision.INT8, 1)])
+def test_quantisation_aware_models_keep_their_answers_in_onnx(
+    precision: Precision, factor: float
+) -> None:
+    """Between quantised values onnxruntime would round the weights of a float file, per tensor."""
+    model = network(RoundedAsInt8(), layers.Conv2D(8, 3), RoundedAsInt8(), layers.Conv2D(4, 3))
+    first, _ = (each for each in model.layers if isinstance(each, layers.Conv2D))
+    first.kernel.assign(first.kernel * ([factor] + 7 * [1]))
+    session, _ = made("onnx", model, precision)
+    assert session.batch is None
+
+
 def unknown_operator() -> keras.Model:
     return network(layers.Conv2D(4, 3), ops.erfinv)
 

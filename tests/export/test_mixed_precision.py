@@ -72,12 +72,25 @@ def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[Outcome
     assert {str(noise) for noise in found.worst_first[:3]} == set(HARMED)
 
 
+def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(trained: Result) -> None:
+    converter = conversion.selective("tflite")
+    assert converter
+    model = keras_format.load(trained.path.read_bytes())
+    scope = "StatefulPartitionedCall/model"
+    fused = f"{scope}/quant_re_lu/Relu6;{scope}/quant_conv2d_1/Bias;{scope}/quant_conv2d_1/Conv"
+    assert converter.layers_of(fused, model) == ("quant_re_lu", "quant_conv2d_1")
+    assert converter.layers_of("adopted_1/conv2d_1_1/Relu", model) == ("conv2d_1",)
+    assert converter.layers_of("Relu", model) == ()
+
+
 def test_a_sound_model_has_little_noise_anywhere(trained: Result, digits: Dataset) -> None:
+    heard = Heard()
     maker = conversion.selective("tflite")
     assert maker is not None
     model = keras_format.load(trained.path.read_bytes())
     images = digits.train_images[:100]
-    noise = mixed_precision.measure(maker, model, maker.calibrate(model, images), images)
+    noise = mixed_precision.measure(maker, model, maker.calibrate(model, images), images, heard)
+    assert heard.steps == [f"{number} of 7 operators" for number in range(7)]
     assert [each.layer for each in noise] == [
         *("conv2d", "max_pooling2d", "conv2d_1", "max_pooling2d_1", "flatten", "dense", "dense_1")
     ]

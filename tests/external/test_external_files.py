@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tensorflow.core.protobuf import saved_model_pb2
 
 import tests.external.keras2.make as keras2_make
 from tests.helpers.forked import run
+from toolchain import conversion
 from toolchain.external import keras2, own_model
 from toolchain.external.adoption import Asked, adopt
 from toolchain.external.preprocessing import NAMED, Scale
@@ -81,9 +83,9 @@ def test_what_keras_3_cannot_compute_gets_a_way_on(tmp_path: Path) -> None:
 def test_weights_that_find_no_place_are_an_error(tmp_path: Path) -> None:
     path = keras_2("func.h5", tmp_path)
     with h5py.File(path, "r+") as file:
-        weights = file["model_weights/conv2d_2"]
+        weights = file["model_weights/conv2d_1"]
         weights.attrs["weight_names"] = weights.attrs["weight_names"][:1]
-    with pytest.raises(ToolchainError, match="the weights of 'conv2d_2'"):
+    with pytest.raises(ToolchainError, match="the weights of 'conv2d_1'"):
         own_model.load(path)
 
 
@@ -347,3 +349,31 @@ def test_weights_in_the_group_of_a_whole_model_are_told_as_weights(tmp_path: Pat
         file.create_group("model_weights")
     with pytest.raises(UsageError, match="holds the weights of a model, but not the model"):
         own_model.load(path)
+
+
+class OwnGradient(tf.Module):
+    """As Keras 2 writes its swish: the gradient captures a tensor of the function around it."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *SHAPE))])
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        slope = tf.constant(1.7) + 0.0
+
+        @tf.custom_gradient
+        def swish(values: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+            share = tf.sigmoid(slope * values)
+            return values * share, lambda upstream: upstream * (share + slope)
+
+        return tf.nn.softmax(tf.reduce_mean(swish(images), (1, 2)))
+
+
+def test_a_saved_model_with_gradients_of_its_own_becomes_tflite(tmp_path: Path) -> None:
+    module, options = OwnGradient(), tf.saved_model.SaveOptions(experimental_custom_gradients=True)
+    tf.saved_model.save(module, str(tmp_path / "saved"), options=options)
+    content = (tmp_path / "saved" / "saved_model.pb").read_bytes()
+    nodes = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].object_graph_def.nodes
+    assert "captured_tensor" in {node.WhichOneof("kind") for node in nodes}
+    own = own_model.load(tmp_path / "saved")
+    np.testing.assert_allclose(answers(own, IMAGES), module(IMAGES), atol=1e-6)
+    image = keras.Input(SHAPE, dtype="uint8")
+    whole = keras.Model(image, own.built_on(keras.ops.cast(image, "float32")))
+    assert conversion.get("tflite").convert(whole, Precision.FLOAT32, None)

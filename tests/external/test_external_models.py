@@ -26,7 +26,7 @@ from toolchain import conversion, formats
 from toolchain.evaluation import metrics
 from toolchain.export import exporting
 from toolchain.external import own_model
-from toolchain.external.adoption import Adoption, Asked, adopt
+from toolchain.external.adoption import Adoption, Asked, adopt, examine
 from toolchain.external.answers import Meaning
 from toolchain.external.preprocessing import NAMED, Preprocessing, Scale
 from toolchain.formats import keras as keras_format
@@ -670,6 +670,27 @@ def test_a_subclassed_model_needs_its_module_once(
         session = formats.of(path).open_session(path.read_bytes(), 1)
         agreement = (metrics.scores(session, digits.test_images).argmax(1) == expected).mean()
         assert agreement >= (0.97 if "int8" in name else 0.99), name
+
+
+@pytest.mark.parametrize("scale", [255, 1])
+def test_what_a_subclassed_model_does_to_its_pixels_is_seen(
+    scale: float, digits: Dataset, tmp_path: Path
+) -> None:
+    @keras.saving.register_keras_serializable("tests")
+    class Own(keras.Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.parts = [layers.Rescaling(1 / scale), layers.Flatten(), layers.Dense(10)]
+
+        def call(self, images):
+            for part in self.parts:
+                images = part(images)
+            return images
+
+    model = fit(Own(), raw(digits.train_images) * scale / 255, digits.train_labels)
+    model.save(tmp_path / "own.keras")
+    found = examine(own_model.load(tmp_path / "own.keras"), digits, Asked(), quiet)
+    assert found.inside is (scale == 255)
 
 
 def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> None:

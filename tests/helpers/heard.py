@@ -1,12 +1,17 @@
-"""Progress that remembers what is said."""
+"""Progress that remembers."""
 
 from __future__ import annotations
 
-from toolchain.support.progress import Silent
 
+class Heard(list[str]):
+    """What was said, in its order; `steps` are what stood beside the shares that were done."""
 
-class Heard(Silent, list[str]):
-    """The messages, in their order."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[str] = []
 
     def say(self, message: str) -> None:
         self.append(message)
+
+    def at(self, what: str, done: float, beside: str = "") -> None:
+        self.steps.append(beside)

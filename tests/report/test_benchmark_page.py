@@ -20,7 +20,7 @@ from tests.helpers.benchmark_results import LABELS, Measured, result, steady, wi
 from toolchain.benchmark import words
 from toolchain.benchmark.markdown import table
 from toolchain.benchmark.results import Disagreement, Result
-from toolchain.benchmark.summary import rows
+from toolchain.benchmark.summary import confusion, rows
 from toolchain.report.benchmark import charts
 from toolchain.report.benchmark.page import page
 
@@ -314,6 +314,31 @@ def test_files_that_answer_alike_share_a_table_and_others_say_where() -> None:
     assert text.index("<b>int8.tflite</b>") < text.index("<b>keras, dynamic.tflite</b>")
     elsewhere = dataclasses.replace(FAST, wrong=[5])
     assert "<b>int8.tflite (Pi)</b>" in page([WORKSTATION, named(result(elsewhere), "Pi")])
+
+
+@pytest.mark.parametrize("classes", [300, 1200])
+def test_a_confusion_matrix_of_many_classes_is_whole_and_small(classes: int) -> None:
+    labels, truth = tuple(f"class {i}" for i in range(classes)), tuple(range(classes)) * 2
+    named = tuple(7 * i % classes for i in truth)
+    file = dataclasses.replace(result(KERAS).files[0], classes=named)
+    many = dataclasses.replace(result(KERAS), labels=labels, truth=truth, files=(file,))
+    text = page([many])
+    rows = re.findall(r'<tr><th scope="row">.*?</tr>', text, re.DOTALL)
+    shown = [matrix_row(row) for row in rows]
+    assert shown == confusion(many, file).tolist()
+    assert len(text) < 1_000_000
+
+
+def matrix_row(row: str) -> list[int]:
+    """The counts of a row of a confusion matrix, as a browser lays its cells out."""
+    cells = re.findall(r"<td([^>]*)>(\d*)</td>", row)
+    spans = [int((re.findall(r'colspan="(\d+)"', said) or [1])[0]) for said, _ in cells]
+    assert max(spans) <= 1000  # HTML has none that is wider
+    return [
+        int(count or 0)
+        for (_, count), columns in zip(cells, spans, strict=True)
+        for _ in range(columns)
+    ]
 
 
 def test_images_on_which_files_differ_are_shown_once_with_what_was_said() -> None:

@@ -44,7 +44,7 @@ app = typer.Typer(
     help="From a data set to a small image classifier that is proven on the device it runs on.",
     epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage, "
     "3 training did not reach its target, 4 a file failed its proof, fits no budget or became "
-    "worse, 130 interrupted.\n\n"
+    "worse, 5 the test images are too few to decide a proof, 130 interrupted.\n\n"
     + examples(
         "toolchain train fashion-cnn --dataset digits",
         "toolchain export fashion-cnn-digits",

@@ -39,22 +39,28 @@ def import_keras() -> None:
 
 
 class Lines:
-    """Progress as lines."""
+    """Progress as lines: how far the work is, now and then."""
+
+    def __init__(self) -> None:
+        self._told = monotonic()
 
     def say(self, message: str) -> None:
         say(message)
+        self._told = monotonic()
 
     def at(self, what: str, done: float, beside: str = "") -> None:
-        """Work that has no bar says what it has to say in words."""
+        if monotonic() - self._told >= SILENCE:
+            self.say(f"{what}: {beside}")
 
 
 LINES = Lines()
 
 
-class Bar:
-    """Progress as a bar, with what is said above it; where no bar can be drawn, as lines."""
+class Bar(Lines):
+    """Progress as a bar, with what is said above it; as lines where no bar can be drawn."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bar = rich.progress.Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -64,7 +70,6 @@ class Bar:
             refresh_per_second=1,  # drawing takes time from what is measured
         )
         self._task = self._bar.add_task("starting", total=1.0, beside="")
-        self._told = monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[Bar]:
@@ -78,7 +83,5 @@ class Bar:
 
     def at(self, what: str, done: float, beside: str = "") -> None:
         self._bar.update(self._task, description=what, completed=done, beside=beside)
-        if self._bar.console.is_terminal:
-            return
-        if done == 0 or monotonic() - self._told >= SILENCE:
-            self.say(f"{what}: {beside}")
+        if not self._bar.console.is_terminal:
+            super().at(what, done, beside)

@@ -248,7 +248,7 @@ def _rescue(
     """Which operators the rejected file in int8 loses most in, and which to keep in float."""
     progress.say("rejected: measuring what int8 does to each layer")
     images = ground.pixels[: mixed_precision.IMAGES]
-    noise = mixed_precision.measure(converter, ground.reference.model, calibrated, images)
+    noise = mixed_precision.measure(converter, ground.reference.model, calibrated, images, progress)
 
     def passes(kept: tuple[mixed_precision.Noise, ...]) -> bool:
         progress.say(f"mixed: trying {len(kept)} of {len(noise)} operators in float")

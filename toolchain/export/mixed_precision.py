@@ -17,6 +17,7 @@ import numpy as np
 
 from toolchain.conversion import Selective
 from toolchain.support.errors import require
+from toolchain.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,19 +62,29 @@ class Rescue:
 
 
 def measure(
-    maker: Selective, model: Any, calibrated: bytes, images: NDArray[np.uint8]
+    maker: Selective,
+    model: Any,
+    calibrated: bytes,
+    images: NDArray[np.uint8],
+    progress: Progress = SILENT,
 ) -> tuple[Noise, ...]:
     """The noise of every operator that int8 quantises, in the order in which they run.
 
-    `images` uint8 `[N, height, width, channels]`; `calibrated` was made of the Keras `model`.
+    `images` uint8 `[N, height, width, channels]`; `calibrated` was made of the Keras `model`. A
+    large network takes minutes.
     """
     operators = maker.inspect(calibrated).operators
     int8 = maker.quantize(calibrated)
     quantized = maker.inspect(int8).quantized
     outputs = [name for name in operators if name in quantized]
     together = _ratios(maker, calibrated, int8, outputs, images)
-    found = []
+    found: list[tuple[str, str, str, float]] = []
     for output in outputs:
+        progress.at(
+            "measuring what int8 does to each layer",
+            len(found) / len(outputs),
+            f"{len(found)} of {len(outputs)} operators",
+        )
         others = [each for each in outputs if each != output]
         (alone,) = _ratios(maker, calibrated, maker.quantize(calibrated, others), [output], images)
         layers = "+".join(maker.layers_of(output, model)) or output

@@ -119,11 +119,22 @@ def examine(
     """
     _check_fits(own, dataset)
     _check_asked(own, asked.preprocessing)
-    inside = own.takes_pixels or first_layers.prepares_itself(own.model, own.takes)
+    inside = own.takes_pixels or _prepares_itself(own)
     trial = _tried(own, dataset, asked, inside, pictures, progress)
     found = Findings(trial, own.input.fit, inside)
     found.check_order(dataset.labels)
     return found
+
+
+def _prepares_itself(own: OwnModel) -> bool:
+    """Whether the model's first layers prepare raw pixels; where they are the user's own classes,
+    only the graph of what they compute can tell."""
+    if not _has_own_code(own.model):
+        return first_layers.prepares_itself(own.model, own.takes)
+    keras = require("keras", "export")
+    image = keras.Input(own.shape)
+    graph = keras_format.frozen(keras.Model(image, own.built_on(image)))
+    return first_layers.prepares_itself(graph, own.shape)
 
 
 def _check_fits(own: OwnModel, dataset: Dataset) -> None:

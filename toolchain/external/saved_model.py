@@ -20,7 +20,11 @@ NAME = "saved_model.pb"
 VARIABLES = "variables"
 SIGNATURES = ("serving_default", "serve")
 LIMIT = 2**31 - 1  # bytes; protocol buffers end there
-KINDS = {"user_object", "function", "bare_concrete_function", "variable", "constant", ""}
+# a captured tensor is one inside a function, which loading looks up and does not compute
+KINDS = {
+    *("user_object", "function", "bare_concrete_function", "variable", "constant"),
+    *("captured_tensor", ""),
+}
 READING = frozenset({"VarHandleOp", "ReadVariableOp", "DisableCopyOnRead", "ResourceGather"})
 
 SWAPPED = "api_implements"  # TensorFlow may call another function of the same mark instead

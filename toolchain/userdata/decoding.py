@@ -16,12 +16,11 @@ from toolchain.model.artifact import InputContract
 from toolchain.model.images import to_pixels
 from toolchain.support import machine
 from toolchain.support.errors import ToolchainError
-from toolchain.support.progress import Progress
+from toolchain.support.progress import Progress, clock
 from toolchain.userdata.source import Source
 
 BATCH = 16  # pictures a thread takes at a time
 MOST_THREADS = 8  # a photo of 50 megapixels takes up to 800 MB while it is decoded
-EVERY = 5.0  # seconds between two words on how far it is
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -44,7 +43,7 @@ def decode(
 def in_threads(
     work: Callable[[Job], Done], jobs: Sequence[Job], what: str, progress: Progress
 ) -> Iterator[Done]:
-    """`work` of each picture in `jobs`, in order; how far it is, is said every few seconds."""
+    """`work` of each picture in `jobs`, in order."""
     threads = min(MOST_THREADS, machine.cores())
     batches = (jobs[at : at + BATCH] for at in range(0, len(jobs), BATCH))
     pool = ThreadPoolExecutor(threads)
@@ -56,7 +55,7 @@ def in_threads(
     def start(some: Iterable[Sequence[Job]]) -> None:
         waiting.extend(pool.submit(work_off, batch) for batch in some)
 
-    began = said = monotonic()
+    began = monotonic()
     done = 0
     try:
         start(itertools.islice(batches, 2 * threads))  # a bounded number: results are large
@@ -65,10 +64,12 @@ def in_threads(
             start(itertools.islice(batches, 1))
             yield from batch
             done += len(batch)
-            if monotonic() - said > EVERY:
-                said = monotonic()
-                left = (said - began) / done * (len(jobs) - done)
-                progress.say(f"{what} {done:,} of {len(jobs):,} pictures, about {left:.0f} s left.")
+            left = clock((monotonic() - began) / done * (len(jobs) - done))
+            progress.at(
+                f"{what} pictures",
+                done / len(jobs),
+                f"{done:,} of {len(jobs):,}, about {left} left",
+            )
     finally:
         pool.shutdown(cancel_futures=True)
 

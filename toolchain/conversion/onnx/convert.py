@@ -37,7 +37,7 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
 
     try:
         with unrolled(model):
-            graph = _for_any_batch(model) or _for_batch(model, 1)
+            graph = _for_any_batch(model, precision) or _for_batch(model, precision, 1)
         if precision is Precision.INT8:
             if calibration is None:
                 raise ToolchainError("int8 needs calibration images, and none were given.")
@@ -53,7 +53,7 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     return bytes(graph.SerializeToString())
 
 
-def _for_any_batch(model: Any) -> Any | None:
+def _for_any_batch(model: Any, precision: Precision) -> Any | None:
     """The model as an ONNX graph for any number of images at once; None where it cannot be one.
 
     With a free batch from the start, the converter would compute every shape at run time.
@@ -61,7 +61,7 @@ def _for_any_batch(model: Any) -> Any | None:
     from toolchain.conversion.onnx import batch
 
     try:
-        graph, other = (_for_batch(model, size) for size in batch.SIZES)
+        graph, other = (_for_batch(model, precision, size) for size in batch.SIZES)
         batch.free_batch(graph, other)
         passes.apply(graph)  # drops the constants for 2 images
         session = runtime_session(graph.SerializeToString(), threads=1, optimize=True)
@@ -74,9 +74,9 @@ def _for_any_batch(model: Any) -> Any | None:
     return graph if free else None
 
 
-def _for_batch(model: Any, size: int) -> Any:
+def _for_batch(model: Any, precision: Precision, size: int) -> Any:
     """The model as an ONNX graph for `size` images, with constants and scaling folded."""
-    graph = _converted(model, size)
+    graph = _converted(model, precision, size)
     passes.apply(
         graph,
         passes.order,
@@ -87,7 +87,7 @@ def _for_batch(model: Any, size: int) -> Any:
     return graph
 
 
-def _converted(model: Any, size: int) -> Any:
+def _converted(model: Any, precision: Precision, size: int) -> Any:
     tf = require("tensorflow", "export")
     tf2onnx = require("tf2onnx", "export")
     onnxslim = require("onnxslim", "export")
@@ -108,7 +108,7 @@ def _converted(model: Any, size: int) -> Any:
         output_names=[frozen.outputs[0].name],
         tensors_to_rename={f"{INPUT}:0": INPUT, frozen.outputs[0].name: OUTPUT},
         opset=OPSET,
-        custom_op_handlers=operators.handlers(),
+        custom_op_handlers=operators.handlers(precision),
     )
     return onnxslim.slim(graph)
 

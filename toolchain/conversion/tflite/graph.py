@@ -142,12 +142,14 @@ class TFLiteInspector:
 
 def layers_of(output: str, model: Any) -> tuple[str, ...]:
     """Keras opens the scope of each layer anew in each graph, so that it carries a number: layer
-    `conv` computes `model_1/conv_1/Relu`. A fused operator's output has the names of all."""
+    `conv` computes `model_1/conv_1/Relu`. A fused operator's output has the names of all. In a
+    SavedModel, of which Keras has no layers, each scope around an operator was one."""
     known = set(_layer_names(model))
     found: dict[str, None] = {}
     for name in output.split(";"):
         scopes = [re.sub(r"_\d+$", "", scope) for scope in name.split("/")]
-        found |= dict.fromkeys([scope for scope in scopes if scope in known][-1:])
+        layers = [scope for scope in scopes if scope in known] or name.split("/")[:-1]
+        found |= dict.fromkeys(layers[-1:])
     return tuple(found)
 
 

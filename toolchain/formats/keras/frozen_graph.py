@@ -19,6 +19,7 @@ import numpy as np
 from toolchain.support.errors import ToolchainError, require
 
 GRAPH = "graph.pb"  # the asset
+GRADIENT = "_gradient_op_type"  # TensorFlow's mark of an operator with a gradient of its own
 # What image classifiers are made of. A list of what is allowed, because TensorFlow marks none of
 # its operators as harmless: DebugIdentity writes files, ImmutableConst maps them. Loops and lists
 # of tensors are those of recurrent layers, FakeQuant is that of quantisation-aware training. Left
@@ -92,6 +93,7 @@ def freeze(function: Any) -> Any:
     )
     (takes,), (gives,) = frozen.inputs, frozen.outputs
     graph = frozen.graph.as_graph_def()
+    _forget_gradients(graph)
     if None in (takes.shape.rank, gives.shape.rank) or takes.shape[0] not in (None, 1):
         raise ToolchainError(
             f"The graph takes {takes.shape} and gives {gives.shape}. Expected any number of images "
@@ -103,6 +105,14 @@ def freeze(function: Any) -> Any:
     free = _model(_freed(graph, frozen.graph, takes).SerializeToString(), takes, gives)
     _check_freed(free, _function(definition, takes.name, gives.name), takes)
     return free
+
+
+def _forget_gradients(graph: Any) -> None:
+    """Nobody trains the graph, and TensorFlow's own writing of a SavedModel, from which TFLite is
+    made, stumbles over gradients of a user's or of Keras 2's own (swish)."""
+    for part in (graph.node, *(each.node_def for each in graph.library.function)):
+        for node in part:
+            node.attr.pop(GRADIENT, None)
 
 
 def _model(graph: bytes, takes: Any, gives: Any) -> Any:

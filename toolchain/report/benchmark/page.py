@@ -6,6 +6,7 @@ its looks.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from toolchain.benchmark.summary import Row, confusion, recall, rows, short_name
 from toolchain.report.benchmark import charts
 from toolchain.report.benchmark.choice import Budget, Choice, choose
 from toolchain.workstation.html import template
+
+WIDEST = 1000  # columns that a cell of a table may span in HTML
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,23 @@ class Answers:
     recall: list[float]
     right: float
     ships: bool
+
+    @property
+    def cells(self) -> Iterator[list[Cell]]:
+        """The cells of each row, so few that a page grows with its images, not with classes²."""
+        for shown, counts in enumerate(self.matrix):
+            yield list(_cells(shown, counts))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How many images were named so, as a `share` (0–1) of their class; or as many `columns` side
+    by side as were named for none."""
+
+    count: int
+    share: float = 0.0
+    right: bool = False
+    columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -157,6 +177,18 @@ def _answers(found: Sequence[tuple[Section, FileResult]], sections: Sequence[Sec
         right=float(matrix.trace() / matrix.sum()),
         ships=any(each.file in shipped for _, each in found),
     )
+
+
+def _cells(shown: int, counts: Sequence[int]) -> Iterator[Cell]:
+    def kind(named: int) -> tuple[bool, int]:
+        return counts[named] == 0, named // WIDEST
+
+    for (empty, _), columns in itertools.groupby(range(len(counts)), kind):
+        if empty:
+            yield Cell(0, columns=len(list(columns)))
+        else:
+            for named in columns:
+                yield Cell(counts[named], counts[named] / sum(counts), named == shown)
 
 
 def _names(
