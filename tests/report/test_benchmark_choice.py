@@ -132,6 +132,16 @@ def test_of_files_as_fast_the_smallest_is_shipped() -> None:
     assert reasons["tiny.tflite"] == "1.06 times slower than large.tflite"
 
 
+def test_the_reason_is_the_one_by_which_it_was_chosen() -> None:
+    large = Measured("large.tflite", steady(100), size=300_000)
+    small = Measured("small.tflite", steady(105), size=200_000)
+    assert choose(result(large), ANY).why.startswith("the fastest of those that fit")
+    assert choose(result(large, small), ANY).why == (
+        "the smallest of those that fit, are as accurate as the best, and are at most 5 % slower "
+        "than large.tflite"
+    )
+
+
 def test_the_same_file_is_shipped_as_it_is_fastest() -> None:
     name, _ = shipped(Measured(threads=1), Measured(windows=steady(98), threads=2))
     assert name == "m.int8.tflite ×2"

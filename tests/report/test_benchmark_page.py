@@ -18,6 +18,7 @@ from PIL import Image
 from tests.helpers import browser
 from tests.helpers.benchmark_results import LABELS, Measured, result, steady, window
 from toolchain.benchmark import words
+from toolchain.benchmark.columns import ON_PAGE
 from toolchain.benchmark.markdown import table
 from toolchain.benchmark.results import Disagreement, Result
 from toolchain.benchmark.summary import confusion, rows
@@ -91,8 +92,8 @@ def cells(line: str) -> list[str]:
 def test_the_table_has_all_rows_of_all_results() -> None:
     lines = table([WORKSTATION, BOARD]).splitlines()
     found = [cells(line) for line in lines if line.startswith("|")]
-    assert found[0] == ["machine", "file", *words.COLUMNS]
-    assert {len(line) for line in found} == {2 + len(words.COLUMNS)}
+    assert found[0] == ["machine", "file", *(column.name for column in ON_PAGE)]
+    assert {len(line) for line in found} == {2 + len(ON_PAGE)}
     assert [line[0] for line in found[2:]] == ["Board"] * 5 + [
         "Raspberry Pi **PARTIAL** **INVALID**"
     ] * 2
@@ -123,7 +124,7 @@ def test_the_table_says_how_it_was_measured_and_why_not_to_trust_it() -> None:
 
 def test_no_name_breaks_the_table() -> None:
     lines = table([STRANGE]).splitlines()
-    assert {len(cells(line)) for line in lines if line.startswith("|")} == {2 + len(words.COLUMNS)}
+    assert {len(cells(line)) for line in lines if line.startswith("|")} == {2 + len(ON_PAGE)}
     assert "<" not in "".join(lines).replace(r"\<", "")
     assert "|---|" in lines[1]
     assert table([named(WORKSTATION, "two\nlines")]).count("| two lines |") == 5

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from toolchain.benchmark import words
+from toolchain.benchmark.columns import ON_PAGE
 from toolchain.benchmark.results import Result
 from toolchain.benchmark.summary import Row, rows
 
@@ -17,7 +18,8 @@ def table(results: Sequence[Result]) -> str:
     invalid says so in each of its rows.
     """
     titles = words.titles(results)
-    lines = [_line(("machine", "file", *words.COLUMNS)), "|---|---|" + "---:|" * len(words.COLUMNS)]
+    names = [column.name for column in ON_PAGE]
+    lines = [_line(("machine", "file", *names)), "|---|---|" + "---:|" * len(names)]
     for title, result in zip(titles, results, strict=True):
         lines += [_row(title, result, row) for row in rows(result)]
     for title, result in zip(titles, results, strict=True):
@@ -30,7 +32,7 @@ def _row(title: str, result: Result, row: Row) -> str:
     machine = escaped(title) + "".join(f" **{flag}**" for flag in flags)
     why = row.problem or ("" if row.latency else "not measured")
     name = escaped(row.name) + (f" **does not count: {escaped(why)}**" if why else "")
-    return _line((machine, name, *words.cells(row)))
+    return _line((machine, name, *(column.cell(row) for column in ON_PAGE)))
 
 
 def _notes(title: str, result: Result) -> Iterator[str]:

@@ -6,15 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from toolchain.benchmark.results import Result
-from toolchain.benchmark.summary import Row
 from toolchain.formats import SOURCE
 from toolchain.model.artifact import Gate, Verdict
-
-COLUMNS = (
-    *("accuracy", "95 % interval", "p50 µs", "p90 µs", "p99 µs", "× Keras"),
-    *("KB", "memory MB", "cold start ms"),
-)
-NONE = "–"
 
 
 def titles(results: Sequence[Result]) -> list[str]:
@@ -35,31 +28,6 @@ def _identity(result: Result) -> tuple[str, str, str]:
 def machine(result: Result) -> str:
     """What a person calls the machine."""
     return result.machine.board or result.machine.processor or "unknown machine"
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """The figures of a row, in the order of `COLUMNS`; those that do not count are left out."""
-    at = None if row.problem else row.latency
-    times = (at.p50, at.p90, at.p99) if at else (None,) * 3
-    cold = row.cold
-    return (
-        NONE if row.accuracy is None else f"{row.accuracy:.2%}",
-        f"{100 * row.interval[0]:.2f} – {row.interval[1]:.2%}" if row.interval else NONE,
-        *(NONE if time is None else _microseconds(time) for time in times),
-        times_keras(row.faster) if at and row.faster else NONE,
-        f"{row.file.size / 1e3:,.0f}",
-        NONE if row.memory is None else f"{row.memory / 1e6:,.1f}",
-        f"{1e3 * (cold.python + cold.imports + cold.load + cold.first):,.0f}" if cold else NONE,
-    )
-
-
-def _microseconds(seconds: float) -> str:
-    return f"{1e6 * seconds:,.{0 if seconds >= 1e-3 else 1}f}"
-
-
-def times_keras(faster: float) -> str:
-    """How many times faster than Keras, in few digits; below 1 it is slower."""
-    return f"{faster:.1f}" if faster >= 1 else f"{faster:.2g}"
 
 
 def duration(seconds: float) -> str:

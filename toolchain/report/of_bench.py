@@ -19,25 +19,14 @@ if TYPE_CHECKING:
 def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:
     """The files side by side, which one to ship, and how all was measured."""
     from toolchain.benchmark import words
+    from toolchain.benchmark.columns import ON_TERMINAL
     from toolchain.benchmark.summary import rows
 
     found = rows(result)
     print_table(
         f"{result.dataset}, one image at a time ({result.conditions.mode})",
-        (
-            "file",
-            ">accuracy",
-            "[95 % interval]",
-            ">p50 µs",
-            ">p90 µs",
-            "[>p99 µs]",
-            "[>p90 at most]",
-            "[>Python's µs]",
-            "[>images/s]",
-            "[>× Keras]",
-            ">KB",
-        ),
-        [_speed_cells(row) for row in found],
+        ("file", *(f">{c.name}" if c.needed else f"[>{c.name}]" for c in ON_TERMINAL)),
+        [(row.name, *(c.cell(row) for c in ON_TERMINAL)) for row in found],
     )
     print_table(
         "From nothing to the first answer, in ms, and what it needs",
@@ -61,24 +50,6 @@ def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:
         out.print(line, soft_wrap=True)
 
 
-def _speed_cells(row: Row) -> tuple[str, ...]:
-    accuracy = "" if row.accuracy is None else f"{row.accuracy:.2%}"
-    interval = "{:.2%} – {:.2%}".format(*row.interval) if row.interval else ""
-    at = row.latency
-    if at is None or row.problem:
-        return (row.name, accuracy, interval, "–", "–", *[""] * 5, f"{row.file.size / 1e3:,.0f}")
-    times = (at.p50, at.p90, at.p99, at.bound90, at.python)
-    return (
-        row.name,
-        accuracy,
-        interval,
-        *("–" if time is None else f"{time * 1e6:,.1f}" for time in times),
-        f"{at.per_second:,.0f}",
-        f"{row.faster:.1f}" if row.faster else "",
-        f"{row.file.size / 1e3:,.0f}",
-    )
-
-
 def _cold_cells(row: Row) -> tuple[str, ...]:
     cold, disk = row.cold, row.installed
     if cold is None:
@@ -96,10 +67,7 @@ def _decision_lines(chosen: Choice) -> Iterator[str]:
     if chosen.row is None:
         yield "Ship none: nothing fits."
     else:
-        yield (
-            f"Ship {chosen.row.name}: "
-            "the fastest of those that fit and are as accurate as the best."
-        )
+        yield f"Ship {chosen.row.name}: {chosen.why}."
     for row, reason in chosen.reasons:
         yield f"  not {row.name}: {reason}"
 

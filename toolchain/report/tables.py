@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-
-if TYPE_CHECKING:
-    pass
 
 WIDE = 200  # columns where nobody looks at a terminal: a table in a file is not to be folded
 
@@ -31,13 +27,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     """A table that is never wider than the terminal, and whose words are never cut.
 
     A column whose name begins with `>` is right-aligned. Columns in brackets, `[seconds]`, are
-    left out where all their cells are empty, and where there is no room for them, the last first.
+    left out where no cell has more than a dash, and where there is no room for them, the last
+    first.
     """
     out = console()
     shown = [
         index
         for index, column in enumerate(columns)
-        if not column.startswith("[") or any(row[index] for row in rows)
+        if not column.startswith("[") or any(row[index] not in ("", "–") for row in rows)
     ]
     wanted = len(shown)
     while True:

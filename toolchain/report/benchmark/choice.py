@@ -33,9 +33,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Choice:
-    """The row to ship, None where nothing fits; and for every other row why it is not."""
+    """The row to ship and by which part of the rule, None where nothing fits; and for every other
+    row why it is not."""
 
     row: Row | None
+    why: str
     reasons: tuple[tuple[Row, str], ...]
 
 
@@ -86,7 +88,7 @@ def choose(result: Result, budget: Budget) -> Choice:
     reasons = {id(row): _why_not(row, budget) for row in found}
     fitting = [row for row in found if not reasons[id(row)]]
     if not fitting:
-        return Choice(None, tuple((row, reasons[id(row)]) for row in found))
+        return Choice(None, "nothing fits", tuple((row, reasons[id(row)]) for row in found))
     best = max(fitting, key=lambda row: row.accuracy or 0)
     good = []
     for row in fitting:
@@ -106,7 +108,15 @@ def choose(result: Result, budget: Budget) -> Choice:
             reasons[id(row)] = f"larger than {shipped.name}, and about as fast"
         else:
             reasons[id(row)] = f"no faster than {shipped.name}"
-    return Choice(shipped, tuple((row, reasons[id(row)]) for row in found if row is not shipped))
+    why = "the fastest of those that fit and are as accurate as the best"
+    if _p90(shipped) > _p90(fastest):
+        why = (
+            "the smallest of those that fit, are as accurate as the best, and are at most "
+            f"{100 * TIE:g} % slower than {fastest.name}"
+        )
+    return Choice(
+        shipped, why, tuple((row, reasons[id(row)]) for row in found if row is not shipped)
+    )
 
 
 def _why_not(row: Row, budget: Budget) -> str:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolchain.benchmark import words
+from toolchain.benchmark import columns, words
 from toolchain.benchmark.results import Disagreement, FileResult, Result
 from toolchain.benchmark.summary import Row, confusion, recall, rows, short_name
 from toolchain.report.benchmark import charts
@@ -154,6 +154,9 @@ def page(results: Sequence[Result]) -> str:
         colours={name: number for number, name in enumerate(["keras", *sorted(formats)])},
         charts=charts,
         words=words,
+        columns=columns,
+        shown=[column for column in columns.ON_PAGE if column is not columns.INTERVAL],
+        beside=columns.INTERVAL,
     )
 
 
@@ -183,11 +186,11 @@ def _cells(shown: int, counts: Sequence[int]) -> Iterator[Cell]:
     def kind(named: int) -> tuple[bool, int]:
         return counts[named] == 0, named // WIDEST
 
-    for (empty, _), columns in itertools.groupby(range(len(counts)), kind):
+    for (empty, _), side_by_side in itertools.groupby(range(len(counts)), kind):
         if empty:
-            yield Cell(0, columns=len(list(columns)))
+            yield Cell(0, columns=len(list(side_by_side)))
         else:
-            for named in columns:
+            for named in side_by_side:
                 yield Cell(counts[named], counts[named] / sum(counts), named == shown)
 
 
