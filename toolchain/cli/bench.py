@@ -39,7 +39,9 @@ def bench(
     data_dir: DataDir = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Only so many test images, drawn by a fixed seed."),
+        typer.Option(
+            min=1, metavar="N", help="Use only this many test images, drawn with a fixed seed."
+        ),
     ] = None,
     threads: Annotated[
         str,
@@ -50,22 +52,24 @@ def bench(
     ] = "1",
     official: Official = False,
     max_latency: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Of p90, such as 5ms.")
+        str | None, typer.Option(metavar="TIME", help="Largest p90 latency, such as 5ms.")
     ] = None,
     max_size: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Of the file, such as 300KB.")
+        str | None, typer.Option(metavar="BYTES", help="Largest file, such as 300KB.")
     ] = None,
     max_memory: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Above a bare interpreter, such as 60MB.")
+        str | None,
+        typer.Option(metavar="BYTES", help="Most memory above a bare interpreter, such as 60MB."),
     ] = None,
     min_accuracy: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="On the test images, such as 90%.")
+        str | None,
+        typer.Option(metavar="SHARE", help="Lowest accuracy on the test images, such as 90%."),
     ] = None,
     json: Annotated[
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Write the result to this file or folder, raw samples and all; - prints it.",
+            help="Write the result with all samples as JSON to this file or folder; - prints it.",
         ),
     ] = None,
     save: Annotated[

@@ -26,9 +26,12 @@ def classify(
     image: Annotated[
         list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.")
     ],
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes to name.")] = 1,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes to show.")] = 1,
     invert: Annotated[
-        bool, typer.Option("--invert", help="For dark drawings on a light ground.")
+        bool,
+        typer.Option(
+            "--invert", help="Invert the picture: for dark drawings on a light background."
+        ),
     ] = False,
     threads: Threads = 1,
     trust: Trusted = None,

@@ -85,7 +85,7 @@ def check(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Write the findings to this file or folder, with pictures, as HTML.",
+            help="Write the findings with pictures as HTML to this file or folder.",
         ),
     ] = None,
     json: Json = False,

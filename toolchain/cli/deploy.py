@@ -18,20 +18,27 @@ def deploy(
     ],
     host: Annotated[
         list[str],
-        typer.Argument(metavar="HOST", help="Devices, as ssh takes them: user@host."),
+        typer.Argument(metavar="HOST", help="The devices, as ssh names them: user@host."),
     ],
     to: Annotated[
-        str, typer.Option("--to", metavar="FOLDER", help="The folder there, in the user's home.")
+        str,
+        typer.Option(
+            "--to", metavar="FOLDER", help="The folder on the device, in the user's home."
+        ),
     ] = "toolchain",
     install: Annotated[
-        bool, typer.Option("--install", help="Install what is missing there into FOLDER/env.")
+        bool,
+        typer.Option("--install", help="Install missing packages on the device into FOLDER/env."),
     ] = False,
-    bench: Annotated[bool, typer.Option("--bench", help="Measure it there afterwards.")] = False,
+    bench: Annotated[
+        bool, typer.Option("--bench", help="Benchmark the bundle on the device afterwards.")
+    ] = False,
     official: Official = False,
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="Bench: the folder here for HOST-NAME.json, for `report`."
+            metavar="FOLDER",
+            help="With --bench: the local folder for HOST-NAME.json, which `report` reads.",
         ),
     ] = Path(),
     trust: Trusted = None,

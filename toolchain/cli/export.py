@@ -60,33 +60,37 @@ def export(
         str | None,
         typer.Option(
             metavar="M[,M,M]",
-            help="What was taken from the pixels instead, of 0 to 1 or 0 to 255; one a channel.",
+            help="Mean that training subtracted, of pixels 0 to 1 or 0 to 255; one a channel.",
         ),
     ] = None,
     std: Annotated[
         str | None,
         typer.Option(
-            metavar="S[,S,S]", help="What they were then divided by; in the range of --mean."
+            metavar="S[,S,S]",
+            help="Standard deviation that training divided pixels by, in the range of --mean.",
         ),
     ] = None,
     bgr: Annotated[
-        bool, typer.Option("--bgr", help="The model takes blue, green, red, as OpenCV reads them.")
+        bool,
+        typer.Option(
+            "--bgr", help="The model takes channels in the order blue, green, red, as OpenCV does."
+        ),
     ] = False,
     one_of_: Annotated[
         bool,
-        typer.Option("--one-of", help="Of one yes or no a class (sigmoid) the largest counts."),
+        typer.Option("--one-of", help="The model gives one sigmoid a class: take the largest."),
     ] = False,
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,C|FILE",
-            help="The order of your own model's classes; a labels.txt beside it, or alphabetical.",
+            help="Order of the model's classes. Default: labels.txt beside it, else A to Z.",
         ),
     ] = None,
     import_: Annotated[
         str | None,
         typer.Option(
-            "--import", metavar="MODULE", help="The module that has your own model's layers."
+            "--import", metavar="MODULE", help="The Python module with the model's own layers."
         ),
     ] = None,
     size: Size = None,
@@ -94,7 +98,8 @@ def export(
     name: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Of your own model below models/; its file's unless given."
+            metavar="NAME",
+            help="Name for an external model below models/. Default: its file's name.",
         ),
     ] = None,
     formats_: Formats = None,
@@ -105,7 +110,7 @@ def export(
         typer.Option(
             min=1,
             metavar="N",
-            help="Training images that int8's ranges are measured on; 500 or all.",
+            help="Number of training images to calibrate int8 with. Default: 500, or all if fewer.",
         ),
     ] = None,
     calibration_study: Annotated[
@@ -113,7 +118,7 @@ def export(
         typer.Option(
             min=2,
             metavar="N",
-            help="Publish nothing; show how far int8 of N disjoint draws of such images differs.",
+            help="Publish nothing; show how int8 varies over N disjoint calibration samples.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -125,7 +130,12 @@ def export(
     ] = DEFAULT_GATE.largest_drop,
     min_agreement: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="SHARE", help="Share of images with Keras' top class."),
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Lowest share of images with the same class as Keras.",
+        ),
     ] = DEFAULT_GATE.least_agreement,
     json: Json = False,
     verbose: Verbose = False,

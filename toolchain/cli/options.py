@@ -67,7 +67,7 @@ Models = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        metavar="FOLDER", envvar="TOOLCHAIN_DATA", help="Where data sets lie, each in NAME/."
+        metavar="FOLDER", envvar="TOOLCHAIN_DATA", help="Folder with the data sets, each in NAME/."
     ),
 ]
 Data = Annotated[
@@ -81,7 +81,7 @@ DatasetName = Annotated[
     named(
         datasets.names(),
         "--dataset",
-        "This data set; the model's own unless it or --data is given.",
+        "The data set. Default: the model's own.",
     ),
 ]
 DatasetArgument = Annotated[
@@ -92,14 +92,15 @@ DatasetArgument = Annotated[
         help=f"One of {', '.join(datasets.names())}.",
     ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the libraries say.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show messages of the libraries.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Official = Annotated[
-    bool, typer.Option("--official/--quick", help="Bench: windows of 10 s instead of 1 s.")
+    bool,
+    typer.Option(
+        "--official/--quick", help="With --bench: measure in windows of 10 s instead of 1 s."
+    ),
 ]
-Seed = Annotated[
-    int, typer.Option(min=0, metavar="N", help="Of everything that is drawn at random.")
-]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random numbers.")]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the runtime.")]
 Formats = Annotated[
     list[str] | None,
@@ -109,13 +110,13 @@ Size = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Pixels that pictures are brought to: 96, or width x height as 96x64.",
+        help="Size in pixels to fit pictures to: 96, or width x height, 96x64.",
     ),
 ]
-Color = Annotated[bool, typer.Option("--color", help="Pictures in colour; else grayscale.")]
+Color = Annotated[bool, typer.Option("--color", help="Use colour pictures. Default: grayscale.")]
 FitOption = Annotated[
     Fit | None,
-    one_of("fit", Fit, "--fit", "What pictures of another aspect are brought to SIZE by; pad."),
+    one_of("fit", Fit, "--fit", "How pictures of another aspect ratio become SIZE. Default: pad."),
 ]
 Precisions = Annotated[
     list[Precision] | None,
@@ -129,10 +130,15 @@ Precisions = Annotated[
 
 Trusted = Annotated[
     list[Path] | None,
-    typer.Option("--trust", metavar="KEY.pub", help="Accept only what this key signed."),
+    typer.Option(
+        "--trust", metavar="KEY.pub", help="Accept only files that this public key signed."
+    ),
 ]
 AllowOlder = Annotated[
-    bool, typer.Option("--allow-older", help="Accept a lower number than was seen before.")
+    bool,
+    typer.Option(
+        "--allow-older", help="Accept a signature with a lower number than one seen before."
+    ),
 ]
 
 

@@ -18,9 +18,12 @@ Signable = Annotated[
 
 
 def keygen(
-    name: Annotated[Path, typer.Argument(help="Of the pair: NAME.key and NAME.pub.")],
+    name: Annotated[Path, typer.Argument(help="Name of the key pair: NAME.key and NAME.pub.")],
     passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Ask for one, and encrypt the private key.")
+        bool,
+        typer.Option(
+            "--passphrase", help="Encrypt the private key with a passphrase, which is asked for."
+        ),
     ] = False,
 ) -> None:
     """Make a pair of keys: the private one signs, the public one goes to the devices."""
@@ -44,7 +47,7 @@ def sign(
     number: Annotated[
         int | None,
         typer.Option(
-            min=0, help="No device goes back to a lower one; the time in seconds unless given."
+            min=0, help="Version number; devices refuse a lower one. Default: the time in seconds."
         ),
     ] = None,
 ) -> None:
@@ -67,7 +70,8 @@ def _passphrase(key: Path) -> str:
 def verify(
     file: Signable,
     trust: Annotated[
-        list[Path], typer.Option(metavar="KEY.pub", help="Accept only what this key signed.")
+        list[Path],
+        typer.Option(metavar="KEY.pub", help="Accept only files that this public key signed."),
     ],
     allow_older: AllowOlder = False,
     json: Json = False,

@@ -55,7 +55,7 @@ def train(
         typer.Option(
             metavar="MODULE:FUNCTION",
             autocompletion=lambda: list(architectures.names()),
-            help="Your own, or one of those of MODEL, which is then only its name.",
+            help="The network, if MODEL is only a name: one of those above, or your own.",
         ),
     ] = None,
     width: Annotated[
@@ -80,29 +80,33 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="At most so many; the model's own unless given."),
+        typer.Option(min=1, metavar="N", help="Most epochs to train. Default: the recipe's."),
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, metavar="N", help="Images a step.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Batch size: images a training step.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(metavar="RATE", help="How far a step goes, such as 0.001.")
+        float | None, typer.Option(metavar="RATE", help="Learning rate, such as 0.001.")
     ] = None,
     schedule: Annotated[
         str | None,
-        named(SCHEDULES, "--schedule", "Whether steps stay as long as that."),
+        named(SCHEDULES, "--schedule", "How the learning rate changes during training."),
     ] = None,
     ema: Annotated[
         bool | None,
-        typer.Option("--ema/--no-ema", help="Keep the average of the weights over an epoch."),
+        typer.Option("--ema/--no-ema", help="Keep an exponential moving average of the weights."),
     ] = None,
     label_smoothing: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="Certainty to spread over all classes, such as 0.1."),
+        typer.Option(
+            metavar="SHARE", help="Label smoothing: the share spread over all classes, such as 0.1."
+        ),
     ] = None,
     teacher: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL.keras|none",
-            help="Learn this model's answers too, or no teacher's where the recipe has one.",
+            help="Distil this model; `none` leaves out the recipe's own teacher.",
         ),
     ] = None,
     target_accuracy: Annotated[
@@ -124,18 +128,23 @@ def train(
     patience: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Stop after so many epochs without a lower validation loss."
+            min=1, metavar="N", help="Stop after N epochs without a lower validation loss."
         ),
     ] = None,
     seed: Seed = 0,
     seeds: Annotated[
         int,
         typer.Option(
-            min=1, metavar="N", help="Train N, seed by seed, and keep the best on validation."
+            min=1,
+            metavar="N",
+            help="Train N models with N seeds and keep the best on the validation images.",
         ),
     ] = 1,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Same weights again on this machine; slower.")
+        bool,
+        typer.Option(
+            "--deterministic", help="Train to the same weights each time on this machine; slower."
+        ),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The folder to write to.")

@@ -58,39 +58,58 @@ def _parser(path: Path) -> argparse.ArgumentParser:
     )
     parser.add_argument("image", nargs="*", type=Path, help="image files, or folders of them")
     does = parser.add_mutually_exclusive_group()
-    does.add_argument("--self-test", action="store_true", help="prove that it answers as it should")
-    does.add_argument("--bench", action="store_true", help="measure it here")
-    does.add_argument("--watch", type=Path, metavar="FOLDER", help="answer images as they arrive")
-    does.add_argument("--info", action="store_true", help="say what the model is")
-    does.add_argument("--doctor", action="store_true", help="say what this machine is and needs")
     does.add_argument(
-        "--verify", type=Path, metavar="FILE", help="check another bundle, before it is run"
+        "--self-test",
+        action="store_true",
+        help="check that it answers as it did on the workstation",
+    )
+    does.add_argument(
+        "--bench", action="store_true", help="measure accuracy and latency on this device"
+    )
+    does.add_argument(
+        "--watch", type=Path, metavar="FOLDER", help="classify images as they arrive in FOLDER"
+    )
+    does.add_argument("--info", action="store_true", help="describe the model")
+    does.add_argument(
+        "--doctor", action="store_true", help="describe this machine, and what is missing on it"
+    )
+    does.add_argument(
+        "--verify",
+        type=Path,
+        metavar="FILE",
+        help="check the signature of another bundle before it runs",
     )
     parser.add_argument(
         "--trust",
         type=Path,
         action="append",
         metavar="KEY.pub",
-        help="accept only what this key signed; --doctor: say what that needs",
+        help="accept only files that this public key signed; with --doctor: what that needs",
     )
     parser.add_argument(
-        "--allow-older", action="store_true", help="accept a lower number than was seen before"
+        "--allow-older",
+        action="store_true",
+        help="accept a signature with a lower number than one seen before",
     )
     parser.add_argument(
-        "--top", type=_at_least_1, default=1, metavar="N", help="how many classes to name"
+        "--top", type=_at_least_1, default=1, metavar="N", help="how many classes to show"
     )
-    parser.add_argument("--invert", action="store_true", help="for dark drawings on a light ground")
     parser.add_argument(
-        "--engine", metavar="NAME", help="this runtime; the preferred one unless given"
+        "--invert",
+        action="store_true",
+        help="invert the picture: for dark drawings on a light background",
     )
+    parser.add_argument("--engine", metavar="NAME", help="the runtime. Default: the preferred one")
     parser.add_argument(
         "--threads", type=_at_least_1, default=1, metavar="N", help="threads of the runtime"
     )
     parser.add_argument(
-        "--official", action="store_true", help="bench: windows of 10 s instead of 1 s"
+        "--official",
+        action="store_true",
+        help="with --bench: measure in windows of 10 s instead of 1 s",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument("--verbose", action="store_true", help="show what the libraries say")
+    parser.add_argument("--verbose", action="store_true", help="show messages of the libraries")
     parser.add_argument("--version", action="version", version=f"toolchain {__version__}")
     return parser
 
