@@ -23,7 +23,7 @@ FRONTIER ?= fashion-small fashion-fast mnist-one-conv mnist-small
 # where this is set, every process compiles TensorFlow anew: 9 s of processor time instead of 4
 unexport PYTHONDONTWRITEBYTECODE
 
-MINUTES := 12
+MINUTES := 10
 
 .PHONY: help setup export bench bench-arm test test-pi test-readme lint docs release frontier lock clean deleted
 

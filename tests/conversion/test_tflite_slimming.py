@@ -9,6 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from toolchain.conversion import tflite
+from toolchain.formats.tflite import open_session
 from toolchain.model.artifact import InputContract, ModelInfo, Precision
 from toolchain.model.dataset import Dataset
 from toolchain.networks import architectures
@@ -32,7 +33,7 @@ def test_it_answers_bit_for_bit_as_before(
 ) -> None:
     converted = tflite.convert(small, precision, digits.train_images[:20])
     embedded = tflite.embed(converted, info(digits, precision))
-    before, after = (tflite.open_session(data, 1) for data in (converted, embedded))
+    before, after = (open_session(data, 1) for data in (converted, embedded))
     images = digits.test_images[:100]
     assert np.array_equal(before.run(images), after.run(images))
 

@@ -37,7 +37,7 @@ IMPOSSIBLE = Gate(largest_drop=0.5, least_agreement=1.01)
 
 
 def export(folder: Path, dataset: Dataset, gate: Gate, seed: int = 0) -> Outcome:
-    (outcome,) = exporting.export(folder, INT8, dataset, gate, 50, seed, lambda _: None)
+    (outcome,) = exporting.export(folder, INT8, dataset, gate, 50, seed, Silent())
     return outcome
 
 

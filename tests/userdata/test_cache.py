@@ -191,6 +191,7 @@ import os, signal, sys
 from pathlib import Path
 from toolchain import userdata
 from toolchain.model.artifact import InputContract
+from toolchain.support.progress import Silent
 from toolchain.userdata import decoding
 what, left = sys.argv[2], int(sys.argv[3])
 def counted(function):

@@ -86,7 +86,7 @@ def everything_offline() -> None:
         run.conditions(False, 20, digits), window_seconds=0.02, cold_starts=1
     )
     chosen = run.configurations([path], [1])
-    assert run.run(chosen, digits, rules, run.Progress(lambda *_: None)).files[0].problem == ""
+    assert run.run(chosen, digits, rules, Silent()).files[0].problem == ""
     out = Path("small.pyz").resolve()
     bundling.make(path, digits, out)
     datasets.write_samples(digits, Path("samples"))
