@@ -38,7 +38,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import numpy as np
-from toolchain import bundle
+from toolchain.model import bundle
 from toolchain.runtime import Classifier
 held = bundle.read(Path(sys.argv[1]))
 classifier = Classifier.of_bytes(held.data, held.suffix, 1, sys.argv[3])
