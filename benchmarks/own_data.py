@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance
 
 from toolchain import datasets, userdata
-from toolchain.cli.progress import say
+from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
 from toolchain.support.progress import Silent
@@ -94,7 +94,7 @@ def measure(folder: Path) -> str:
     watcher = threading.Thread(target=watch)
     watcher.start()
     started = monotonic()
-    userdata.load(folder, CONTRACT, None, say)
+    userdata.load(folder, CONTRACT, None, LINES)
     seconds = monotonic() - started
     done.set()
     watcher.join()
@@ -113,7 +113,7 @@ def loads(folder: Path) -> None:
             command = [sys.executable, __file__, "--measure", str(folder)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             print(f"| {which} | {done.stdout.strip()} |", flush=True)
-        same = is_equal(userdata.load(folder, CONTRACT, None, say), fashion)
+        same = is_equal(userdata.load(folder, CONTRACT, None, LINES), fashion)
         print(f"\nThe arrays {'equal' if same else 'DIFFER FROM'} those of the IDX files.")
 
 
@@ -161,9 +161,9 @@ def near_duplicates(name: str, some: NDArray[np.uint8], others: NDArray[np.uint8
     """How many of `some` pair with unrelated `others`, and with altered copies of themselves."""
 
     def found(one: NDArray[np.uint8], all_: alike.Looks) -> float:
-        return len(alike.pairs(alike.looks(one, say), all_)) / len(one)
+        return len(alike.pairs(alike.looks(one, LINES), all_)) / len(one)
 
-    seen, strictest = alike.looks(others, say), alike.LEAST_CORRELATION
+    seen, strictest = alike.looks(others, LINES), alike.LEAST_CORRELATION
     both = found(some, seen)
     alike.LEAST_CORRELATION = -1  # the hash alone
     hash_alone = found(some, seen)

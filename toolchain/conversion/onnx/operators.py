@@ -78,7 +78,8 @@ def _levels(node: Any) -> tuple[Floats, Floats, Floats]:
     least, most = _range(node)
     scale = (most - least) / (highest - lowest)
     zero = np.round(np.clip(lowest - least / scale, lowest, highest))
-    return (lowest - zero) * scale, (highest - zero) * scale, scale
+    ends = [np.asarray((level - zero) * scale, np.float32) for level in (lowest, highest)]
+    return ends[0], ends[1], np.asarray(scale, np.float32)
 
 
 def _range(node: Any) -> tuple[Floats, Floats]:
