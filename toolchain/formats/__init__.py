@@ -16,14 +16,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from toolchain.model.artifact import ModelInfo, Precision
+from toolchain.model.folder import SOURCE as SOURCE
 from toolchain.support.errors import UsageError
 from toolchain.support.suggestions import nearest, unknown
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SOURCE = "keras"  # the format that training writes and all others are converted from
 
 
 class Session(Protocol):
