@@ -34,7 +34,7 @@ def train(name: str, size: int, epochs: int, data: Path, path: Path) -> None:
 
     keras = require("keras", "export")
     keras.utils.set_random_seed(0)
-    dataset = userdata.load(data, InputContract(size, size, 3), None, LINES)
+    dataset = userdata.load(userdata.open_pictures(data), InputContract(size, size, 3), None, LINES)
     build = {
         "mobilenetv2": keras.applications.MobileNetV2,
         "efficientnetv2b0": keras.applications.EfficientNetV2B0,

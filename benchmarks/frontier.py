@@ -42,12 +42,7 @@ def measured(dataset: str) -> list[summary.Row]:
     """Accuracy and latency of the released files, taking turns."""
     images = datasets.load(dataset)
     with Bar().shown() as progress:
-        result = run.run(
-            run.configurations(released(dataset), [1]),
-            images,
-            run.conditions(official=False, limit=None, dataset=images),
-            progress,
-        )
+        result = run.bench(released(dataset), images, progress=progress)
     return summary.rows(result)
 
 

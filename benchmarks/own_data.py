@@ -94,7 +94,7 @@ def measure(folder: Path) -> str:
     watcher = threading.Thread(target=watch)
     watcher.start()
     started = monotonic()
-    userdata.load(folder, CONTRACT, None, LINES)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, LINES)
     seconds = monotonic() - started
     done.set()
     watcher.join()
@@ -113,7 +113,9 @@ def loads(folder: Path) -> None:
             command = [sys.executable, __file__, "--measure", str(folder)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             print(f"| {which} | {done.stdout.strip()} |", flush=True)
-        same = is_equal(userdata.load(folder, CONTRACT, None, LINES), fashion)
+        same = is_equal(
+            userdata.load(userdata.open_pictures(folder), CONTRACT, None, LINES), fashion
+        )
         print(f"\nThe arrays {'equal' if same else 'DIFFER FROM'} those of the IDX files.")
 
 

@@ -41,7 +41,10 @@ PHOTOS, DRAWN, SIDE = 100_000, 1000, 96
 def speed(folder: Path, rounds: int) -> None:
     """Seconds an epoch of 60,000 images, from arrays and from the folder."""
     contract = InputContract(28, 28, 1)
-    arrays, mapped = datasets.load("fashion-mnist"), userdata.load(folder, contract, None, LINES)
+    arrays, mapped = (
+        datasets.load("fashion-mnist"),
+        userdata.load(userdata.open_pictures(folder), contract, None, LINES),
+    )
     images, labels = arrays.train_images, arrays.train_labels
     part = Part(mapped.train_images, mapped.train_labels, np.arange(len(mapped.train_labels)))
     architecture = architectures.get("fashion-cnn")

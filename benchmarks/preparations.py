@@ -248,7 +248,12 @@ def data(kind: str, folder: Path, fit: Fit) -> Dataset:
     if kind == "shapes":
         if not (folder / "shapes").exists():
             draw_shapes(folder / "shapes")
-        return userdata.load(folder / "shapes", InputContract(SIDE, SIDE, 3, fit), None, Silent())
+        return userdata.load(
+            userdata.open_pictures(folder / "shapes"),
+            InputContract(SIDE, SIDE, 3, fit),
+            None,
+            Silent(),
+        )
     found = datasets.load("digits" if kind == "digits" else "fashion-mnist")
     found = replace(
         found, test_images=found.test_images[:TESTED], test_labels=found.test_labels[:TESTED]

@@ -77,7 +77,7 @@ def outcomes(trained: training.Result, digits: Dataset) -> dict[str, Outcome]:
     """What became of every file there is, by the end of its name: `int8.tflite`."""
     everything = exporting.targets((), ())
     made = exporting.export(
-        trained.path.parent, everything, digits, LENIENT, 200, seed=0, progress=Silent()
+        trained.path.parent, digits, everything, LENIENT, 200, seed=0, progress=Silent()
     )
     return {o.artifact.path.name.split(".", 1)[1]: o for o in made}
 

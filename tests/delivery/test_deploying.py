@@ -31,7 +31,6 @@ from toolchain.model import bundle, engines, signatures
 from toolchain.model.dataset import Dataset
 from toolchain.model.signatures import Trust
 from toolchain.support.errors import ToolchainError, UsageError
-from toolchain.support.progress import Silent
 from toolchain.support.records import plain
 
 pytestmark = pytest.mark.skipif(not (SSHD and SSH), reason="there is no OpenSSH server here")
@@ -81,10 +80,9 @@ def failing(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rewritten(made, tmp_path_factory.mktemp("failing") / NAME, changes)
 
 
-def deploy(path: Path, *hosts: Device | str, plan: Plan | None = None) -> list[Outcome]:
+def deploy(path: Path, *hosts: Device | str, plan: Plan | None = None) -> tuple[Outcome, ...]:
     names = [host if isinstance(host, str) else host.name for host in hosts]
-    outcomes = deploying.deploy(path, names, plan or Plan(), Silent())
-    return sorted(outcomes, key=lambda outcome: names.index(outcome.host))
+    return deploying.deploy(path, names, plan or Plan())
 
 
 def run(

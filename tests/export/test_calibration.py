@@ -19,7 +19,7 @@ from toolchain.model.dataset import Dataset
 from toolchain.support import files
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Result
+from toolchain.training import TrainingResult
 
 
 def test_calibration_is_balanced_seeded_and_from_training(digits: Dataset) -> None:
@@ -117,7 +117,7 @@ def test_one_draw_of_a_study_is_the_export_of_it(exported: Path, digits: Dataset
     assert study.trials[0].proof.comparison == entry.proof
 
 
-def test_a_study_that_fails_the_gate_exits_with_4(trained: Result, tmp_path: Path) -> None:
+def test_a_study_that_fails_the_gate_exits_with_4(trained: TrainingResult, tmp_path: Path) -> None:
     broken = unbalance(trained.path, tmp_path / "unbalanced")  # no images could make it pass
     small = ("--calibration-study", 2, "--calibration-samples", 10)
     done = run("export", broken, "--format", "tflite", *small, code=4)

@@ -30,19 +30,19 @@ from toolchain.networks.recipe import Recipe
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Result
+from toolchain.training import TrainingResult
 
 INT8 = (Target("tflite", Precision.INT8),)
 IMPOSSIBLE = Gate(largest_drop=0.5, least_agreement=1.01)
 
 
 def export(folder: Path, dataset: Dataset, gate: Gate, seed: int = 0) -> Outcome:
-    (outcome,) = exporting.export(folder, INT8, dataset, gate, 50, seed, Silent())
+    (outcome,) = exporting.export(folder, dataset, INT8, gate, 50, seed, Silent())
     return outcome
 
 
 @pytest.fixture
-def folder(tmp_path: Path, trained: Result) -> Path:
+def folder(tmp_path: Path, trained: TrainingResult) -> Path:
     """A model folder of one's own, with nothing exported yet."""
     own = tmp_path / "模型 one"
     own.mkdir()
@@ -122,8 +122,8 @@ def test_files_of_an_earlier_training_are_set_aside(
     list(
         exporting.export(
             folder,
-            exporting.targets(("onnx",), (Precision.INT8,)),
             digits,
+            exporting.targets(("onnx",), (Precision.INT8,)),
             Gate(largest_drop=100, least_agreement=0),
             50,
             0,
@@ -156,12 +156,12 @@ def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
             rename(path, target)
         raise KeyboardInterrupt  # nothing after it is carried out
 
-    arguments = (folder, (), digits, LENIENT, 50, 0, Silent())
+    arguments = (folder, digits, (), LENIENT, 50, 0, Silent())
     with monkeypatch.context() as patched:
         patched.setattr(files, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
-            list(exporting.export(*arguments))
-    list(exporting.export(*arguments))
+            exporting.export(*arguments)
+    exporting.export(*arguments)
     assert {path.name for path in folder.glob("*.outdated")} == {f"{x}.outdated" for x in stale}
     assert set(manifest.read(folder).files) == {source.name}
     assert not any((folder / name).exists() for name in stale)
@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_set_aside_is_named(
     (folder / f"{stale}.outdated").mkdir()  # a refusal that meets root, too
     words = rf"Cannot write .*{stale}\.outdated: Is a directory\. What was there is untouched\."
     with pytest.raises(ToolchainError, match=words):
-        list(exporting.export(folder, (), digits, LENIENT, 50, 0, Silent()))
+        exporting.export(folder, digits, (), LENIENT, 50, 0, Silent())
     assert manifest.verify(*with_content(folder / stale))
 
 
@@ -238,10 +238,9 @@ def test_a_renamed_folder_keeps_the_names_of_its_files(folder: Path, digits: Dat
 
 def test_an_unfinished_training_is_said(folder: Path, digits: Dataset) -> None:
     said = Heard()
-    (folder / "training.json").write_text("{}")
     for expected in (False, True):
         said.clear()
-        list(exporting.export(folder, INT8, digits, LENIENT, 100, 0, said))
+        exporting.export(folder, digits, INT8, LENIENT, 100, 0, said)
         assert any("interrupted or missed its target" in words for words in said) == expected
         (folder / "training.json").unlink(missing_ok=True)
 
@@ -327,7 +326,7 @@ def test_a_converter_that_fails_costs_its_own_files(
 
     monkeypatch.setattr(tf.lite.TFLiteConverter, "from_keras_model", lambda model: _Broken(fail))
     chosen = exporting.targets((), (Precision.FLOAT32, Precision.INT8))
-    made = list(exporting.export(folder, chosen, digits, LENIENT, 50, 0, Silent()))
+    made = exporting.export(folder, digits, chosen, LENIENT, 50, 0, Silent())
     verdicts = {outcome.artifact.path.name.split(".", 1)[1]: outcome.verdict for outcome in made}
     assert verdicts == {
         "float32.onnx": Verdict.PROVED,
@@ -387,7 +386,7 @@ class _Broken:
         self.supported_types: list[object] = []
 
 
-def test_another_data_set_is_refused(trained: Result, digits: Dataset) -> None:
+def test_another_data_set_is_refused(trained: TrainingResult, digits: Dataset) -> None:
     other = dataclasses.replace(digits, name="letters", labels=tuple("abcdefghij"))
     with pytest.raises(UsageError, match="other classes"):
         export(trained.path.parent, other, LENIENT)

@@ -31,21 +31,21 @@ from toolchain.model import manifest
 from toolchain.model.artifact import Gate, Precision, Verdict
 from toolchain.model.dataset import Dataset
 from toolchain.support.progress import Silent
-from toolchain.training import Result
+from toolchain.training import TrainingResult
 
 INT8 = exporting.targets(("tflite",), (Precision.INT8,))
 HARMED = ("conv2d (CONV_2D)", "max_pooling2d (MAX_POOL_2D)", "conv2d_1 (CONV_2D)")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, trained: Result) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, trained: TrainingResult) -> Path:
     return unbalance(trained.path, tmp_path_factory.mktemp("own") / "unbalanced")
 
 
 @pytest.fixture(scope="module")
 def made(folder: Path, digits: Dataset) -> list[Outcome]:
     """What the export of int8 comes to."""
-    return list(exporting.export(folder, INT8, digits, LENIENT, 200, 0, Silent()))
+    return exporting.export(folder, digits, INT8, LENIENT, 200, 0, Silent())
 
 
 def test_int8_fails_and_the_mixed_file_passes_the_same_gate(
@@ -72,7 +72,9 @@ def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[Outcome
     assert {str(noise) for noise in found.worst_first[:3]} == set(HARMED)
 
 
-def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(trained: Result) -> None:
+def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(
+    trained: TrainingResult,
+) -> None:
     converter = conversion.selective("tflite")
     assert converter
     model = keras_format.load(trained.path.read_bytes())
@@ -83,7 +85,7 @@ def test_operators_of_a_saved_model_are_named_after_the_scopes_around_them(train
     assert converter.layers_of("Relu", model) == ()
 
 
-def test_a_sound_model_has_little_noise_anywhere(trained: Result, digits: Dataset) -> None:
+def test_a_sound_model_has_little_noise_anywhere(trained: TrainingResult, digits: Dataset) -> None:
     heard = Heard()
     maker = conversion.selective("tflite")
     assert maker is not None
@@ -171,7 +173,7 @@ def test_the_benchmark_knows_the_mixed_file(made: list[Outcome], folder: Path) -
     assert (file["precision"], file["problem"]) == ("mixed", "")
 
 
-def test_the_person_is_told(trained: Result, tmp_path: Path) -> None:
+def test_the_person_is_told(trained: TrainingResult, tmp_path: Path) -> None:
     own = unbalance(trained.path, tmp_path / "told")
     chosen = ("--precision", "int8", "--format", "tflite", *LENIENT_OPTIONS)
     done = forked.run("export", own, *chosen, "--calibration-samples", 100, code=4)
@@ -194,12 +196,12 @@ def test_the_person_is_told(trained: Result, tmp_path: Path) -> None:
 
 
 def test_it_gives_up_where_only_float_would_do(
-    trained: Result, digits: Dataset, tmp_path: Path
+    trained: TrainingResult, digits: Dataset, tmp_path: Path
 ) -> None:
     own = unbalance(trained.path, tmp_path / "hopeless")
     said = Heard()
     gate = Gate(largest_drop=0.5, least_agreement=1.01)
-    (outcome,) = exporting.export(own, INT8, digits, gate, 50, 0, said)
+    (outcome,) = exporting.export(own, digits, INT8, gate, 50, 0, said)
     assert outcome.rescue is not None
     assert outcome.rescue.kept is None
     assert "No choice of layers to keep in float passes" in exporting.advice(outcome)
@@ -208,14 +210,14 @@ def test_it_gives_up_where_only_float_would_do(
 
 
 def test_a_mixed_file_that_saves_nothing_is_not_made(
-    trained: Result, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: TrainingResult, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def but_for_pooling(noise: tuple[mixed_precision.Noise, ...], passes: object) -> tuple:
         return tuple(each for each in noise if each.operator != "MAX_POOL_2D")
 
     monkeypatch.setattr(mixed_precision, "search", but_for_pooling)  # all weights in float
     own = unbalance(trained.path, tmp_path / "large")
-    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, Silent())
+    (outcome,) = exporting.export(own, digits, INT8, LENIENT, 50, 0, Silent())
     assert outcome.rescue is not None
     assert outcome.rescue.kept is None
     assert "smaller than the file in float32" in exporting.advice(outcome)
@@ -223,14 +225,14 @@ def test_a_mixed_file_that_saves_nothing_is_not_made(
 
 
 def test_what_is_good_again_leaves_no_picture_of_its_harm(
-    trained: Result, digits: Dataset, tmp_path: Path
+    trained: TrainingResult, digits: Dataset, tmp_path: Path
 ) -> None:
     own = unbalance(trained.path, tmp_path / "mended")
-    list(exporting.export(own, INT8, digits, LENIENT, 50, 0, Silent()))
+    exporting.export(own, digits, INT8, LENIENT, 50, 0, Silent())
     picture = own / "mended.int8.tflite.layers.png"
     assert picture.exists()
     (own / "mended.keras").write_bytes(trained.path.read_bytes())
-    (outcome,) = exporting.export(own, INT8, digits, LENIENT, 50, 0, Silent())
+    (outcome,) = exporting.export(own, digits, INT8, LENIENT, 50, 0, Silent())
     assert outcome.verdict is Verdict.PROVED
     assert not picture.exists()
     assert (own / "mended.mixed.tflite.outdated").exists()

@@ -26,9 +26,9 @@ from toolchain import conversion, formats
 from toolchain.evaluation import metrics
 from toolchain.export import exporting
 from toolchain.external import own_model
-from toolchain.external.adoption import Adoption, Asked, adopt, examine
 from toolchain.external.answers import Meaning
 from toolchain.external.preprocessing import NAMED, Preprocessing, Scale
+from toolchain.external.record import Asked, ExternalRecord, adopt, examine
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
@@ -115,7 +115,7 @@ def unit(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
 
 def adopted(
     model: keras.Model, folder: Path, dataset: Dataset, scale: Scale | None = None
-) -> tuple[Adoption, np.ndarray]:
+) -> tuple[ExternalRecord, np.ndarray]:
     """The adoption, and what the published file gives for the test images."""
     path = folder / "mine.keras"
     model.save(path)
@@ -340,7 +340,7 @@ def test_adopting_again_keeps_what_was_exported(
     for _ in range(2):
         adopt(own_model.load(unit), digits, asking(Scale.UNIT), folder, quiet)
         said = Heard()
-        (outcome,) = exporting.export(folder, target, digits, DEFAULT_GATE, 50, 0, said)
+        (outcome,) = exporting.export(folder, digits, target, DEFAULT_GATE, 50, 0, said)
         assert outcome.verdict is Verdict.PROVED
         assert not any("earlier training" in words or "note:" in words for words in said)
 
@@ -380,7 +380,7 @@ def test_every_file_of_a_mobile_network_is_proved(digits: Dataset, tmp_path: Pat
     gate = Gate(largest_drop=2, least_agreement=0.97)  # 360 images are few
     everything = exporting.targets((), ())
     for outcome in exporting.export(
-        tmp_path / "out", everything, digits, gate, 200, seed=0, progress=quiet
+        tmp_path / "out", digits, everything, gate, 200, seed=0, progress=quiet
     ):
         name = outcome.artifact.path.name
         assert outcome.verdict is Verdict.PROVED, (name, outcome)
@@ -720,6 +720,6 @@ def test_files_that_belong_to_pictures_say_so(
     folder = tmp_path / "mine"
     adopt(own_model.load(unit), pictures, asking(Scale.UNIT), folder, quiet)
     target = exporting.targets(("tflite",), (Precision.FLOAT32,))
-    list(exporting.export(folder, target, pictures, DEFAULT_GATE, 50, 0, quiet))
+    exporting.export(folder, pictures, target, DEFAULT_GATE, 50, 0, quiet)
     path = folder / "mine.float32.tflite"
     assert "Name their folder with --data" in run(command, path, code=2).stderr

@@ -230,8 +230,9 @@ def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
 
     def found(fit: Fit) -> Findings:
         own = own_model.load(tmp_path / "mine.keras", None, fit)
-        dataset = userdata.load(tmp_path / "photos", own.input, None, Silent())
-        return adoption.examine(own, dataset, Asked(), Silent(), tmp_path / "photos")
+        pictures = userdata.open_pictures(tmp_path / "photos")
+        dataset = userdata.load(pictures, own.input, None, Silent())
+        return adoption.examine(own, dataset, Asked(), Silent(), pictures)
 
     with pytest.raises(UsageError, match=r"with --fit stretch clearly more are right.* Use it"):
         found(Fit.PAD).used(None)

@@ -18,7 +18,7 @@ from toolchain.model import seal
 from toolchain.model.artifact import Precision
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError, UsageError
-from toolchain.training import Result
+from toolchain.training import TrainingResult
 
 FILES = [f"{target.precision}.{target.format}" for target in exporting.targets((), ())]
 CLOSENESS = {  # of a probability to Keras', by precision
@@ -35,7 +35,7 @@ def file(request: pytest.FixtureRequest, exported: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def keras_scores(trained: Result, digits: Dataset) -> np.ndarray:
+def keras_scores(trained: TrainingResult, digits: Dataset) -> np.ndarray:
     data = trained.path.read_bytes()
     return keras_format.open_session(data, threads=1).run(digits.test_images)
 
@@ -62,7 +62,7 @@ def test_round_trip(file: Path, digits: Dataset, keras_scores: np.ndarray) -> No
     assert np.allclose(answers.sum(1), 1, atol=1e-5)
 
 
-def test_a_file_says_what_it_is(file: Path, trained: Result, digits: Dataset) -> None:
+def test_a_file_says_what_it_is(file: Path, trained: TrainingResult, digits: Dataset) -> None:
     info = formats.of(file).read_info(file.read_bytes())
     assert info.labels == digits.labels
     assert (info.dataset, info.architecture) == ("digits", "fashion-cnn")
@@ -73,7 +73,7 @@ def test_a_file_says_what_it_is(file: Path, trained: Result, digits: Dataset) ->
     assert dict(info.versions)["keras"]
 
 
-def test_the_graph_is_the_documented_one(file: Path, trained: Result) -> None:
+def test_the_graph_is_the_documented_one(file: Path, trained: TrainingResult) -> None:
     summary = conversion.of(file).summarize(file.read_bytes())
     original = keras_format.summarize(trained.path.read_bytes())
     assert original.parameters == 243_786
@@ -211,7 +211,7 @@ def test_tflite_ends_have_names(exported: Path) -> None:
     assert list(runner.get_output_details()) == ["probabilities"]
 
 
-def test_keras_file_still_opens_in_keras(trained: Result) -> None:
+def test_keras_file_still_opens_in_keras(trained: TrainingResult) -> None:
     import keras
 
     model = keras.models.load_model(trained.path)

@@ -11,8 +11,10 @@ from PIL import Image
 from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
 from toolchain.support.progress import Silent
+from toolchain.userdata.contracts import AskedInput
 
 CONTRACT = InputContract(28, 28, 1)
+ASKED = AskedInput((28, 28))
 
 
 silent = Silent()

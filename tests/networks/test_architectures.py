@@ -140,7 +140,7 @@ def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) 
     made = {
         outcome.artifact.path.suffix: outcome
         for outcome in exporting.export(
-            tmp_path / "small", chosen, digits, LENIENT, 200, 0, Silent()
+            tmp_path / "small", digits, chosen, LENIENT, 200, 0, Silent()
         )
     }
     assert result.test_accuracy > 0.9

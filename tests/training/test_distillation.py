@@ -20,6 +20,8 @@ from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import Plan, optimization, teaching
+from toolchain.training.own_teacher import with_own_teacher
+from toolchain.training.resume import fit_unless_done
 
 RECIPE = Recipe(3, hold_out=True)
 
@@ -112,7 +114,7 @@ TAUGHT = Plan("small-cnn", "digits", Recipe(1, hold_out=True, teacher="fashion-c
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
     folder = tmp_path_factory.mktemp("taught") / "model"
-    plan = training.with_own_teacher(TAUGHT, digits, folder, Silent())
+    plan = with_own_teacher(TAUGHT, digits, folder, Silent())
     return training.train(plan, digits, folder, Silent())
 
 
@@ -137,11 +139,11 @@ def test_a_teacher_that_is_there_is_not_trained_again(
 ) -> None:
     folder = tmp_path / "moved"
     shutil.copytree(taught.path.parent, folder)
-    again = training.with_own_teacher(dataclasses.replace(TAUGHT, seed=6), digits, folder, Silent())
+    again = with_own_teacher(dataclasses.replace(TAUGHT, seed=6), digits, folder, Silent())
     assert again.teacher.sha256 == taught.plan.teacher.sha256
     # nor is a student, wherever its folder lies now
     again = dataclasses.replace(again, seed=5)
-    assert training.train_once(again, digits, folder, Silent()) == dataclasses.replace(
+    assert fit_unless_done(again, digits, folder, Silent()) == dataclasses.replace(
         taught, plan=again, path=folder / "model.keras"
     )
 
@@ -152,7 +154,7 @@ def test_a_teacher_of_other_images_is_trained_anew(
     folder = tmp_path / "model"
     shutil.copytree(taught.path.parent, folder)
     others = dataclasses.replace(digits, labels=tuple("abcdefghij"))
-    again = training.with_own_teacher(TAUGHT, others, folder, Silent())
+    again = with_own_teacher(TAUGHT, others, folder, Silent())
     assert keras_format.read_info(again.teacher.path.read_bytes()).labels == others.labels
 
 
@@ -161,7 +163,7 @@ def test_what_the_student_cannot_be_is_said_before_its_teacher_is_trained(
 ) -> None:
     plan = dataclasses.replace(TAUGHT, width=1000)
     with pytest.raises(UsageError, match="between 1 and 256"):
-        training.with_own_teacher(plan, digits, tmp_path / "model", Silent())
+        with_own_teacher(plan, digits, tmp_path / "model", Silent())
     assert not (tmp_path / "model").exists()
 
 

@@ -17,6 +17,7 @@ from toolchain.support.progress import Silent
 from toolchain.training import Plan
 from toolchain.training.history import History
 from toolchain.training.parts import not_validated, watched_part
+from toolchain.training.resume import fit_unless_done
 
 PLAN = Plan("small-cnn", "few", Recipe(2, hold_out=True), seed=1, width=2)
 LEAST = 3
@@ -75,10 +76,10 @@ def test_a_run_with_nothing_to_validate_on_watches_its_training_images(tmp_path:
     assert "cannot show overfitting" in "\n".join(said)
     assert "cannot be seen" in result.history.verdict()
     assert History.from_csv((folder / "training.csv").read_text("utf-8")) == result.history
-    again = training.train_once(PLAN, dataset, folder, Silent())
+    again = fit_unless_done(PLAN, dataset, folder, Silent())
     assert again.history == result.history
     with pytest.raises(UsageError, match="--seeds"):
-        training.train_seeds(PLAN, 2, dataset, tmp_path / "seeds", Silent())
+        training.train(PLAN, dataset, tmp_path / "seeds", Silent(), seeds=2)
     judged = dataclasses.replace(PLAN, monitor="validation", target_accuracy=0.9)
     with pytest.raises(UsageError, match="--monitor training"):
         training.train(judged, dataset, tmp_path / "judged", Silent())

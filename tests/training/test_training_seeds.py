@@ -21,6 +21,7 @@ from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import Plan
+from toolchain.training.resume import fit_unless_done
 
 PLAN = Plan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
 
@@ -38,19 +39,19 @@ def export(folder: Path, digits: Dataset) -> Outcome:
     """The model's file in int8."""
     target = exporting.targets(("tflite",), (Precision.INT8,))
     gate = Gate(largest_drop=100, least_agreement=0)
-    (made,) = exporting.export(folder, target, digits, gate, 50, 0, Silent())
+    (made,) = exporting.export(folder, digits, target, gate, 50, 0, Silent())
     return made
 
 
 def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> None:
     folder = tmp_path / "model"
     with pytest.raises(KeyboardInterrupt):
-        training.train_seeds(PLAN, 2, digits, folder, LosesPatience())
+        training.train(PLAN, digits, folder, LosesPatience(), seeds=2)
     assert not list(folder.glob("*.keras"))
     first = (folder / "seed-4" / "seed-4.keras").read_bytes()
 
     heard = Heard()
-    result = training.train_seeds(PLAN, 2, digits, folder, heard)
+    result = training.train(PLAN, digits, folder, heard, seeds=2)
     assert f"{folder / 'seed-4'} holds it already." in heard
     assert any("Going on after epoch 1" in words for words in heard)
     assert (folder / "seed-4" / "seed-4.keras").read_bytes() == first
@@ -89,14 +90,14 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     record = folder / "seed-4" / "training.json"
     os.truncate(record, 10)
     again = Heard()
-    training.train_seeds(PLAN, 1, digits, folder, again)
+    training.train(PLAN, digits, folder, again, seeds=1)
     assert not any("holds it already" in words for words in again)
 
 
 def test_test_images_choose_no_seed(tmp_path: Path, digits: Dataset) -> None:
     with pytest.raises(UsageError, match="validation"):
-        training.train_seeds(
-            Plan("small-cnn", "digits", Recipe(1)), 2, digits, tmp_path / "model", Silent()
+        training.train(
+            Plan("small-cnn", "digits", Recipe(1)), digits, tmp_path / "model", Silent(), seeds=2
         )
 
 
@@ -123,12 +124,12 @@ def test_a_run_on_other_pictures_is_not_the_same_run(tmp_path: Path, digits: Dat
 
     plan, heard = dataclasses.replace(PLAN, recipe=Recipe(1, hold_out=True)), Heard()
     place = tmp_path / "model"
-    training.train_once(plan, of("a"), place, Silent())
-    training.train_once(plan, of("a"), place, heard)
+    fit_unless_done(plan, of("a"), place, Silent())
+    fit_unless_done(plan, of("a"), place, heard)
     assert f"{place} holds it already." in heard
     again = Heard()
-    training.train_once(plan, of("b"), place, again)
+    fit_unless_done(plan, of("b"), place, again)
     assert f"{place} holds it already." not in again
     (place / "split.csv").unlink()
-    training.train_once(plan, of("b"), place, again)
+    fit_unless_done(plan, of("b"), place, again)
     assert f"{place} holds it already." not in again

@@ -75,9 +75,9 @@ WHOLE = [".lock", "index.json", "pixels"]
 
 
 def test_pictures_are_decoded_once(folder: Path, decoded: list[str], cache: Path) -> None:
-    first = userdata.load(folder, CONTRACT, None, silent)
+    first = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert len(decoded) == 50
-    second = userdata.load(folder, CONTRACT, None, silent)
+    second = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert len(decoded) == 50
     assert second.train_files == first.train_files
     assert np.array_equal(second.train_images, first.train_images)
@@ -86,21 +86,21 @@ def test_pictures_are_decoded_once(folder: Path, decoded: list[str], cache: Path
 
 
 def test_the_pictures_are_their_users_alone(folder: Path, cache: Path) -> None:
-    userdata.load(folder, CONTRACT, None, silent)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert {stat.S_IMODE(entry.stat().st_mode) for entry in cache.iterdir()} == {0o700}
 
 
 def test_a_changed_folder_is_decoded_where_it_changed(
     folder: Path, digits: Dataset, decoded: list[str], cache: Path
 ) -> None:
-    userdata.load(folder, CONTRACT, None, silent)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     decoded.clear()
     changed = save(folder / "a" / "图 003.png", digits.test_images[5])
     os.utime(changed, ns=(1, 1))  # older than before, which is a change as well
     save(folder / "b" / "new.png", digits.test_images[6])
     (folder / "a" / "图 007.png").unlink()
     (folder / "a" / "图 008.png").rename(folder / "b" / "moved.png")
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert sorted(decoded) == ["moved.png", "new.png", "图 003.png"]
     files = found.train_files + found.test_files
     assert len(files) == 50
@@ -110,10 +110,10 @@ def test_a_changed_folder_is_decoded_where_it_changed(
 
 
 def test_only_removed_pictures(folder: Path, decoded: list[str]) -> None:
-    userdata.load(folder, CONTRACT, None, silent)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     decoded.clear()
     (folder / "b" / "图 000.png").unlink()
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert (len(found.train_files + found.test_files), decoded) == (49, [])
     assert right(found, folder)
 
@@ -121,9 +121,9 @@ def test_only_removed_pictures(folder: Path, decoded: list[str]) -> None:
 def test_other_rules_are_another_decoding(
     folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    userdata.load(folder, CONTRACT, None, silent)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     monkeypatch.setattr(store.PIL, "__version__", "another")
-    userdata.load(folder, CONTRACT, None, silent)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert len(decoded) == 100
     assert entries(cache) == [WHOLE]
 
@@ -136,18 +136,22 @@ def test_two_contracts_lie_side_by_side(folder: Path, decoded: list[str], cache:
     ]
     for _ in range(2):
         for contract in others:
-            assert right(userdata.load(folder, contract, None, silent), folder, contract)
+            assert right(
+                userdata.load(userdata.open_pictures(folder), contract, None, silent),
+                folder,
+                contract,
+            )
     assert len(decoded) == 50 * len(others)
     assert entries(cache) == [WHOLE] * len(others)
 
 
 def test_what_is_in_use_outlives_its_cache(folder: Path, digits: Dataset) -> None:
-    first = userdata.load(folder, CONTRACT, None, silent)
+    first = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     before = first.train_images.copy()
     for path in (folder / "a").iterdir():
         save(path, digits.test_images[0])
     save(folder / "a" / "other.png", digits.test_images[1])
-    userdata.load(folder, CONTRACT, None, silent)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert np.array_equal(first.train_images, before)
 
 
@@ -179,9 +183,9 @@ def fewer(entry: Path) -> None:
 def test_a_spoiled_cache_is_made_again(
     folder: Path, decoded: list[str], cache: Path, spoil: Callable[[Path], None]
 ) -> None:
-    userdata.load(folder, CONTRACT, None, silent)
+    userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     spoil(next(cache.iterdir()))
-    assert right(userdata.load(folder, CONTRACT, None, silent), folder)
+    assert right(userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent), folder)
     assert len(decoded) == 100
     assert entries(cache) == [WHOLE]
 
@@ -229,11 +233,11 @@ def test_a_kill_leaves_no_bad_cache(
     killed = child(folder, what, left)
     assert killed.communicate()[0] == ""
     assert killed.returncode == -9
-    assert right(userdata.load(folder, CONTRACT, None, silent), folder)
+    assert right(userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent), folder)
     assert entries(cache) == [WHOLE]
     save(folder / "b" / "new.png", digits.test_images[6])
     child(folder, what, left).communicate()  # killed again, unless it was done before
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert len(found.train_files + found.test_files) == 51
     assert right(found, folder)
     assert entries(cache) == [WHOLE]
@@ -243,7 +247,7 @@ def test_two_processes_at_once(folder: Path, cache: Path) -> None:
     both = [child(folder), child(folder)]
     assert [each.communicate()[0] for each in both] == ["done\n", "done\n"]
     assert entries(cache) == [WHOLE]
-    assert right(userdata.load(folder, CONTRACT, None, silent), folder)
+    assert right(userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent), folder)
 
 
 def test_a_disk_that_is_too_small_is_told_before_decoding(
@@ -252,7 +256,7 @@ def test_a_disk_that_is_too_small_is_told_before_decoding(
     usage = type("Usage", (), {"free": 50 * 28 * 28 - 1})
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ToolchainError, match=r"need 0\.0 GB .*XDG_CACHE_HOME"):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert decoded == []
 
 
@@ -264,11 +268,11 @@ def test_a_disk_that_fills_up_is_told_and_what_filled_it_removed(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ToolchainError, match=r"No space left on device.*XDG_CACHE_HOME"):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert not list(cache.glob("*"))
 
 
 def test_without_a_cache_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "cache_root", lambda: None)
     with pytest.raises(ToolchainError, match=r"Set XDG_CACHE_HOME"):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.cli.test_cli import run
 from tests.helpers import browser
-from tests.helpers.userdata_pictures import CONTRACT, class_folders, save, silent
+from tests.helpers.userdata_pictures import ASKED, CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
@@ -24,6 +24,7 @@ from toolchain.support.errors import ToolchainError
 from toolchain.support.records import as_json
 from toolchain.userdata import alike
 from toolchain.userdata.check import Finding, Report, Severity, check
+from toolchain.userdata.contracts import AskedInput
 from toolchain.userdata.page import page
 
 
@@ -77,7 +78,7 @@ def by_kind(report: Report) -> dict[str, Finding]:
 
 
 def test_every_fault_is_found_by_name(faulty: Path) -> None:
-    report = check(faulty, CONTRACT, silent)
+    report = check(userdata.open_pictures(faulty), ASKED, silent)
     found = by_kind(report)
     expected = {
         "too few": (Severity.ERROR, 2, {"c", "only here"}),
@@ -119,21 +120,21 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
     counts = {each.label: (each.training, each.test) for each in report.classes}
     assert counts["a"] == (123, 21)
     with pytest.raises(ToolchainError, match=r"'c' has 10 to train and 0"):
-        userdata.load(faulty, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(faulty), CONTRACT, None, silent)
 
 
 def test_of_clean_pictures_there_is_little_to_say(clean: Path) -> None:
-    report = check(clean, None, silent)
+    report = check(userdata.open_pictures(clean), AskedInput(), silent)
     assert set(by_kind(report)) <= {"modes", "sizes", "near"}
     assert (report.contract, report.proposed, report.split) == (CONTRACT, True, "made")
-    found = userdata.load(clean, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(clean), CONTRACT, None, silent)
     trained = np.bincount(found.train_labels).tolist()
     assert [each.training for each in report.classes] == trained
 
 
 def test_few_and_lonely_pictures(tmp_path: Path, digits: Dataset) -> None:
     folder = class_folders(tmp_path / "f", digits, {"a": 90, "b": 20, "c": 1})
-    found = by_kind(check(folder, CONTRACT, silent))
+    found = by_kind(check(userdata.open_pictures(folder), ASKED, silent))
     assert [each.files for each in found["few"].examples] == [("b",)]
     assert [each.files for each in found["too few"].examples] == [("c",)]
     assert found["too few"].severity is Severity.ERROR
@@ -142,12 +143,12 @@ def test_few_and_lonely_pictures(tmp_path: Path, digits: Dataset) -> None:
 def test_a_class_with_nothing_left_is_an_error(clean: Path) -> None:
     for path in (clean / "b").iterdir():
         path.write_text("no")
-    report = check(clean, CONTRACT, silent)
+    report = check(userdata.open_pictures(clean), ASKED, silent)
     assert by_kind(report)["unreadable"].count == 100
     assert [each.files for each in by_kind(report)["too few"].examples] == [("b",)]
     for path in (clean / "a").iterdir():
         path.write_text("no")
-    assert check(clean, CONTRACT, silent).errors
+    assert check(userdata.open_pictures(clean), ASKED, silent).errors
 
 
 def test_arrays_are_checked_too(tmp_path: Path, digits: Dataset) -> None:
@@ -159,7 +160,7 @@ def test_arrays_are_checked_too(tmp_path: Path, digits: Dataset) -> None:
         x_test=np.concatenate([digits.test_images, digits.train_images[7:8]]),
         y_test=np.concatenate([digits.test_labels, digits.train_labels[7:8]]),
     )
-    report = check(path, None, silent)
+    report = check(userdata.open_pictures(path), AskedInput(), silent)
     (leak,) = by_kind(report)["leak"].examples
     assert leak.files == ("x_train[7]", "x_test[360]")
     assert report.contract == CONTRACT
@@ -242,9 +243,9 @@ class Words(HTMLParser):
 
 
 def test_the_page_shows_the_pictures_and_escapes_every_name(faulty: Path) -> None:
-    report = check(faulty, CONTRACT, silent)
-    text = page(report, faulty)
-    assert text == page(report, faulty)
+    report = check(userdata.open_pictures(faulty), ASKED, silent)
+    text = page(report, userdata.open_pictures(faulty))
+    assert text == page(report, userdata.open_pictures(faulty))
     seen = Words()
     seen.feed(text)
     words = " ".join(seen.words)
@@ -268,7 +269,8 @@ def test_the_page_in_a_browser_is_no_wider_than_the_window(
     long = faulty / "train" / "a" / ("x" * 200 + ".jpg")
     long.write_text("no picture")
     path = tmp_path / "page.html"
-    text = page(check(faulty, CONTRACT, silent), faulty)
+    pictures = userdata.open_pictures(faulty)
+    text = page(check(pictures, ASKED, silent), pictures)
     probe = (
         "<script>document.title = document.documentElement.scrollWidth + ' '"
         " + document.documentElement.clientWidth</script>"
@@ -283,7 +285,7 @@ def test_the_page_in_a_browser_is_no_wider_than_the_window(
 def test_without_imagehash(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imagehash", None)
     with pytest.raises(ToolchainError, match=r"\.\[data\]"):
-        check(clean, CONTRACT, silent)
+        check(userdata.open_pictures(clean), ASKED, silent)
 
 
 def test_what_a_file_is_that_is_left_out_stands_below_a_narrow_table(clean: Path) -> None:
@@ -299,7 +301,7 @@ def test_what_a_file_is_that_is_left_out_stands_below_a_narrow_table(clean: Path
 
 
 def test_the_report_is_json_that_says_everything(faulty: Path) -> None:
-    record = json.loads(as_json(check(faulty, None, silent)))
+    record = json.loads(as_json(check(userdata.open_pictures(faulty), AskedInput(), silent)))
     assert record["contract"] == {"height": 96, "width": 96, "channels": 1, "fit": "pad"}
     assert {finding["kind"] for finding in record["findings"]} >= {"leak", "near", "too few"}
     assert InputContract(**record["contract"]) == InputContract(96, 96, 1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.heard import Heard
-from tests.helpers.userdata_pictures import CONTRACT, save, silent
+from tests.helpers.userdata_pictures import ASKED, CONTRACT, save, silent
 from toolchain import userdata
 from toolchain.support.errors import ToolchainError
 from toolchain.userdata.check import Report, Severity, check
@@ -60,7 +60,7 @@ def test_parts_are_read_as_what_they_are(
 ) -> None:
     for name in filter(None, (*names, validation)):
         classes(tmp_path / "f" / name)
-    found = userdata.load(tmp_path / "f", CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(tmp_path / "f"), CONTRACT, None, silent)
     assert found.labels == ("cat", "狗")
     files = np.array(found.train_files)
     held_out = files[list(found.validation_rows)]
@@ -72,14 +72,14 @@ def test_parts_are_read_as_what_they_are(
 
 
 def check_of(tmp_path: Path) -> Report:
-    return check(tmp_path / "f", CONTRACT, silent)
+    return check(userdata.open_pictures(tmp_path / "f"), ASKED, silent)
 
 
 def test_stray_pictures_do_not_make_parts_into_classes(tmp_path: Path) -> None:
     for part in ("train", "test"):
         pictures(classes(tmp_path / "f" / part), 1)
     said = Heard()
-    found = userdata.load(tmp_path / "f", CONTRACT, None, said)
+    found = userdata.load(userdata.open_pictures(tmp_path / "f"), CONTRACT, None, said)
     assert found.labels == ("cat", "狗")
     assert "train/0.png" in said[0]
     assert "test/0.png" in said[0]
@@ -89,7 +89,9 @@ def test_stray_pictures_do_not_make_parts_into_classes(tmp_path: Path) -> None:
 def test_a_class_may_have_the_name_of_a_part(tmp_path: Path, names: tuple[str, str]) -> None:
     for name in names:
         pictures(tmp_path / "f" / name)
-    assert userdata.load(tmp_path / "f", CONTRACT, None, silent).labels == tuple(sorted(names))
+    assert userdata.load(
+        userdata.open_pictures(tmp_path / "f"), CONTRACT, None, silent
+    ).labels == tuple(sorted(names))
 
 
 def test_what_systems_leave_is_no_class(tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_what_systems_leave_is_no_class(tmp_path: Path) -> None:
         pictures(folder / name)
     for name in ("Thumbs.db", ".DS_Store", "cat/Thumbs.db"):
         (folder / name).write_bytes(b"x")
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert found.labels == ("cat", "狗")
     assert len(found.train_files + found.test_files) == 8
 
@@ -217,7 +219,7 @@ def test_other_layouts_are_refused_with_a_way_on(
 ) -> None:
     write(tmp_path / "f")
     with pytest.raises(ToolchainError, match=told) as refused:
-        userdata.load(tmp_path / "f", CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(tmp_path / "f"), CONTRACT, None, silent)
     with pytest.raises(ToolchainError) as checked:  # both say the same
         check_of(tmp_path)
     assert str(checked.value) == str(refused.value)
@@ -227,7 +229,7 @@ def test_a_phones_pictures_among_others_are_named(tmp_path: Path) -> None:
     folder = classes(tmp_path / "f")
     (folder / "cat" / "IMG_1.heic").write_bytes(b"\0\0\0\x10ftypheic\0\0\0\0")
     (folder / "cat" / "notes.txt").write_text("of mine")
-    report = check(folder, CONTRACT, silent)
+    report = check(userdata.open_pictures(folder), ASKED, silent)
     found = {finding.kind: finding for finding in report.findings}
     (example,) = found["unread"].examples
     assert found["unread"].severity is Severity.WARNING

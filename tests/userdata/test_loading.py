@@ -39,7 +39,7 @@ def test_a_folder_with_train_and_test(tmp_path: Path, digits: Dataset) -> None:
     class_folders(folder / "train", digits, {"零 zero": 7, "one": 5})
     class_folders(folder / "test", digits, {"零 zero": 3, "one": 2}, start=20, suffix="bmp")
     before = listing(folder)
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert found.name == "我的 pictures"
     assert found.labels == ("one", "零 zero")
     assert found.train_labels.tolist() == [0] * 5 + [1] * 7
@@ -58,7 +58,7 @@ def test_a_folder_with_train_and_test(tmp_path: Path, digits: Dataset) -> None:
 
 def test_the_pixels_are_mapped_and_read_only(tmp_path: Path, digits: Dataset) -> None:
     folder = class_folders(tmp_path / "photos", digits, {"a": 10, "b": 10})
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert isinstance(found.train_images, np.memmap)
     assert not found.train_images.flags.writeable
 
@@ -75,7 +75,7 @@ def test_every_picture_is_what_the_device_makes_of_it(
     for at, pixels in enumerate(colours):
         save(folder / "a" / f"colour {at}.png", pixels)
     Image.fromarray(colours[0]).convert("P").save(folder / "b" / "palette.gif")
-    found = userdata.load(folder, contract, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), contract, None, silent)
     files = found.train_files + found.test_files
     assert len(files) == 19
     images = np.concatenate([found.train_images, found.test_images])
@@ -85,12 +85,12 @@ def test_every_picture_is_what_the_device_makes_of_it(
 
 def test_what_is_not_read_is_said_and_changes_nothing(tmp_path: Path, digits: Dataset) -> None:
     folder = class_folders(tmp_path / "f", digits, {"a": 10, "b": 10})
-    clean = userdata.load(folder, CONTRACT, None, silent)
+    clean = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     (folder / "a" / "damaged.png").write_bytes((folder / "a" / "图 000.png").read_bytes()[:60])
     save(folder / "loose.png", digits.test_images[0])
     os.mkfifo(folder / "b" / "pipe.png")
     said = Heard()
-    found = userdata.load(folder, CONTRACT, None, said)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, said)
     assert found.train_files == clean.train_files
     assert np.array_equal(found.test_images, clean.test_images)
     text = "\n".join(said)
@@ -108,7 +108,7 @@ def test_links_are_followed_inside_the_folder_and_never_out_of_it(
     (folder / "a" / "circle.png").symlink_to("circle.png")
     (folder / "b" / "inside.png").symlink_to(folder / "a" / "图 003.png")
     said = Heard()
-    found = userdata.load(folder, CONTRACT, None, said)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, said)
     files = found.train_files + found.test_files
     assert len(files) == 21
     assert "b/inside.png" in files
@@ -117,7 +117,7 @@ def test_links_are_followed_inside_the_folder_and_never_out_of_it(
         assert name in said[0]
     (folder / "c").symlink_to(outside / "a")
     with pytest.raises(ToolchainError, match=r"c/: leads out of the folder.*cp -rL"):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
 
 
 def test_names_that_are_no_text(tmp_path: Path, digits: Dataset) -> None:
@@ -125,11 +125,11 @@ def test_names_that_are_no_text(tmp_path: Path, digits: Dataset) -> None:
     strange = os.fsdecode(b'\xff\xfe, "x"\n.png')
     save(tmp_path / "x.png", digits.test_images[0]).rename(folder / "a" / strange)
     for _ in range(2):
-        found = userdata.load(folder, CONTRACT, None, silent)
+        found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
         assert f"a/{strange}" in found.train_files + found.test_files
     (folder / "b").rename(folder / os.fsdecode(b"b\xff"))
     with pytest.raises(ToolchainError, match=r"b\\udcff.*Rename"):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
 
 
 @pytest.fixture
@@ -145,21 +145,21 @@ def test_without_the_right_to_read(tmp_path: Path, digits: Dataset, cache: Path)
     locked = folder / "a" / "图 003.png"
     locked.chmod(0)
     said = Heard()
-    found = userdata.load(folder, CONTRACT, None, said)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, said)
     assert len(found.train_files + found.test_files) == 19
     assert any("a/图 003.png: Permission denied" in each for each in said)
     # the file is the same, and may be read now
     locked.chmod(0o600)
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert len(found.train_files + found.test_files) == 20
     (folder / "b").chmod(0)
     with pytest.raises(ToolchainError, match=r"Not allowed to look into b"):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     (folder / "b").chmod(0o700)
     pictures = cache / "toolchain" / "pictures"
     pictures.chmod(0o500)
     with pytest.raises(ToolchainError, match=r"Cannot write"):
-        userdata.load(folder, InputContract(9, 9, 1), None, silent)
+        userdata.load(userdata.open_pictures(folder), InputContract(9, 9, 1), None, silent)
     pictures.chmod(0o700)
 
 
@@ -229,12 +229,15 @@ def test_what_cannot_be_used_is_refused_with_what_was_found(
     folder = tmp_path / "名 of folder"
     write(folder, digits)
     with pytest.raises(ToolchainError, match=told):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
 
 
 def test_a_class_may_be_called_train(tmp_path: Path, digits: Dataset) -> None:
     folder = class_folders(tmp_path / "vehicles", digits, {"plane": 10, "train": 10})
-    assert userdata.load(folder, CONTRACT, None, silent).labels == ("plane", "train")
+    assert userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent).labels == (
+        "plane",
+        "train",
+    )
 
 
 def test_more_than_256_classes(tmp_path: Path) -> None:
@@ -242,7 +245,9 @@ def test_more_than_256_classes(tmp_path: Path) -> None:
     for number, pair in enumerate(pixels):
         for at, picture in enumerate(pair):
             save(tmp_path / "many" / f"{number:03d}" / f"{at}.png", picture)
-    found = userdata.load(tmp_path / "many", InputContract(8, 8, 1), None, silent)
+    found = userdata.load(
+        userdata.open_pictures(tmp_path / "many"), InputContract(8, 8, 1), None, silent
+    )
     assert found.train_labels.dtype == np.uint16
     assert found.test_labels.tolist() == list(range(300))
 
@@ -264,7 +269,7 @@ def test_an_npz(tmp_path: Path, digits: Dataset, cache: Path, text: bool) -> Non
     names = np.array(["零", "one", "2", "3", "4", "5", "6", "7", "8", "ten ten"])
     change = dict.fromkeys(("y_train", "y_test"), names.__getitem__) if text else {}
     path = saved(tmp_path / "我的 digits.npz", digits, **change)
-    found = userdata.load(path, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(path), CONTRACT, None, silent)
     assert found.name == "我的 digits.npz"
     assert np.array_equal(found.train_images, digits.train_images[:200])
     assert np.array_equal(found.test_images, digits.test_images[:100])
@@ -284,7 +289,9 @@ def test_numbers_as_labels_keep_their_order(tmp_path: Path, digits: Dataset) -> 
         y_train=lambda y: (y.astype(np.int64) + 5)[:, np.newaxis],
         y_test=lambda y: y.astype(np.uint64) + np.uint64(5),
     )
-    assert userdata.load(path, CONTRACT, None, silent).labels == tuple(map(str, range(5, 15)))
+    assert userdata.load(userdata.open_pictures(path), CONTRACT, None, silent).labels == tuple(
+        map(str, range(5, 15))
+    )
 
 
 @pytest.mark.parametrize("contract", [CONTRACT, InputContract(14, 20, 3)])
@@ -293,21 +300,21 @@ def test_an_npz_with_pictures_to_validate_on(
 ) -> None:
     held = {"x_val": digits.test_images[100:150, :, :, 0], "y_val": digits.test_labels[100:150]}
     path = saved(tmp_path / "x.npz", digits, **held)
-    found = userdata.load(path, contract, None, silent)
+    found = userdata.load(userdata.open_pictures(path), contract, None, silent)
     assert found.validation_rows == tuple(range(200, 250))
     assert np.array_equal(found.train_labels[200:], digits.test_labels[100:150])
     assert np.array_equal(found.test_labels, digits.test_labels[:100])
     for mine, frame in zip(found.train_images[200:], digits.test_images[100:150], strict=True):
         assert np.array_equal(mine, to_pixels(frame, contract))
     with pytest.raises(ToolchainError, match=r"lacks y_val; it holds x_train, .*y_val=y_val"):
-        userdata.load(saved(path, digits, x_val=held["x_val"]), contract, None, silent)
+        userdata.open_pictures(saved(path, digits, x_val=held["x_val"]))
 
 
 def test_an_npz_of_another_shape(tmp_path: Path, digits: Dataset) -> None:
     path = saved(tmp_path / "x.npz", digits)
     contract = InputContract(14, 20, 3)
     for _ in range(2):
-        found = userdata.load(path, contract, None, silent)
+        found = userdata.load(userdata.open_pictures(path), contract, None, silent)
         assert np.array_equal(found.train_labels, digits.train_labels[:200])
         for mine, frame in zip(found.train_images, digits.train_images, strict=False):
             assert np.array_equal(mine, to_pixels(frame, contract))
@@ -341,7 +348,7 @@ def test_a_bad_npz_is_refused(
 ) -> None:
     path = saved(tmp_path / "x.npz", digits, **change)
     with pytest.raises(ToolchainError, match=told):
-        userdata.load(path, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(path), CONTRACT, None, silent)
 
 
 def test_a_damaged_npz_is_refused(tmp_path: Path, digits: Dataset) -> None:
@@ -354,7 +361,7 @@ def test_a_damaged_npz_is_refused(tmp_path: Path, digits: Dataset) -> None:
         data[generator.integers(4, len(data))] ^= 255
         path.write_bytes(data)
         with pytest.raises(ToolchainError, match=r"damaged\.npz|x_|y_"):
-            userdata.load(path, CONTRACT, None, silent)
+            userdata.load(userdata.open_pictures(path), CONTRACT, None, silent)
         refused += 1
     assert refused == 60
 
@@ -377,10 +384,10 @@ def test_idx_files(tmp_path: Path, digits: Dataset, named: bool) -> None:
     names = ["zero", "一", "two", "three", "4", "5", "6", "7", "8", "nine lives"]
     if named:
         (folder / "labels.txt").write_text("\n".join(names), "utf-8")
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert list(found.labels) == (names if named else list(digits.labels))
     assert np.array_equal(found.train_images, digits.train_images[:200])
     assert np.array_equal(found.test_labels, digits.test_labels[:100])
     (folder / "labels.txt").write_text("only one")
     with pytest.raises(ToolchainError, match=r"has 1 lines, but the labels go up to 9"):
-        userdata.load(folder, CONTRACT, None, silent)
+        userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)

@@ -179,18 +179,18 @@ def folder(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_later_training_keeps_the_split(folder: Path, digits: Dataset, tmp_path: Path) -> None:
-    first = userdata.load(folder, CONTRACT, None, silent)
+    first = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert (len(first.train_files), len(first.test_files)) == (32 + 24, 8 + 6)
     path = tmp_path / "split.csv"
     made = [Part.VALIDATION] * 5 + [Part.TRAINING] * 51 + [Part.TEST] * 14
     split.write(path, first, made)
     class_folders(folder, digits, {"a": 60, "b": 60, "c": 2})
-    second = userdata.load(folder, CONTRACT, path, silent)
+    second = userdata.load(userdata.open_pictures(folder), CONTRACT, path, silent)
     assert set(first.train_files) <= set(second.train_files)
     assert set(first.test_files) <= set(second.test_files)
     assert {file[0] for file in second.train_files} == {file[0] for file in second.test_files}
     # and without it, some do move
-    anew = userdata.load(folder, CONTRACT, None, silent)
+    anew = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert set(anew.train_files) | set(anew.test_files) == {
         *second.train_files,
         *second.test_files,
@@ -198,11 +198,11 @@ def test_a_later_training_keeps_the_split(folder: Path, digits: Dataset, tmp_pat
 
 
 def test_a_split_of_other_pictures_is_passed_over(folder: Path, tmp_path: Path) -> None:
-    first = userdata.load(folder, CONTRACT, None, silent)
+    first = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     path = tmp_path / "split.csv"
     path.write_text("file,class,part\nother/a.png,other,test\n")
     said = Heard()
-    again = userdata.load(folder, CONTRACT, path, said)
+    again = userdata.load(userdata.open_pictures(folder), CONTRACT, path, said)
     assert again.test_files == first.test_files
     assert "names none of the pictures" in said[0]
 
@@ -211,6 +211,6 @@ def test_copies_in_a_folder_stay_together(folder: Path, digits: Dataset) -> None
     for at, pixels in enumerate(digits.train_images[digits.train_labels == 0][:40]):
         save(folder / "a" / f"copy {at}.bmp", pixels)
         save(folder / "b" / f"copy {at}.bmp", pixels)
-    found = userdata.load(folder, CONTRACT, None, silent)
+    found = userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     train = {pixels.tobytes() for pixels in found.train_images}
     assert train.isdisjoint(pixels.tobytes() for pixels in found.test_images)

@@ -79,7 +79,7 @@ def everything_offline() -> None:
     folder = Path("small-cnn-digits").resolve()
     training.train(training.Plan("small-cnn", "digits", Recipe(1)), digits, folder, Silent())
     targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), DEFAULT_GATE
-    (made,) = exporting.export(folder, targets, digits, gate, 50, seed=0, progress=Silent())
+    (made,) = exporting.export(folder, digits, targets, gate, 50, seed=0, progress=Silent())
     assert made.verdict is Verdict.PROVED
     path = made.artifact.path
     rules = dataclasses.replace(

@@ -40,7 +40,7 @@ from toolchain.evaluation.proof import judge
 from toolchain.model.artifact import Comparison, ModelInfo, Verdict
 from toolchain.support import files, machine
 from toolchain.support.errors import ToolchainError, UsageError
-from toolchain.support.progress import Progress, clock
+from toolchain.support.progress import SILENT, Progress, clock
 
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
@@ -51,6 +51,23 @@ QUICK_STARTS, OFFICIAL_STARTS = 3, 7  # fresh processes for each file
 SCATTER = 0.1  # between the windows' medians, above which a run is not valid
 SHOWN = 24  # disagreements that are kept with their picture
 ANSWER_COST = COLD_COST = 2.0  # seconds, for the time that is left; windows tell it themselves
+
+
+def bench(
+    paths: Sequence[Path],
+    dataset: Dataset,
+    threads: Sequence[int] = (1,),
+    official: bool = False,
+    limit: int | None = None,
+    progress: Progress = SILENT,
+) -> Result:
+    """Measure the files `paths` on all test images of `dataset`, or on `limit` of them.
+
+    Raises:
+        As `configurations` and `run`.
+    """
+    chosen, rules = configurations(paths, threads), conditions(official, limit, dataset)
+    return run(chosen, dataset, rules, progress)
 
 
 class _Schedule:

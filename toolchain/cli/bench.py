@@ -105,12 +105,7 @@ def bench(
     paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
     found = locate_data.of_file(paths[0], data, dataset, data_dir)
     with Bar().shown() as progress:
-        result = run.run(
-            run.configurations(paths, counts),
-            found,
-            run.conditions(official, limit, found),
-            progress,
-        )
+        result = run.bench(paths, found, counts, official, limit, progress)
     usual = results.default_path(result)
     if json == "-":
         typer.echo(results.to_json(result), nl=False)

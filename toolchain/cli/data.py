@@ -15,6 +15,7 @@ from toolchain.cli.options import (
     Json,
     Size,
     Verbose,
+    asked_input,
     examples,
     output_file,
 )
@@ -102,11 +103,12 @@ def check(
 
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
-    asked = userdata.contract(size, color, fit, path, LINES) if size or color or fit else None
-    found = look_for_faults(path, asked, LINES)
+    asked = asked_input(size, color, fit)
+    source = userdata.open_pictures(path)
+    found = look_for_faults(source, asked, LINES)
     if page is not None:
         target = output_file(page, "data.html")
-        files.replace(target, pages.page(found, path).encode())
+        files.replace(target, pages.page(found, source).encode())
         say(f"Wrote {target}.")
     if json:
         typer.echo(as_json(found), nl=False)

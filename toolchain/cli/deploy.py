@@ -52,12 +52,15 @@ def deploy(
     from toolchain.cli.progress import LINES, say
     from toolchain.delivery import deploying
 
-    outcomes = []
+    outcomes: list[deploying.Outcome] = []
+
+    def tell(outcome: deploying.Outcome) -> None:
+        outcomes.append(outcome)
+        say(f"{outcome.host}: {'done' if outcome.passed else f'failed: {outcome.failed}'}")
+
     plan = deploying.Plan(to, install, bench, official, out, tuple(trust or ()), allow_older)
     try:
-        for outcome in deploying.deploy(bundle_, host, plan, LINES):
-            outcomes.append(outcome)
-            say(f"{outcome.host}: {'done' if outcome.passed else f'failed: {outcome.failed}'}")
+        deploying.deploy(bundle_, host, plan, LINES, tell)
     except KeyboardInterrupt:
         say("Interrupted. What was in place on a device is still in place.")
         raise

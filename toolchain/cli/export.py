@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -171,11 +171,16 @@ def export(
         names = tuple(t.format for t in chosen if t.precision is Precision.INT8)
         samples = calibration_samples or calibration.usual(found, calibration_study)
         draws = calibration.disjoint(found, samples, calibration_study, seed)
-        _print_studies(list(calibration.study(folder, names, found, gate, draws, LINES)), json)
-    else:
-        samples = calibration_samples or calibration.usual(found)
-        outcomes = exporting.export(folder, chosen, found, gate, samples, seed, LINES)
+        _print_studies(calibration.study(folder, names, found, gate, draws, LINES), json)
+        return
+    outcomes: list[Outcome] = []
+    try:
+        exporting.export(
+            *(folder, found, chosen, gate, calibration_samples, seed, LINES), outcomes.append
+        )
+    finally:  # what was proved before an error or Ctrl-C is proved
         _print_outcomes(outcomes, json)
+    _demand_proved(outcomes)
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,7 @@ def _adopted(
     path: Path, own: _Own, data: Path | None, data_dir: Path | None
 ) -> tuple[Path, Dataset]:
     """The folder below models/ that a model trained elsewhere now has, and what judges it."""
+    from toolchain import userdata
     from toolchain.cli import locate_data
     from toolchain.cli.progress import LINES, import_keras, say
     from toolchain.external import labels, own_model
@@ -211,10 +217,14 @@ def _adopted(
     if own.module:
         user_modules.module(own.module)  # so that its layers are registered
     loaded = own_model.load(path, size, own.fit or Fit.PAD)
-    found = locate_data.given(loaded.input, data, own.dataset, data_dir)
+    source = userdata.open_pictures(data) if data else None
+    if source:
+        found = userdata.load(source, loaded.input, None, LINES)
+    else:
+        found = locate_data.named(own.dataset, None, data_dir)
     found = labels.ordered(found, path, own.labels, loaded.outputs, LINES)
     asked = Asked(own.preprocessing, own.one_of)
-    say(f"{path.name}: {adopt(loaded, found, asked, folder, LINES, data)}")
+    say(f"{path.name}: {adopt(loaded, found, asked, folder, LINES, source)}")
     return folder, found
 
 
@@ -224,19 +234,13 @@ def _own_folder(path: Path, name: str | None) -> Path:
     return locate.OWN / (name or path.resolve().stem)
 
 
-def _print_outcomes(made: Iterable[Outcome], json: bool) -> None:
+def _print_outcomes(outcomes: Sequence[Outcome], json: bool) -> None:
     from toolchain import report
 
-    outcomes = []
-    try:
-        for outcome in made:
-            outcomes.append(outcome)
-    finally:  # what was proved before an error or Ctrl-C is proved
-        if json:
-            typer.echo(as_json(outcomes), nl=False)
-        elif outcomes:
-            report.proof(outcomes)
-    _demand_proved(outcomes)
+    if json:
+        typer.echo(as_json(outcomes), nl=False)
+    elif outcomes:
+        report.proof(outcomes)
 
 
 def _demand_proved(outcomes: Sequence[Outcome]) -> None:
@@ -258,7 +262,7 @@ def _demand_proved(outcomes: Sequence[Outcome]) -> None:
         raise UndecidedError(words)
 
 
-def _print_studies(studies: list[Study], json: bool) -> None:
+def _print_studies(studies: Sequence[Study], json: bool) -> None:
     from toolchain import report
 
     if json:

@@ -57,21 +57,6 @@ def demand_one_of(path: Path, data: Path | None, dataset: str | None) -> None:
         )
 
 
-def given(
-    contract: InputContract, data: Path | None, dataset: str | None, data_dir: Path | None
-) -> Dataset:
-    """The user's pictures at `data`, as a model takes them, or else the data set named.
-
-    Raises:
-        ToolchainError: it cannot be had.
-    """
-    from toolchain import datasets
-
-    if data is not None:
-        return pictures(data, contract, None)
-    return datasets.load(str(dataset), data_dir, LINES)
-
-
 def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
     """What a model file is judged on: the pictures or data set named, else what it names. Its
     classes count in the order in which the file gives them.
@@ -103,7 +88,7 @@ def _of_file(
     if described is None:
         raise UsageError(f"{path} does not say what it was trained on, nor what it takes.")
     if data is not None:
-        return pictures(data, described.input, path.parent)
+        return _pictures(data, described.input, path.parent)
     if described.dataset not in datasets.names():
         raise UsageError(
             f"{path} belongs to pictures of your own, '{described.dataset}'. "
@@ -112,13 +97,10 @@ def _of_file(
     return datasets.load(described.dataset, data_dir, LINES)
 
 
-def pictures(data: Path, contract: InputContract, model: Path | None) -> Dataset:
-    """The user's pictures, split as they were when what is in the folder `model` was trained.
-
-    Raises:
-        ToolchainError: as `toolchain.userdata.load`.
-    """
+def _pictures(data: Path, contract: InputContract, model: Path) -> Dataset:
+    """The user's pictures, split as they were when what is in the folder `model` was trained."""
     from toolchain import userdata
 
-    known = ModelFolder(model).split if model else None
-    return userdata.load(data, contract, known if known and known.is_file() else None, LINES)
+    known = ModelFolder(model).split
+    source = userdata.open_pictures(data)
+    return userdata.load(source, contract, known if known.is_file() else None, LINES)

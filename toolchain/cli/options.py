@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,6 +18,9 @@ from toolchain.model.folder import ModelFolder
 from toolchain.model.signatures import Trust
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.suggestions import unknown
+
+if TYPE_CHECKING:
+    from toolchain.userdata.contracts import AskedInput
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -152,6 +155,17 @@ def output_file(named: str, usual: Path | str) -> Path:
 def names_folder(named: str) -> bool:
     """Whether an option for a file names a folder, which may still have to be made."""
     return named.endswith(("/", os.sep)) or Path(named).is_dir()
+
+
+def asked_input(size: str | None, color: bool, fit: Fit | None) -> AskedInput:
+    """What --size, --color and --fit ask for.
+
+    Raises:
+        UsageError: the size is none.
+    """
+    from toolchain.userdata.contracts import AskedInput, sides
+
+    return AskedInput(sides(size) if size else None, color, fit)
 
 
 def accepted_by(keys: list[Path] | None, allow_older: bool) -> Trust | None:

@@ -20,6 +20,7 @@ from toolchain.cli.options import (
     Seed,
     Size,
     Verbose,
+    asked_input,
     named,
 )
 from toolchain.model.folder import ModelFolder
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from toolchain.model.artifact import Fit
     from toolchain.model.dataset import Dataset
     from toolchain.networks.architectures import Architecture
-    from toolchain.training import Result as TrainingResult
+    from toolchain.training import TrainingResult
 
 
 def train(
@@ -198,13 +199,9 @@ def train(
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with Bar().shown() as progress:
-        plan = training.with_own_teacher(plan, found, folder, progress)
-        if seeds > 1:
-            result = training.train_seeds(plan, seeds, found, folder, progress)
-        else:
-            result = training.train(plan, found, folder, progress)
+        result = training.train(plan, found, folder, progress, seeds)
     if json:
-        typer.echo(training.summary(result), nl=False)
+        typer.echo(result.record.to_json(), nl=False)
         if result.stopped == "target":
             say(report.target_line(result))
     else:
@@ -238,18 +235,18 @@ def _checked_pictures(
 ) -> Dataset:
     """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
     from toolchain import report, userdata
-    from toolchain.cli import locate_data
     from toolchain.cli.progress import LINES, say
     from toolchain.support import files
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 
-    contract = userdata.contract(size, color, fit, data, LINES)
-    checked = look_for_faults(data, contract, LINES)
+    asked = asked_input(size, color, fit)
+    source = userdata.open_pictures(data)
+    checked = look_for_faults(source, asked, LINES)
     if not json:
         report.own_data(checked)
-    found = locate_data.pictures(data, contract, None)
+    found = userdata.load(source, checked.contract, None, LINES)
     shown = ModelFolder(folder).data_page
-    files.replace(shown, page.page(checked, data).encode())
+    files.replace(shown, page.page(checked, source).encode())
     say(f"{shown} shows them.")
     return found

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolchain.evaluation import metrics
+from toolchain.delivery import proven_file
 from toolchain.model import bundle, manifest
 from toolchain.model.folder import DEFAULT_FILES
-from toolchain.runtime.classifier import Classifier
 from toolchain.support import files, interrupts
-from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.errors import UsageError
 from toolchain.support.records import as_json, plain
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from toolchain.model.dataset import Dataset
 
-IMAGES = 100  # golden vectors, at least; as many of each class
 PACKAGE = Path(__file__).parents[1]
 # the device wing, each package without those in it; an import contract holds that it needs no other
 PACKAGES = (
@@ -82,26 +80,15 @@ def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
     """
     if path.suffix[1:] not in _device_formats():
         raise UsageError(f"{path} needs Keras. Bundle one of: {', '.join(_device_formats())}.")
-    data = files.read_bytes(path)
-    if not manifest.verify(path, data):
-        raise ToolchainError(
-            f"No manifest beside {path} vouches for it, and only proven files are bundled. "
-            "Export it with `toolchain export`."
-        )
-    known = manifest.read(path.parent)
-    assert known is not None  # it has just vouched
-    entry = known.files[path.name]
-    metrics.check_fits(entry.info, dataset)
-    classifier = Classifier.of_bytes(data, path.suffix[1:])
-    golden = _golden(classifier, dataset)
-    vouching = {"schema": manifest.SCHEMA} | plain(manifest.Manifest({path.name: entry}))
+    proven = proven_file.read(path, dataset)
+    known = manifest.Manifest({path.name: proven.entry})
     members = {
         "__main__.py": MAIN.encode(),
         **_modules(),
-        bundle.MODEL + manifest.NAME: as_json(vouching).encode(),
-        bundle.MODEL + path.name: data,
+        bundle.MODEL + manifest.NAME: as_json({"schema": manifest.SCHEMA} | plain(known)).encode(),
+        bundle.MODEL + path.name: proven.data,
         **{
-            f"{bundle.GOLDEN}{part}.npy": _npy(getattr(golden, part))
+            f"{bundle.GOLDEN}{part}.npy": _npy(getattr(proven.golden, part))
             for part in bundle.GOLDEN_PARTS
         },
     }
@@ -121,20 +108,6 @@ def _modules() -> dict[str, bytes]:
     found = [PACKAGE / "__init__.py"]
     found += [path for name in PACKAGES for path in sorted((PACKAGE / name).glob("*.py"))]
     return {str(path.relative_to(PACKAGE.parent)): files.read_bytes(path) for path in found}
-
-
-def _golden(classifier: Classifier, dataset: Dataset) -> bundle.Golden:
-    """As many test images of each class, drawn by a fixed seed, and what the file answers."""
-    truth, generator = dataset.test_labels, np.random.default_rng(0)
-    each = -(-IMAGES // len(dataset.labels))
-    drawn = [
-        generator.permutation(np.flatnonzero(truth == label))[:each]
-        for label in range(len(dataset.labels))
-    ]
-    chosen = np.sort(np.concatenate(drawn))
-    images = dataset.test_images[chosen]
-    kind = np.min_scalar_type(len(dataset.labels) - 1)
-    return bundle.Golden(images, truth[chosen].astype(kind), classifier.scores(images))
 
 
 def _npy(array: NDArray[np.generic]) -> bytes:

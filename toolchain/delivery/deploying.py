@@ -16,7 +16,7 @@ import dataclasses
 import re
 import secrets
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ from toolchain.model.signatures import Trust
 from toolchain.runtime import selftest
 from toolchain.support import files
 from toolchain.support.errors import ProofFailedError, ToolchainError, UsageError
-from toolchain.support.progress import Progress
+from toolchain.support.progress import SILENT, Progress
 from toolchain.support.records import from_json, read_versioned
 
 FOLDER = "toolchain"
@@ -143,8 +143,15 @@ class _SelfTest:
     outcomes: tuple[selftest.Outcome, ...]
 
 
-def deploy(path: Path, hosts: Sequence[str], plan: Plan, progress: Progress) -> Iterator[Outcome]:
-    """Bring the bundle at `path` to hosts, all at once; yields what became of each when it is done.
+def deploy(
+    path: Path,
+    hosts: Sequence[str],
+    plan: Plan,
+    progress: Progress = SILENT,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> tuple[Outcome, ...]:
+    """Bring the bundle at `path` to hosts, all at once; returns what became of each, in the order
+    of `hosts`. `on_outcome` gets each as soon as its host is done.
 
     One that fails does not stop the others.
 
@@ -160,15 +167,17 @@ def deploy(path: Path, hosts: Sequence[str], plan: Plan, progress: Progress) -> 
     with ssh.connections(tuple(dict.fromkeys(hosts))) as lines:
         if plan.bench:
             files.make_folder(plan.out)  # rather now than after measuring
+        visits = [_Visit(each, plan, held, data, signature, path.name) for each in lines]
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
-            visits = [_Visit(each, plan, held, data, signature, path.name) for each in lines]
-            for visit in as_completed([pool.submit(_carry_out, each, progress) for each in visits]):
-                yield visit.result()
+            done = [pool.submit(_carry_out, each, progress) for each in visits]
+            for visit in as_completed(done):
+                on_outcome(visit.result())
         finally:
             for line in lines:  # after Ctrl-C threads would wait for what nobody wants any more
                 line.close()
             pool.shutdown(cancel_futures=True)
+    return tuple(visit.result() for visit in done)
 
 
 def _signature(path: Path, data: bytes, plan: Plan, progress: Progress) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,10 +12,11 @@ import numpy as np
 from toolchain import conversion, formats
 from toolchain.evaluation.proof import Proof, prove
 from toolchain.export import reference as references
+from toolchain.export.reference import Reference
 from toolchain.model.artifact import Calibration, Gate, Precision, Verdict
 from toolchain.support import files
 from toolchain.support.errors import UsageError
-from toolchain.support.progress import Progress
+from toolchain.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trial:
+class DrawProof:
     """The proof of the int8 file of one draw."""
 
     calibration_sha256: str
@@ -51,7 +51,7 @@ class Study:
     format: str
     samples: int
     keras_accuracy: float
-    trials: tuple[Trial, ...]
+    trials: tuple[DrawProof, ...]
     accuracy: Spread
     agreement: Spread
     passed: int
@@ -137,8 +137,8 @@ def study(
     dataset: Dataset,
     gate: Gate,
     draws: tuple[Calibration, ...],
-    progress: Progress,
-) -> Iterator[Study]:
+    progress: Progress = SILENT,
+) -> tuple[Study, ...]:
     """For each format, an int8 file of each of the `draws`, proved on all test images.
 
     No file is kept: that one draw has more luck with the test images than another is no reason
@@ -148,24 +148,33 @@ def study(
         ToolchainError: the Keras file in `folder` is missing, or a converter failed.
     """
     reference = references.load(folder, dataset, progress)
-    for name in format_names:
-        trials = []
-        for number, calibration in enumerate(draws, 1):
-            progress.say(f"{name} int8: converting and proving draw {number} of {len(draws)}")
-            pixels = dataset.train_images[list(calibration.indices)]
-            data = conversion.get(name).convert(reference.model, Precision.INT8, pixels)
-            proof, _ = prove(formats.get(name), data, reference, gate)
-            trials.append(Trial(calibration.sha256, proof))
-        compared = [trial.proof.comparison for trial in trials]
-        yield Study(
-            format=name,
-            samples=len(draws[0].indices),
-            keras_accuracy=compared[0].keras_accuracy,
-            trials=tuple(trials),
-            accuracy=_spread([each.accuracy for each in compared]),
-            agreement=_spread([each.agreement for each in compared]),
-            passed=sum(trial.proof.verdict is Verdict.PROVED for trial in trials),
-        )
+    return tuple(_study_format(name, reference, gate, draws, progress) for name in format_names)
+
+
+def _study_format(
+    name: str,
+    reference: Reference,
+    gate: Gate,
+    draws: tuple[Calibration, ...],
+    progress: Progress,
+) -> Study:
+    trials = []
+    for number, calibration in enumerate(draws, 1):
+        progress.say(f"{name} int8: converting and proving draw {number} of {len(draws)}")
+        pixels = reference.pictures.dataset.train_images[list(calibration.indices)]
+        data = conversion.get(name).convert(reference.model, Precision.INT8, pixels)
+        proof, _ = prove(formats.get(name), data, reference, gate)
+        trials.append(DrawProof(calibration.sha256, proof))
+    compared = [trial.proof.comparison for trial in trials]
+    return Study(
+        format=name,
+        samples=len(draws[0].indices),
+        keras_accuracy=compared[0].keras_accuracy,
+        trials=tuple(trials),
+        accuracy=_spread([each.accuracy for each in compared]),
+        agreement=_spread([each.agreement for each in compared]),
+        passed=sum(trial.proof.verdict is Verdict.PROVED for trial in trials),
+    )
 
 
 def _spread(rates: list[float]) -> Spread:

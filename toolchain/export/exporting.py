@@ -26,6 +26,7 @@ from toolchain.export.mixed_precision import Rescue
 from toolchain.export.reference import Reference
 from toolchain.model import manifest
 from toolchain.model.artifact import (
+    DEFAULT_GATE,
     Artifact,
     Calibration,
     Gate,
@@ -37,7 +38,7 @@ from toolchain.model.artifact import (
 from toolchain.model.folder import ModelFolder, layers_picture, outdated, rejected
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
-from toolchain.support.progress import Progress
+from toolchain.support.progress import SILENT, Progress
 from toolchain.workstation.versions import versions
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class ExportContext:
     """What all files of an export are made from and judged by."""
 
     reference: Reference
@@ -130,40 +131,50 @@ def targets(format_names: tuple[str, ...], precisions: tuple[Precision, ...]) ->
 
 def export(
     folder: Path,
-    chosen: tuple[Target, ...],
     dataset: Dataset,
-    gate: Gate,
-    calibration_samples: int,
-    seed: int,
-    progress: Progress,
-) -> Iterator[Outcome]:
-    """Make the chosen files of the model in `folder`, one after the other, each proved.
+    chosen: tuple[Target, ...] | None = None,
+    gate: Gate = DEFAULT_GATE,
+    calibration_samples: int | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> tuple[Outcome, ...]:
+    """Make the chosen files of the model in `folder`, by default all, each proved.
 
     A file that is rejected is kept as `NAME.rejected`; any other replaces its predecessor. A format
     that cannot be made of this model costs its own outcome and no other. Files made from an earlier
     training are renamed to `NAME.outdated`. A rejected file in int8 is followed, where that helps,
-    by one that keeps in float the layers which int8 harms.
+    by one that keeps in float the layers which int8 harms. int8 is calibrated on
+    `calibration_samples` training images drawn by `seed`, by default as many as `calibration.usual`
+    says. `on_outcome` gets each outcome as soon as it is known.
 
     Raises:
+        UsageError: the number of calibration samples is impossible.
         ToolchainError: the source is missing, or the folder is not writable.
     """
+    chosen = targets((), ()) if chosen is None else chosen
     model = ModelFolder(folder)
+    made: list[Outcome] = []
     with files.exclusive(folder):
-        told = provenance.section(folder)
-        calibration = calibrations.draw(dataset, calibration_samples, seed)
+        history = provenance.section(folder)
+        samples = calibration_samples or calibrations.usual(dataset)
+        calibration = calibrations.draw(dataset, samples, seed)
         reference = references.load(folder, dataset, progress)
         if not model.has_ended:
             progress.say("note: this training was interrupted or missed its target")
         _enter_source(folder, reference, progress)
-        ground = Ground(reference, gate, calibration)
+        context = ExportContext(reference, gate, calibration)
         try:
             for target in chosen:
                 progress.say(f"{target.format} {target.precision}: converting and proving")
-                yield from _export_one(target, ground, progress)
+                for outcome in _export_one(target, context, progress):
+                    made.append(outcome)
+                    on_outcome(outcome)
         finally:
             published = manifest.read(folder) or manifest.Manifest({})
-            words = card(reference.info.name, published, told)
+            words = card(reference.info.name, published, history)
             files.replace(model.card, words.encode())
+    return tuple(made)
 
 
 def _enter_source(folder: Path, reference: Reference, progress: Progress) -> None:
@@ -184,28 +195,30 @@ def _enter_source(folder: Path, reference: Reference, progress: Progress) -> Non
     )
 
 
-def _export_one(target: Target, ground: Ground, progress: Progress) -> Iterator[Outcome]:
+def _export_one(target: Target, context: ExportContext, progress: Progress) -> Iterator[Outcome]:
     converter = conversion.get(target.format)
-    pixels = ground.pixels if target.precision is Precision.INT8 else None
+    pixels = context.pixels if target.precision is Precision.INT8 else None
     outcome = _make(
-        target, lambda: converter.convert(ground.reference.model, target.precision, pixels), ground
+        target,
+        lambda: converter.convert(context.reference.model, target.precision, pixels),
+        context,
     )
     selective = conversion.selective(target.format)
     if target.precision is Precision.INT8 and selective and outcome.verdict is Verdict.REJECTED:
-        yield from _rescued(outcome, selective, ground, progress)
+        yield from _rescued(outcome, selective, context, progress)
     else:
         yield outcome
 
 
 def _rescued(
-    rejected: Outcome, converter: conversion.Selective, ground: Ground, progress: Progress
+    rejected: Outcome, converter: conversion.Selective, context: ExportContext, progress: Progress
 ) -> Iterator[Outcome]:
     """The rejected file in int8 with what was found out about its layers, then the mixed file."""
     path = rejected.artifact.path
     target = Target(path.suffix[1:], Precision.MIXED)
     try:
-        calibrated = converter.calibrate(ground.reference.model, ground.pixels)
-        found = _rescue(target, converter, calibrated, ground, progress)
+        calibrated = converter.calibrate(context.reference.model, context.pixels)
+        found = _rescue(target, converter, calibrated, context, progress)
     except ToolchainError as error:
         progress.say(f"note: the layers could not be measured: {error}")
         yield rejected
@@ -216,25 +229,25 @@ def _rescued(
     yield dataclasses.replace(rejected, rescue=found)
     if found.kept:
         outputs, names = [each.output for each in found.kept], tuple(map(str, found.kept))
-        yield _make(target, lambda: converter.quantize(calibrated, outputs), ground, names)
+        yield _make(target, lambda: converter.quantize(calibrated, outputs), context, names)
 
 
 def _make(
     target: Target,
     convert: Callable[[], bytes],
-    ground: Ground,
+    context: ExportContext,
     float_layers: tuple[str, ...] = (),
 ) -> Outcome:
     """Convert, prove and publish one file; a converter or a runtime that fails costs no other."""
     started = time.monotonic()
     try:
-        final, info, proof = _proved(target, convert(), ground, float_layers)
+        final, info, proof = _proved(target, convert(), context, float_layers)
     except ToolchainError as error:
-        planned = dataclasses.replace(ground.reference.info, precision=target.precision)
-        artifact = Artifact(ground.path(target), planned)
+        planned = dataclasses.replace(context.reference.info, precision=target.precision)
+        artifact = Artifact(context.path(target), planned)
         return Outcome(artifact, time.monotonic() - started, error=str(error))
-    artifact = Artifact(ground.path(target), info)
-    _publish(artifact, final, proof, ground)
+    artifact = Artifact(context.path(target), info)
+    _publish(artifact, final, proof, context)
     return Outcome(artifact, time.monotonic() - started, len(final), proof)
 
 
@@ -242,30 +255,32 @@ def _rescue(
     target: Target,
     converter: conversion.Selective,
     calibrated: bytes,
-    ground: Ground,
+    context: ExportContext,
     progress: Progress,
 ) -> Rescue:
     """Which operators the rejected file in int8 loses most in, and which to keep in float."""
     progress.say("rejected: measuring what int8 does to each layer")
-    images = ground.pixels[: mixed_precision.IMAGES]
-    noise = mixed_precision.measure(converter, ground.reference.model, calibrated, images, progress)
+    images = context.pixels[: mixed_precision.IMAGES]
+    noise = mixed_precision.measure(
+        converter, context.reference.model, calibrated, images, progress
+    )
 
     def passes(kept: tuple[mixed_precision.Noise, ...]) -> bool:
         progress.say(f"mixed: trying {len(kept)} of {len(noise)} operators in float")
         data = converter.quantize(calibrated, [each.output for each in kept])
-        proof, _ = prove(formats.get(target.format), data, ground.reference, ground.gate)
+        proof, _ = prove(formats.get(target.format), data, context.reference, context.gate)
         return proof.verdict is Verdict.PROVED
 
     kept = mixed_precision.search(noise, passes)
     if kept:
         mixed = converter.quantize(calibrated, [each.output for each in kept])
-        if len(mixed) >= len(converter.convert(ground.reference.model, Precision.FLOAT32, None)):
+        if len(mixed) >= len(converter.convert(context.reference.model, Precision.FLOAT32, None)):
             kept = None  # as good as the file in float32, and no smaller
     return Rescue(noise, kept)
 
 
 def _proved(
-    target: Target, converted: bytes, ground: Ground, float_layers: tuple[str, ...]
+    target: Target, converted: bytes, context: ExportContext, float_layers: tuple[str, ...]
 ) -> tuple[bytes, ModelInfo, Proof]:
     """A converted file with its description, which says what the proof found.
 
@@ -273,16 +288,16 @@ def _proved(
         ToolchainError: the file's runtime does not take it.
     """
     reader, converter = formats.get(target.format), conversion.get(target.format)
-    reference = ground.reference
-    used = ground.calibration if target.precision.is_calibrated else None
-    proof, answers = prove(reader, converted, reference, ground.gate)
+    reference = context.reference
+    used = context.calibration if target.precision.is_calibrated else None
+    proof, answers = prove(reader, converted, reference, context.gate)
     info = dataclasses.replace(
         reference.info,
         precision=target.precision,
         accuracy=proof.comparison.accuracy,
         test_images=proof.comparison.images,
         verdict=proof.verdict,
-        gate=ground.gate,
+        gate=context.gate,
         source_sha256=reference.sha256,
         calibration_sha256=used.sha256 if used else "",
         float_layers=float_layers,
@@ -303,7 +318,7 @@ def _proved(
     return final, info, proof
 
 
-def _publish(artifact: Artifact, data: bytes, proof: Proof, ground: Ground) -> None:
+def _publish(artifact: Artifact, data: bytes, proof: Proof, context: ExportContext) -> None:
     """Give a file its final name, or set it aside if it was rejected.
 
     Killed in between, it leaves a file that nobody vouches for, never one that is refused.
@@ -314,7 +329,7 @@ def _publish(artifact: Artifact, data: bytes, proof: Proof, ground: Ground) -> N
         return
     manifest.forget(path)
     files.replace(path, data)
-    used = ground.calibration if info.precision.is_calibrated else None
+    used = context.calibration if info.precision.is_calibrated else None
     manifest.enter(
         path, manifest.Entry(len(data), files.sha256(data), info, proof.comparison, used)
     )

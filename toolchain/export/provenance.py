@@ -2,23 +2,25 @@
 
 `training.json` has the recipe, the time and the seeds; each seed's own folder, if it is still
 there, the accuracy of what was exported from it; `adopted.json` the origin of a model trained
-elsewhere; `notes.md` is written by people.
+elsewhere; people write `notes.md`.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from toolchain.external import record as external_record
+from toolchain.external.record import ExternalRecord
 from toolchain.model import manifest
 from toolchain.model.folder import ModelFolder
 from toolchain.support import files
-from toolchain.support.errors import ToolchainError
-
-Told = TypeVar("Told")
+from toolchain.support.records import plain
+from toolchain.training import record as training_record
+from toolchain.training.plan import Plan
+from toolchain.training.record import SeedResult, TrainingRecord
 
 INT8 = "int8.tflite"
 
@@ -30,76 +32,59 @@ def section(folder: Path) -> list[str]:
         ToolchainError: a record is damaged.
     """
     model = ModelFolder(folder)
-    record, notes = model.training_record, model.notes
-    lines = _read(record, lambda run: _training(run, model)) if record.is_file() else []
-    adopted = model.external_record
-    if adopted.is_file():
-        lines += _read(adopted, _adoption)
-    if notes.is_file():
-        lines += ["## Notes", "", files.read_bytes(notes).decode("utf-8", "replace").strip(), ""]
+    trained, external = training_record.read(folder), external_record.read(folder)
+    lines = _training(trained, model) if trained else []
+    if external:
+        lines += _origin(external)
+    if model.notes.is_file():
+        notes = files.read_bytes(model.notes).decode("utf-8", "replace").strip()
+        lines += ["## Notes", "", notes, ""]
     return lines
 
 
-def _read(record: Path, tell: Callable[[dict[str, Any]], Told]) -> Told:
-    """What `tell` says of a run's record."""
-    try:
-        return tell(json.loads(files.read_bytes(record)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ToolchainError(
-            f"{record} is damaged ({error!r}). Train or adopt the model again, or remove that file."
-        ) from error
-
-
-def _adoption(record: dict[str, Any]) -> list[str]:
+def _origin(record: ExternalRecord) -> list[str]:
     """Where a model comes from that was trained elsewhere, and what is doubtful about it."""
-    lines = ["## Origin", "", f"Made from `{record['file']}` (SHA-256 `{record['sha256']}`).", ""]
-    if record.get("doubt"):
-        lines += [f"**Doubtful:** {record['doubt']}", ""]
+    lines = ["## Origin", "", f"Made from `{record.file}` (SHA-256 `{record.sha256}`).", ""]
+    if record.doubt:
+        lines += [f"**Doubtful:** {record.doubt}", ""]
     return lines
 
 
-def _training(run: dict[str, Any], folder: ModelFolder) -> list[str]:
-    if "plan" not in run:
-        return []
-    plan, seeds = run["plan"], run.get("seeds", [])
+def _training(record: TrainingRecord, folder: ModelFolder) -> list[str]:
+    plan = record.plan
     lines = [
         "## Training",
         "",
-        f"`toolchain train {plan['architecture']}`: {_recipe(plan)}. "
-        f"The weights are those after epoch {run['epoch']}; "
-        f"training them took {_minutes(run['seconds'])}.{_teacher(plan, folder)}",
+        f"`toolchain train {plan.architecture}`: {_recipe(plan)}. "
+        f"The weights are those after epoch {record.epoch}; "
+        f"training them took {_minutes(record.seconds)}.{_teacher(plan, folder)}",
         "",
     ]
-    return lines + (_seeds(seeds, plan["seed"], folder) if len(seeds) > 1 else [])
+    return lines + (_seeds(record.seeds, plan.seed, folder) if len(record.seeds) > 1 else [])
 
 
-def _teacher(plan: dict[str, Any], folder: ModelFolder) -> str:
+def _teacher(plan: Plan, folder: ModelFolder) -> str:
     """What its own teacher took and is worth, a sentence; empty where there is none."""
-    name = plan.get("recipe", {}).get("teacher")
-    record = folder.teacher.training_record
-    if not name or not record.is_file():
+    record = training_record.read(folder.teacher.path) if plan.recipe.teacher else None
+    if record is None:
         return ""
-    return _read(
-        record,
-        lambda run: (
-            f" Its teacher, {name}, took {_minutes(run['seconds'])} and answers "
-            f"{_percent(run['test_accuracy'])} of the test images right."
-        ),
+    return (
+        f" Its teacher, {plan.recipe.teacher}, took {_minutes(record.seconds)} and answers "
+        f"{_percent(record.test_accuracy)} of the test images right."
     )
 
 
-def _recipe(plan: dict[str, Any]) -> str:
+def _recipe(plan: Plan) -> str:
     """All that was chosen, in the words of the options."""
-    chosen = {**plan, **plan.get("recipe", {})}
+    chosen = plain(plan) | plain(plan.recipe)
     needless = ["architecture", "dataset", "recipe", "seed", "teacher"]
-    if not chosen.get("target_accuracy"):
+    if not plan.target_accuracy:
         needless.append("monitor")
     for name in needless:
-        chosen.pop(name, None)
+        del chosen[name]
     said = [f"{name.replace('_', '-')} {_word(value)}" for name, value in chosen.items() if value]
-    if plan.get("teacher"):
-        file = Path(plan["teacher"]["path"]).name
-        said.append(f"teacher {plan.get('recipe', {}).get('teacher') or file}")
+    if plan.teacher:
+        said.append(f"teacher {plan.recipe.teacher or plan.teacher.path.name}")
     return ", ".join(said)
 
 
@@ -113,17 +98,17 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
 
 
-def _seeds(seeds: Sequence[dict[str, Any]], kept: int, folder: ModelFolder) -> list[str]:
+def _seeds(seeds: Sequence[SeedResult], kept: int, folder: ModelFolder) -> list[str]:
     """A row a seed, and their mean and spread."""
     names = ["training", "validation", "test"]
-    rows = [[float(each[f"{name}_accuracy"]) for name in names] for each in seeds]
-    exported = [_exported(folder.seed(each["seed"])) for each in seeds]
+    rows = [[getattr(each, f"{name}_accuracy") for name in names] for each in seeds]
+    exported = [_exported(folder.seed(each.seed)) for each in seeds]
     if None not in exported:
         names.append(f"test, {INT8}")
         rows = [[*row, share] for row, share in zip(rows, exported, strict=True) if share]
     cells = [
         *(
-            [f"{each['seed']}{', kept' if each['seed'] == kept else ''}", *map(_percent, row)]
+            [f"{each.seed}{', kept' if each.seed == kept else ''}", *map(_percent, row)]
             for each, row in zip(seeds, rows, strict=True)
         ),
         *([name, *values] for name, values in mean_and_spread(rows).items()),

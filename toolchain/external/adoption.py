@@ -18,6 +18,7 @@ from toolchain.external.answers import Meaning
 from toolchain.external.findings import Findings
 from toolchain.external.own_model import OwnModel
 from toolchain.external.preprocessing import Preprocessing
+from toolchain.external.record import ExternalRecord
 from toolchain.external.trial import Hypothesis, Labelled, Trial
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
@@ -26,7 +27,7 @@ from toolchain.model.folder import ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError, about, require
 from toolchain.support.progress import Progress
-from toolchain.support.records import as_json
+from toolchain.userdata import Source
 from toolchain.workstation.versions import versions
 
 if TYPE_CHECKING:
@@ -48,44 +49,19 @@ class Asked:
     one_of: bool = False
 
 
-@dataclass(frozen=True)
-class Adoption:
-    """How an own model was understood.
-
-    `file` and `sha256` are the model's; `preprocessing` is done to raw pixels in front of it,
-    nothing where it does that itself, and `fit` to pictures of another aspect; `gives` is what it
-    gave before its output was unified. `accuracies` (0 to 1) are those under each hypothesis on
-    `probed` pictures, `accuracy` that of the published file on all test images. `doubt` says why
-    the preparation does not explain the model; empty where it does.
-    """
-
-    file: str
-    sha256: str
-    preprocessing: Preprocessing
-    fit: Fit
-    gives: Meaning
-    accuracies: dict[str, float]
-    probed: int
-    accuracy: float
-    doubt: str = ""
-
-    def __str__(self) -> str:
-        return f"pixels as {self.preprocessing}, gives {self.gives}, {self.accuracy:.2%} right"
-
-
 def adopt(
     own: OwnModel,
     dataset: Dataset,
     asked: Asked,
     folder: Path,
     progress: Progress,
-    pictures: Path | None = None,
-) -> Adoption:
+    pictures: Source | None = None,
+) -> ExternalRecord:
     """Write the own model as the Keras file of `folder`, from which `exporting` makes the others.
 
     It takes raw pixels and gives probabilities. How the pixels were prepared in its training has to
     be `asked` for, but where its first layers do that. The classes of `dataset` count in the order
-    of the model; `pictures` is where they come from, to fit them in other ways as well.
+    of the model; `pictures` are those it was made of, to fit them in other ways as well.
 
     Raises:
         UsageError: the data has another shape or number of classes; the preparation is not known,
@@ -109,7 +85,7 @@ def examine(
     dataset: Dataset,
     asked: Asked,
     progress: Progress,
-    pictures: Path | None = None,
+    pictures: Source | None = None,
 ) -> Findings:
     """What the answers of the own model to pictures say about how its pixels were prepared.
 
@@ -181,7 +157,7 @@ def _tried(
     dataset: Dataset,
     asked: Asked,
     inside: bool,
-    pictures: Path | None,
+    pictures: Source | None,
     progress: Progress,
 ) -> Trial:
     """Let the model answer pictures under every hypothesis that there is."""
@@ -225,7 +201,7 @@ def _order(dataset: Dataset) -> NDArray[np.intp]:
 
 
 def _fitted(
-    dataset: Dataset, rows: NDArray[np.intp], usual_fit: Fit, pictures: Path | None
+    dataset: Dataset, rows: NDArray[np.intp], usual_fit: Fit, pictures: Source | None
 ) -> dict[Fit, NDArray[np.uint8]]:
     """The pictures `rows` as the data set has them, and fitted in each other way that differs."""
     found = {usual_fit: _images(dataset, rows)}
@@ -269,7 +245,7 @@ def _end_in_logits(model: Any) -> None:
 
 def _publish(
     own: OwnModel, dataset: Dataset, folder: Path, trial: Trial, used: Hypothesis, doubt: str
-) -> Adoption:
+) -> ExternalRecord:
     model = _model(own, used.preprocessing, trial.gives)
     if _has_own_code(model):
         model = keras_format.frozen(model)
@@ -287,7 +263,7 @@ def _publish(
         test_images=len(dataset.test_labels),
         versions=versions(keras_format.PACKAGES),
     )
-    adoption = Adoption(
+    record = ExternalRecord(
         file=own.path.name,
         sha256=own.sha256,
         preprocessing=used.preprocessing,
@@ -299,11 +275,11 @@ def _publish(
         doubt=doubt,
     )
     path = ModelFolder(folder).source
-    if not _is_there(path, info, adoption):
+    if not _is_there(path, info, record):
         manifest.forget(path)
         files.replace(path, keras_format.embed(data, info))
-        files.replace(ModelFolder(folder).external_record, as_json(adoption).encode())
-    return adoption
+        files.replace(ModelFolder(folder).external_record, record.to_json().encode())
+    return record
 
 
 def _has_own_code(model: Any) -> bool:
@@ -314,17 +290,17 @@ def _has_own_code(model: Any) -> bool:
     return own_functions or any(not name.startswith("toolchain>") for name in names)
 
 
-def _is_there(path: Path, info: ModelInfo, adoption: Adoption) -> bool:
+def _is_there(path: Path, info: ModelInfo, record: ExternalRecord) -> bool:
     """Whether the same was published before, so that what was exported from it stays valid.
 
     Keras writes the time into its files, so the same model never has the same bytes again.
     """
-    record = ModelFolder(path.parent).external_record
-    if not (path.is_file() and record.is_file()):
+    kept = ModelFolder(path.parent).external_record
+    if not (path.is_file() and kept.is_file()):
         return False
     data = files.read_bytes(path)
     return (
-        files.read_bytes(record) == as_json(adoption).encode()
+        files.read_bytes(kept) == record.to_json().encode()
         and manifest.verify(path, data)
         and keras_format.read_info(data) == info
     )

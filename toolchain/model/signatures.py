@@ -330,7 +330,7 @@ def _remember(key: Path, signed: Statement, names: tuple[str, ...], allow_older:
         ToolchainError: one was seen with a higher number before, or this one cannot be kept.
     """
     memory = key.with_name(key.name + SEEN)
-    with _alone(key):
+    with files.locked(key):  # nobody else remembers anything of this key meanwhile
         before = _seen(memory)
         after = dict(before)
         for name in names:
@@ -354,16 +354,6 @@ def _keep(memory: Path, seen: Seen) -> None:
             f"{error} A number that is not kept there would not be missed. Check the file once "
             "as a user who may write there."
         ) from error
-
-
-@contextlib.contextmanager
-def _alone(key: Path) -> Iterator[None]:
-    """Nobody else remembers anything of this key meanwhile."""
-    import fcntl
-
-    with key.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _seen(memory: Path) -> dict[str, int]:

@@ -8,10 +8,10 @@ from toolchain.export import provenance
 from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
-    from toolchain.training import Result as Training
+    from toolchain.training import TrainingResult
 
 
-def training(result: Training) -> None:
+def training(result: TrainingResult) -> None:
     """How a run ended: its figures, whether it overfits, and where the files are."""
     if result.seeds:
         _seeds(result)
@@ -31,7 +31,7 @@ def training(result: Training) -> None:
     console().print("\n".join(lines))
 
 
-def _seeds(result: Training) -> None:
+def _seeds(result: TrainingResult) -> None:
     """Every run of several, and their mean and spread."""
     shares = [
         (each.training_accuracy, each.validation_accuracy, each.test_accuracy)
@@ -57,6 +57,6 @@ def _seeds(result: Training) -> None:
     )
 
 
-def target_line(result: Training) -> str:
+def target_line(result: TrainingResult) -> str:
     """The documented words with which a run ends that reached its target."""
     return f"达到{100 * (result.plan.target_accuracy or 0):g}%准确率,所以取消训练!"

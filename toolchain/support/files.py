@@ -129,6 +129,24 @@ def _in_the_way(path: Path, error: OSError | ValueError) -> str:
 
 
 @contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else holds the lock of the file `path` meanwhile; another holder's end is waited for.
+
+    Raises:
+        ToolchainError: the file cannot be opened or locked.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise ToolchainError(f"Cannot lock {path}: {_reason(error)}.") from error
+    try:
+        _lock(handle, path, lambda: None)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def exclusive(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Nobody else works in `folder` meanwhile; what a killed run left is removed.
 
@@ -165,20 +183,21 @@ def _locked(folder: Path, waiting: Callable[[], None] | None) -> int:
         os.close(handle)  # it was removed meanwhile, with the folder that had nothing else
 
 
-def _lock(handle: int, folder: Path, waiting: Callable[[], None] | None) -> None:
-    import fcntl  # here, because only a workstation locks
+def _lock(handle: int, path: Path, waiting: Callable[[], None] | None) -> None:
+    """Not with filelock: devices have the standard library only."""
+    import fcntl  # here, because Windows has none
 
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         if waiting is None:
             raise ToolchainError(
-                f"Another process is training or exporting in {folder}. Wait until it has ended."
+                f"Another process is training or exporting in {path}. Wait until it has ended."
             ) from error
         waiting()
         fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:  # a network drive that knows no locks
-        raise ToolchainError(f"Cannot lock {folder}: {_reason(error)}.") from error
+        raise ToolchainError(f"Cannot lock {path}: {_reason(error)}.") from error
 
 
 def _remove_empty(folder: Path, made: list[Path]) -> None:

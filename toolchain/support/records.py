@@ -20,7 +20,7 @@ def parse(kind: type[Record], value: Any) -> Record:
     """`value`, as `json.loads` gives it, as the dataclass `kind`.
 
     Every field must have the type that its annotation says: text, whole and finite numbers, truth
-    values, enumerations, lists for tuples, and records within records. Nothing is converted.
+    values, enumerations, paths, lists for tuples, and records within records.
 
     Raises:
         ValueError: something has another type, is missing, or is not known; it is named.
@@ -46,7 +46,16 @@ def read_versioned(kind: type[Record], text: str | bytes, schema: int) -> Record
         ToolchainError: a newer toolchain wrote it.
         ValueError: as `from_json`.
     """
-    value = _loads(text)
+    return parse_versioned(kind, _loads(text), schema)
+
+
+def parse_versioned(kind: type[Record], value: Any, schema: int) -> Record:
+    """`read_versioned` for what `json.loads` gave.
+
+    Raises:
+        ToolchainError: a newer toolchain wrote it.
+        ValueError: as `parse`.
+    """
     _demand(isinstance(value, dict), "the record", "an object")
     found = _parse_scalar(int, value.get("schema"), "schema")
     if found > schema:
@@ -79,6 +88,8 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         return _parse_tuple(arguments, value, where)
     if issubclass(kind, Enum):
         return kind(value)
+    if issubclass(kind, Path):
+        return kind(_parse_scalar(str, value, where))
     return _parse_scalar(kind, value, where)
 
 

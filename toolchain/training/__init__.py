@@ -7,23 +7,11 @@ When a run ends it writes `NAME.keras`, `training.csv`, `training.png` and `mist
 if it did what was asked of it, `training.json`.
 """
 
-from toolchain.training.once import train_once
-from toolchain.training.own_teacher import with_own_teacher
 from toolchain.training.parts import split
 from toolchain.training.plan import Plan
-from toolchain.training.publishing import Result, summary
+from toolchain.training.publishing import TrainingResult
+from toolchain.training.record import TrainingRecord
 from toolchain.training.run import train
-from toolchain.training.seeds import train_seeds
 from toolchain.training.teaching import teacher_file
 
-__all__ = [
-    "Plan",
-    "Result",
-    "split",
-    "summary",
-    "teacher_file",
-    "train",
-    "train_once",
-    "train_seeds",
-    "with_own_teacher",
-]
+__all__ = ["Plan", "TrainingRecord", "TrainingResult", "split", "teacher_file", "train"]

@@ -10,8 +10,8 @@ from toolchain.model.folder import ModelFolder
 from toolchain.networks import architectures
 from toolchain.support import files
 from toolchain.support.progress import Progress
-from toolchain.training.once import train_once
 from toolchain.training.plan import Plan
+from toolchain.training.resume import fit_unless_done
 from toolchain.training.teaching import teacher_file
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progr
 
     Raises:
         UsageError: the plan or the folder's name is one that the student could not be trained with.
-        ToolchainError: as `train`.
+        ToolchainError: as `fit`.
         KeyboardInterrupt: interrupted; what was trained is kept.
     """
     if not plan.recipe.teacher:
@@ -41,5 +41,5 @@ def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progr
     first = Plan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)
     progress.say(f"Its teacher is {known.name}.")
     with files.exclusive(folder):
-        result = train_once(first, dataset, model.teacher.path, progress)
+        result = fit_unless_done(first, dataset, model.teacher.path, progress)
     return dataclasses.replace(plan, teacher=teacher_file(result.path))

@@ -12,11 +12,11 @@ from toolchain.model.artifact import ModelInfo, Precision
 from toolchain.model.folder import ModelFolder
 from toolchain.networks import augmentation
 from toolchain.support import files
-from toolchain.support.records import as_json
 from toolchain.training import mistakes
 from toolchain.training.history import Epoch, History
 from toolchain.training.parts import split, watched_part
 from toolchain.training.plan import Plan
+from toolchain.training.record import SeedResult, TrainingRecord
 from toolchain.userdata import split as userdata_split
 from toolchain.workstation.versions import versions
 
@@ -31,19 +31,7 @@ INTERRUPTED = "interrupted"  # why a run stopped that did not stop by its plan
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One of several runs; accuracies 0–1 after the `epoch` that is kept."""
-
-    seed: int
-    epoch: int
-    training_accuracy: float
-    validation_accuracy: float
-    test_accuracy: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Result:
+class TrainingResult:
     """How a run ended.
 
     `stopped` is `epochs`, `target`, `patience` or `interrupted`; `epoch` the one whose weights
@@ -60,7 +48,7 @@ class Result:
     epoch: int
     training_accuracy: float
     test_accuracy: float
-    seeds: tuple[Trial, ...] = ()
+    seeds: tuple[SeedResult, ...] = ()
 
     @property
     def reached(self) -> bool:
@@ -80,9 +68,9 @@ class Result:
         return sum(epoch.seconds for epoch in self.history.epochs)
 
     @property
-    def trial(self) -> Trial:
+    def as_seed(self) -> SeedResult:
         """This run as one of several."""
-        return Trial(
+        return SeedResult(
             self.plan.seed,
             self.epoch,
             self.training_accuracy,
@@ -91,8 +79,26 @@ class Result:
             self.seconds,
         )
 
+    @property
+    def record(self) -> TrainingRecord:
+        """What is kept of this run."""
+        validated = self.history.watched == "validation"
+        return TrainingRecord(
+            plan=self.plan,
+            stopped=self.stopped,
+            epoch=self.epoch,
+            training_accuracy=self.training_accuracy,
+            validation_accuracy=self.at.watched_accuracy if validated else None,
+            test_accuracy=self.test_accuracy,
+            overfits_since=self.history.overfits_since,
+            seconds=self.seconds,
+            seeds=self.seeds,
+        )
 
-def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Dataset) -> None:
+
+def publish(
+    model: Any, result: TrainingResult, scores: NDArray[np.float32], dataset: Dataset
+) -> None:
     """Write `model`, which ended with `result`, and the course of its run into its folder.
 
     `scores` float32 `[N, classes]` are its answers to all test images.
@@ -122,7 +128,7 @@ def publish(model: Any, result: Result, scores: NDArray[np.float32], dataset: Da
     if dataset.train_files:
         userdata_split.write(folder.split, dataset, picture_parts(plan, dataset))
     if result.reached:
-        files.replace(folder.training_record, summary(result).encode())
+        files.replace(folder.training_record, result.record.to_json().encode())
 
 
 def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:
@@ -141,18 +147,3 @@ def picture_parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
         for row in split(plan, dataset)[1].rows:
             parts[row] = userdata_split.Part.VALIDATION
     return parts + [userdata_split.Part.TEST] * len(dataset.test_labels)
-
-
-def summary(result: Result) -> str:
-    """The run as JSON."""
-    record = {
-        "plan": result.plan.record(),
-        "stopped": result.stopped,
-        "epoch": result.epoch,
-        f"{result.history.watched}_accuracy": result.at.watched_accuracy,
-        "training_accuracy": result.training_accuracy,
-        "test_accuracy": result.test_accuracy,
-        "overfits_since": result.history.overfits_since,
-        "seconds": result.seconds,
-    }
-    return as_json(record | ({"seeds": result.seeds} if result.seeds else {}))

@@ -12,20 +12,20 @@ from toolchain.model.folder import ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Progress
-from toolchain.training.once import train_once
 from toolchain.training.parts import watched_part
 from toolchain.training.plan import Plan
-from toolchain.training.publishing import Result, publish
+from toolchain.training.publishing import TrainingResult, publish
+from toolchain.training.resume import fit_unless_done
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
 
 
-def train_seeds(
+def fit_seeds(
     plan: Plan, count: int, dataset: Dataset, folder: Path, progress: Progress
-) -> Result:
-    """Train `count` models, with the plan's seed and those after it, and publish the best one.
+) -> TrainingResult:
+    """Fit `count` models, with the plan's seed and those after it, and publish the best one.
 
     Each model stays in `FOLDER/seed-N`; a later call with the same plan makes only those that are
     not there yet. Which is best the validation images say, which are the same for all.
@@ -47,13 +47,13 @@ def train_seeds(
             seed = plan.seed + number
             progress.say(f"Seed {seed}, {number + 1} of {count}.")
             place = model_folder.seed(seed).path
-            results.append(train_once(replace(plan, seed=seed), dataset, place, progress))
+            results.append(fit_unless_done(replace(plan, seed=seed), dataset, place, progress))
         best = max(results, key=lambda result: result.at.watched_accuracy)
         model = keras_format.load(files.read_bytes(best.path))
         kept = replace(
             best,
             path=model_folder.source,
-            seeds=tuple(result.trial for result in results),
+            seeds=tuple(result.as_seed for result in results),
         )
         scores = metrics.scores(keras_format.open_model(model), dataset.test_images)
         publish(model, kept, scores, dataset)

@@ -48,7 +48,7 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
         if plan.recipe.teacher:
             raise ToolchainError(
                 f"The recipe asks for {plan.recipe.teacher} as a teacher, and none was given. "
-                "Train it first (`training.with_own_teacher`), or leave it out of the recipe."
+                "Train it first (`toolchain.training.train` does), or leave it out of the recipe."
             )
         return student
     keras = require("keras", "export")

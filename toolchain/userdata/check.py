@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,8 @@ from toolchain.support.errors import require_installed
 from toolchain.support.progress import Progress
 from toolchain.userdata import alike, cache, lost
 from toolchain.userdata.cache import Decoded
-from toolchain.userdata.contracts import proposal
+from toolchain.userdata.contracts import AskedInput
 from toolchain.userdata.loading import test_pictures
-from toolchain.userdata.looking import look
 from toolchain.userdata.source import Fault, Kind, Source, printable
 from toolchain.userdata.split import LEAST_TO_VALIDATE, Part
 from toolchain.userdata.survey import Survey, survey
@@ -93,23 +91,26 @@ class Report:
         return sum(finding.severity is Severity.ERROR for finding in self.findings)
 
 
-def check(path: Path, contract: InputContract | None, progress: Progress) -> Report:
-    """Look for what would spoil a training on the pictures at `path`, or its test.
+def check(source: Source, asked: AskedInput, progress: Progress) -> Report:
+    """Look for what would spoil a training on the pictures of `source`, or its test.
 
     Raises:
-        ToolchainError: there are no pictures to look at, the cache cannot be written, or the
-            package ImageHash is not installed.
+        ToolchainError: the cache cannot be written, or the package ImageHash is not installed.
     """
     require_installed("imagehash", "data")  # before a decoding that would be for nothing
-    source = look(path)
     headers = survey(source, range(len(source.pictures)), progress)
-    found = contract or proposal(headers)
-    with cache.opened(source, found, progress) as store:
+    contract = asked.contract(headers)
+    if headers.coloured and not asked.color:
+        progress.say(
+            f"{headers.coloured:,} of {len(source.pictures):,} pictures are coloured; they are "
+            "taken as grayscale unless you ask for --color."
+        )
+    with cache.opened(source, contract, progress) as store:
         decoded = store.decode(progress)
         test = test_pictures(source, decoded, {})
         order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
         pixels = store.arrange(decoded.pictures[order]) if len(order) else None
-    known = _Known(source, found, decoded, test)
+    known = _Known(source, contract, decoded, test)
     findings = [
         *_class_findings(known),
         *_twins(known),
@@ -121,10 +122,10 @@ def check(path: Path, contract: InputContract | None, progress: Progress) -> Rep
         findings += _nearly_alike(known, order, pixels, progress)
     severities = list(Severity)
     return Report(
-        path=printable(str(path)),
+        path=printable(str(source.path)),
         kind=source.kind,
-        contract=found,
-        proposed=contract is None,
+        contract=contract,
+        proposed=asked == AskedInput(),
         split="given" if source.given else "made",
         classes=known.classes,
         findings=tuple(sorted(findings, key=lambda each: -severities.index(each.severity))),

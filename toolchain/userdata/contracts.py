@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from dataclasses import dataclass
 
 from toolchain.model.artifact import Fit, InputContract
 from toolchain.support.errors import UsageError
-from toolchain.support.progress import Progress
-from toolchain.userdata.looking import look
-from toolchain.userdata.survey import Survey, survey
+from toolchain.userdata.survey import Survey
 
 LARGEST_OWN = 224  # pixels a side that pictures may have to be taken as they are
 USUAL = 96  # pixels a side otherwise
 
 
-def contract(
-    size: str | None, color: bool, fit: Fit | None, path: Path, progress: Progress
-) -> InputContract:
-    """What `--size`, `--color` and `--fit` ask for; without a size, that of `propose`, and
-    padded unless said otherwise.
+@dataclass(frozen=True)
+class AskedInput:
+    """What the user says of the images that the model shall take.
 
-    `size` is `96`, or width and height as `96x64`.
-
-    Raises:
-        UsageError: `size` is something else.
-        ToolchainError: as `propose`.
+    `size` is height and width in pixels. Where nothing is said, the size is proposed, pictures
+    become grayscale, and they are padded.
     """
-    channels = 3 if color else 1
-    fit = fit or Fit.PAD
-    if size is None:
-        proposed = propose(path, progress)
-        return InputContract(proposed.height, proposed.width, channels, fit)
-    return InputContract(*sides(size), channels, fit)
+
+    size: tuple[int, int] | None = None
+    color: bool = False
+    fit: Fit | None = None
+
+    def contract(self, found: Survey) -> InputContract:
+        """The contract for pictures of which `found` is known."""
+        height, width = self.size or _proposed_size(found)
+        return InputContract(height, width, 3 if self.color else 1, self.fit or Fit.PAD)
 
 
 def sides(size: str) -> tuple[int, int]:
@@ -54,29 +50,10 @@ def sides(size: str) -> tuple[int, int]:
         ) from error
 
 
-def propose(path: Path, progress: Progress) -> InputContract:
-    """A contract that suits the pictures at `path`: grayscale, and their own size if all have the
-    same, at most 224 pixels a side; else 96×96. Where pictures are coloured, that is said.
-
-    Raises:
-        ToolchainError: as `toolchain.userdata.load`; or no picture can be read.
-    """
-    source = look(path)
-    found = survey(source, range(len(source.pictures)), progress)
-    proposed = proposal(found)
-    if found.coloured:
-        progress.say(
-            f"{found.coloured:,} of {len(source.pictures):,} pictures are coloured; they are "
-            "taken as grayscale unless you ask for --color."
-        )
-    return proposed
-
-
-def proposal(found: Survey) -> InputContract:
-    """`propose` for what is known already."""
-    sizes = set(found.sizes)
-    if len(sizes) == 1:
-        ((width, height),) = sizes
+def _proposed_size(found: Survey) -> tuple[int, int]:
+    """Their own height and width if all have the same, at most 224 pixels a side; else 96×96."""
+    if len(found.sizes) == 1:
+        ((width, height),) = found.sizes
         if max(width, height) <= LARGEST_OWN:
-            return InputContract(height, width, 1)
-    return InputContract(USUAL, USUAL, 1)
+            return height, width
+    return USUAL, USUAL

@@ -1,4 +1,4 @@
-"""From what the user named to a data set."""
+"""From the user's pictures to a data set."""
 
 from __future__ import annotations
 
@@ -13,39 +13,34 @@ from toolchain.model.artifact import Fit, InputContract
 from toolchain.model.dataset import Dataset
 from toolchain.model.images import to_pixels
 from toolchain.support.errors import ToolchainError
-from toolchain.support.progress import Progress
+from toolchain.support.progress import SILENT, Progress
 from toolchain.userdata import cache, split
 from toolchain.userdata.cache import Decoded
-from toolchain.userdata.looking import look
 from toolchain.userdata.source import Fault, Source, printable
 
 NAMED = 5  # files that a message names
 
 
 def load(
-    path: Path,
+    source: Source,
     contract: InputContract,
-    known: Path | None,
-    progress: Progress,
+    known: Path | None = None,
+    progress: Progress = SILENT,
 ) -> Dataset:
-    """The pictures at `path` as `toolchain.model.images` brings them to `contract`.
+    """The pictures of `source` as `toolchain.model.images` brings them to `contract`.
 
-    `path` is a folder with one subfolder a class, `train/` and `test/` above them where given; an
-    `.npz` with x_train, y_train, x_test and y_test, and x_val and y_val to validate on; or a folder
-    with the four IDX files of MNIST's form. Without `train/` and `test/`,
-    `toolchain.userdata.split` decides; `known` is the `split.csv` of an earlier training, whose
-    pictures keep their part. Decoded pictures come from the cache and are mapped into memory. What
-    cannot be read is left out, and said.
+    Where the user did not split them, `toolchain.userdata.split` decides; `known` is the
+    `split.csv` of an earlier training, whose pictures keep their part. Decoded pictures come from
+    the cache and are mapped into memory. What cannot be read is left out, and said.
 
     Raises:
-        ToolchainError: `path` is none of these, a class has no pictures to train or to test with,
-            there are fewer than two classes, or the cache cannot be written.
+        ToolchainError: a class has no pictures to train or to test with, there are fewer than two
+            classes, or the cache cannot be written.
     """
-    source = look(path)
     _tell_faults(source, progress)
     parts = split.read(known) if known and not source.given else {}
     if parts and parts.keys().isdisjoint(picture.file for picture in source.pictures):
-        progress.say(f"{known} names none of the pictures in {path}: they are split anew.")
+        progress.say(f"{known} names none of the pictures in {source.path}: they are split anew.")
     if (frames := _as_they_are(source, contract)) is not None:
         labels = _labels(source)
         test = np.array([each.part is split.Part.TEST for each in source.pictures], np.bool_)
@@ -71,15 +66,14 @@ def load(
 
 
 def fitted_anew(
-    path: Path, dataset: Dataset, rows: NDArray[np.intp]
+    source: Source, dataset: Dataset, rows: NDArray[np.intp]
 ) -> dict[Fit, NDArray[np.uint8]]:
-    """Some pictures of a data set that `load` made of `path`, fitted in every way; uint8
+    """Some pictures of a data set that `load` made of `source`, fitted in every way; uint8
     `[N, H, W, C]`. `rows` count the training pictures first.
 
     Raises:
         ToolchainError: one cannot be read any more.
     """
-    source = look(path)
     names = (*dataset.train_files, *dataset.test_files)
     places = {picture.file: number for number, picture in enumerate(source.pictures)}
     # the pictures of arrays have no files, and are all there in the source's order

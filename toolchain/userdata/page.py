@@ -9,12 +9,10 @@ import base64
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from toolchain.model.images import to_pixels
 from toolchain.support.errors import ToolchainError
 from toolchain.userdata.check import Finding, Report
-from toolchain.userdata.looking import look
 from toolchain.userdata.source import Source, printable
 from toolchain.workstation.html import template
 
@@ -42,17 +40,16 @@ class Row:
     pictures: tuple[Thumbnail, ...]
 
 
-def page(report: Report, path: Path) -> str:
-    """The page of `report`, which is of the pictures at `path`.
+def page(report: Report, source: Source) -> str:
+    """The page of `report`, which is of the pictures of `source`.
 
     Raises:
-        ToolchainError: jinja2 is not installed, or the pictures are gone.
+        ToolchainError: jinja2 is not installed.
     """
-    source = look(path)
     numbers = {printable(each.file): number for number, each in enumerate(source.pictures)}
     return template("userdata").render(
         report=report,
-        name=printable(path.resolve().name),
+        name=printable(source.path.resolve().name),
         rows=list(_rows(report, source)),
         groups=[(each, _groups(report, each, source, numbers)) for each in report.findings],
     )

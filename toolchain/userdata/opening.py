@@ -1,4 +1,4 @@
-"""What the user named, told by its content."""
+"""Finds the pictures at a path: its content tells what it is."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ EXPECTED = (
 )
 
 
-def look(path: Path) -> Source:
-    """What lies at `path`; no picture is decoded yet.
+def open_pictures(path: Path) -> Source:
+    """The pictures at `path`; none is decoded yet.
+
+    `path` is a folder with one subfolder a class, `train/` and `test/` above them where given; an
+    `.npz` with x_train, y_train, x_test and y_test, and x_val and y_val to validate on; or a folder
+    with the four IDX files of MNIST's form.
 
     Raises:
         ToolchainError: nothing is there, it is none of the three kinds, or it is a bad one.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,58 +10,58 @@ from toolchain.model.folder import SOURCE, ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError
 from toolchain.support.progress import Progress
+from toolchain.training import record
+from toolchain.training.fitting import fit
 from toolchain.training.history import History
 from toolchain.training.plan import Plan
-from toolchain.training.publishing import INTERRUPTED, Result, picture_parts
-from toolchain.training.run import train
+from toolchain.training.publishing import INTERRUPTED, TrainingResult, picture_parts
 from toolchain.userdata import split
 
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
 
 
-def train_once(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Result:
+def fit_unless_done(
+    plan: Plan, dataset: Dataset, folder: Path, progress: Progress
+) -> TrainingResult:
     """The run with this plan, on these images, that ended in `folder`, or a new one.
 
     Raises:
-        ToolchainError: as `train`.
+        ToolchainError: as `fit`.
         KeyboardInterrupt: interrupted; what was trained is kept.
     """
     if found := _finished(plan, dataset, folder):
         progress.say(f"{folder} holds it already.")
         return found
-    result = train(plan, dataset, folder, progress)
+    result = fit(plan, dataset, folder, progress)
     if result.stopped == INTERRUPTED:
         raise KeyboardInterrupt
     return result
 
 
-def _finished(plan: Plan, dataset: Dataset, folder: Path) -> Result | None:
+def _finished(plan: Plan, dataset: Dataset, folder: Path) -> TrainingResult | None:
     """The run with this plan, on these images, that ended in `folder`, if there was one."""
     model = ModelFolder(folder)
-    record, path = model.training_record, model.find(SOURCE)
-    if path is None or not record.is_file():
-        return None
     try:
-        summary = json.loads(record.read_text("utf-8"))
-        if summary["plan"] != plan.record():
+        kept, path = record.read(folder), model.find(SOURCE)
+        if kept is None or path is None or kept.plan.record() != plan.record():
             return None
         history = History.from_csv(model.history.read_text("utf-8"))
-        result = Result(
+        result = TrainingResult(
             path,
             plan,
             history,
-            stopped=str(summary["stopped"]),
-            epoch=int(summary["epoch"]),
-            training_accuracy=float(summary["training_accuracy"]),
-            test_accuracy=float(summary["test_accuracy"]),
+            stopped=kept.stopped,
+            epoch=kept.epoch,
+            training_accuracy=kept.training_accuracy,
+            test_accuracy=kept.test_accuracy,
         )
         return result if _same_images(result, dataset) else None
-    except (ValueError, KeyError, TypeError, OSError, ToolchainError):
+    except (ValueError, OSError, ToolchainError):
         return None  # it is trained again
 
 
-def _same_images(result: Result, dataset: Dataset) -> bool:
+def _same_images(result: TrainingResult, dataset: Dataset) -> bool:
     """Whether a finished run had these classes, this shape, and these pictures for the same."""
     info = keras_format.read_info(files.read_bytes(result.path))
     if info is None or (info.labels, info.input) != (dataset.labels, dataset.contract):

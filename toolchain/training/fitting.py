@@ -1,0 +1,211 @@
+"""One run: epoch after epoch, kept as it goes, published at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from toolchain.evaluation import metrics
+from toolchain.formats import keras as keras_format
+from toolchain.model import manifest
+from toolchain.model.folder import SOURCE, ModelFolder
+from toolchain.networks import architectures, augmentation
+from toolchain.support import files
+from toolchain.support.errors import require
+from toolchain.support.interrupts import Held
+from toolchain.support.progress import Progress, clock
+from toolchain.training import optimization, teaching
+from toolchain.training.batches import Part, batches
+from toolchain.training.history import Epoch, History
+from toolchain.training.parts import class_weights, not_validated, split, watched_part
+from toolchain.training.plan import Plan
+from toolchain.training.publishing import INTERRUPTED, TrainingResult, publish
+from toolchain.training.state import State
+from toolchain.userdata.split import LEAST_TO_VALIDATE
+
+if TYPE_CHECKING:
+    from toolchain.model.dataset import Dataset
+
+GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
+
+
+def fit(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
+    """Train `plan.architecture` on `dataset` and write the model into `folder`.
+
+    Ctrl-C ends the run after its last whole epoch. That is kept, and published too unless the
+    folder holds a finished model already.
+
+    Raises:
+        UsageError: the folder's name is no text.
+        ToolchainError: TensorFlow is missing, the folder cannot be written, or another process is
+            at work there.
+        KeyboardInterrupt: interrupted and nothing was published.
+    """
+    model = ModelFolder(folder)
+    model.demand_name()
+    with files.exclusive(folder):
+        if model.find(SOURCE):
+            progress.say(f"{folder} holds a model already; it is replaced when this run ends.")
+        return _fit(plan, dataset, folder, progress)
+
+
+def _fit(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
+    keras = require("keras", "export")
+    tf = require("tensorflow", "export")
+    keras.utils.clear_session()  # layers are numbered from 1, whatever was trained before
+    keras.utils.set_random_seed(plan.seed)
+    if plan.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    architecture = architectures.get(plan.architecture)
+    model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
+    state = State(ModelFolder(folder).state, plan, watched_part(plan, dataset))
+    try:
+        history = _learn(model, state, plan, dataset, progress)
+        stopped = plan.stop(history) or INTERRUPTED
+    except KeyboardInterrupt:
+        # it may have come while an epoch was being kept: what counts is what is on disk
+        history, stopped = state.history(), INTERRUPTED
+        if unpublished := _why_unpublished(history, folder):
+            progress.say(unpublished)
+            raise
+    epoch = plan.kept(history, stopped)
+    state.load(model, epoch)
+    model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
+    at = history.epochs[epoch - 1]
+    learnt = at.accuracy
+    if plan.judged_at_end and stopped != INTERRUPTED:
+        progress.say("Answering the training images as they are.")
+        learnt = _training_accuracy(model, plan, dataset)
+        stopped = "target" if plan.reached(learnt, at.watched_accuracy) else stopped
+    scores = metrics.scores(keras_format.open_model(model), dataset.test_images)
+    accuracy = metrics.accuracy(scores, dataset.test_labels)
+    path = ModelFolder(folder).source
+    result = TrainingResult(path, plan, history, stopped, epoch, learnt, accuracy)
+    publish(model, result, scores, dataset)
+    if stopped == INTERRUPTED:
+        progress.say(GOES_ON)
+    else:
+        state.remove()
+    if manifest.vouched(folder):
+        progress.say("The exported files there are of an earlier training: export again.")
+    return result
+
+
+def _training_accuracy(model: Any, plan: Plan, dataset: Dataset) -> float:
+    """The share (0–1) that `model` answers right of what it was trained on, not varied."""
+    trained, _ = split(plan, dataset)
+    images = batches(trained, keras_format.batch_size(trained.images.shape[1:]))
+    with Held():
+        return float(model.evaluate(images, verbose=0, return_dict=True)["accuracy"])
+
+
+def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Progress) -> History:
+    """Train until the plan says stop, from where an interrupted run ended."""
+    trained, watched = split(plan, dataset)
+    optimization.compile_model(model, plan.recipe, len(trained.rows))
+    learner = teaching.taught(model, plan, dataset)
+    history = state.resume(model, progress)
+    if history.epochs and plan.stop(history):
+        return history
+    _tell_parts(plan, dataset, progress)
+    with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
+        keeper = _keeper(model, state, plan, history, progress, held)
+        _run_epochs(learner, plan, trained, watched, keeper)
+    return state.history()
+
+
+def _tell_parts(plan: Plan, dataset: Dataset, progress: Progress) -> None:
+    """Say how many images are for what, and which classes have none to validate on."""
+    trained, held_out = (len(part.rows) for part in split(plan, dataset))
+    kind = watched_part(plan, dataset)
+    beside = f", validating on {held_out:,}" if kind == "validation" else ""
+    progress.say(f"Training on {trained:,} images{beside}; epochs: at most {plan.recipe.epochs}.")
+    lacking = not_validated(plan, dataset)
+    if kind == "training":
+        progress.say(
+            f"No class has the {LEAST_TO_VALIDATE} training images of which one is held out: the "
+            "training images are looked at instead, which cannot show overfitting."
+        )
+    elif lacking:
+        progress.say(f"Classes without a validation image: {', '.join(lacking)}.")
+
+
+def _why_unpublished(history: History, folder: Path) -> str:
+    """What to say of an interrupted run that is not to be published; empty where it is."""
+    if not history.epochs:
+        return "Interrupted before an epoch was done: nothing was kept."
+    if ModelFolder(folder).training_record.exists():
+        return f"{GOES_ON} Until it ends, the finished model stays in place."
+    return ""
+
+
+def _run_epochs(learner: Any, plan: Plan, trained: Part, watched: Part, keeper: Any) -> None:
+    recipe, done = plan.recipe, len(keeper.history.epochs)
+    vary = augmentation.augment(augmentation.chosen(recipe.augment))
+    learner.fit(
+        batches(trained, recipe.batch, seed=plan.seed + done, augment=vary),
+        shuffle=False,  # that is done
+        initial_epoch=done,
+        epochs=recipe.epochs,
+        validation_data=batches(watched, keras_format.batch_size(watched.images.shape[1:])),
+        class_weight=class_weights(trained.labels[trained.rows]) if plan.class_weight else None,
+        callbacks=[*optimization.callbacks(recipe), keeper],
+        verbose=0,
+    )
+
+
+def _told(epoch: Epoch, plan: Plan, watched: str) -> str:
+    beside = f" {watched} {epoch.watched_accuracy:.2%}," if watched != "training" else ""
+    return (
+        f"epoch {epoch.number} of at most {plan.recipe.epochs}: training {epoch.accuracy:.2%},"
+        f"{beside} {epoch.seconds:.0f} s"
+    )
+
+
+def _keeper(
+    model: Any, state: State, plan: Plan, history: History, progress: Progress, held: Held
+) -> Any:
+    """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
+    keras = require("keras", "export")
+
+    class Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.history = history
+            self._started = 0.0
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._started = monotonic()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            held.release()
+            # Keras counts the last, shorter round of batches as a full one
+            total = self.params["steps"]
+            done = min(batch + 1, total)
+            left = (monotonic() - self._started) / done * (total - done)
+            progress.at(
+                f"epoch {len(self.history.epochs) + 1}",
+                done / total,
+                f"{done:,} of {total:,} batches, {clock(left)} left",
+            )
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            held.release()
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            done = Epoch(
+                number=epoch + 1,
+                accuracy=logs["accuracy"],
+                loss=logs["loss"],
+                watched_accuracy=logs["val_accuracy"],
+                watched_loss=logs["val_loss"],
+                seconds=monotonic() - self._started,
+            )
+            self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
+            state.save(model, self.history)
+            progress.say(_told(done, plan, self.history.watched))
+            self.model.stop_training = plan.stop(self.history) is not None
+
+    return Keeper()
