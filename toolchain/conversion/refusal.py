@@ -10,6 +10,7 @@ from toolchain.support.errors import ToolchainError
 MOST = 200  # letters of a converter's own words
 # how tf2onnx and TensorFlow's converter name an operator that they have no counterpart for
 UNKNOWN = re.compile(r"No Op registered for (\w+)|'tf\.(\w+)' op is neither")
+TRACED = "in user code:"  # TensorFlow, before a trace whose last line is the cause
 _log = logging.getLogger(__name__)  # heard with --verbose
 
 
@@ -25,8 +26,9 @@ def refusal(file: str, converter: str, error: Exception) -> ToolchainError:
             "there is no counterpart. Choose another format with --format, or compute this with "
             "other operators."
         )
-    first_line = said.splitlines()[0]
-    words = first_line if len(first_line) <= MOST else f"{first_line[:MOST]} …"
+    lines = list(filter(None, map(str.strip, said.splitlines())))
+    line = lines[-1 if lines[0] == TRACED else 0]
+    words = line if len(line) <= MOST else f"{line[:MOST]} …"
     return ToolchainError(
         f"{converter} cannot make {file} of this model: {words} Choose another format with "
         "--format or another precision with --precision; --verbose shows all that it says."
