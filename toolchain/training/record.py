@@ -9,7 +9,7 @@ from typing import Any
 
 from toolchain.model.folder import ModelFolder
 from toolchain.support import files
-from toolchain.support.errors import ToolchainError
+from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.records import as_json, parse_versioned, plain
 from toolchain.training.plan import Plan
 
@@ -67,7 +67,7 @@ def read(folder: Path) -> TrainingRecord | None:
         return parse_versioned(
             TrainingRecord, _upgraded(json.loads(files.read_bytes(path))), SCHEMA
         )
-    except ValueError as error:
+    except (ValueError, UsageError) as error:  # UsageError: no plan can have such values
         raise ToolchainError(
             f"{path} is damaged ({error}). Train the model again, or remove that file."
         ) from error
