@@ -344,7 +344,7 @@ def test_closed_streams_are_no_traceback(exported: Path, words: str, stream: str
 
 def test_a_terminal_without_unicode_gets_escapes(exported: Path, picture: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    command = [sys.executable, "-m", "toolchain", "classify", exported, picture]
+    command: list[str | Path] = [sys.executable, "-m", "toolchain", "classify", exported, picture]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "\\u4e00\\u5f20 picture.png" in done.stdout
