@@ -43,9 +43,12 @@ HOST = "device"
 class Command(Protocol):
     """One command as a trial runs it."""
 
-    name: str
-    arguments: tuple[str, ...]
-    """What PROGRAM is given."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What PROGRAM is given."""
 
     def target(self, place: Path) -> Path:
         """The folder it writes to."""
