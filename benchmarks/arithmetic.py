@@ -18,9 +18,9 @@ from statistics import median
 import numpy as np
 import onnx
 import onnxruntime
-import side_by_side
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import side_by_side
 from toolchain import conversion
 from toolchain.model.folder import ModelFolder
 from toolchain.runtime import Classifier
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     silence()
-    ceilings = {
+    ceilings: dict[str, tuple[str, np.dtype, np.dtype, int]] = {
         "float32": ("MatMul", np.dtype(np.float32), np.dtype(np.float32), TensorProto.FLOAT),
         "int8": ("MatMulInteger", np.dtype(np.uint8), np.dtype(np.int8), TensorProto.INT32),
     }

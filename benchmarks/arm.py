@@ -19,8 +19,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import median
 
-import side_by_side
-
+from benchmarks import side_by_side
 from benchmarks.emulator.instructions import SECTION, count
 from benchmarks.emulator.memory import RESIDENT
 from benchmarks.emulator.userland import Board, Environment, places
@@ -181,7 +180,10 @@ def read() -> dict[tuple[str, ...], Row]:
     """The committed counts."""
     with COUNTS.open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(file))[1:]
-    rows = [Row(*line[:4], *map(int, line[4:])) for line in lines]
+    rows = [
+        Row(file, userland, board, engine, *map(int, counts))
+        for file, userland, board, engine, *counts in lines
+    ]
     return {row.cell: row for row in rows}
 
 

@@ -14,9 +14,9 @@ from statistics import median
 
 import numpy as np
 import onnxruntime
-import side_by_side
 from ai_edge_litert.interpreter import Interpreter
 
+from benchmarks import side_by_side
 from toolchain.cli import locate
 from toolchain.runtime import Classifier
 from toolchain.support.streams import silence
@@ -24,13 +24,13 @@ from toolchain.support.streams import silence
 MODEL = "fashion-cnn"
 
 
-def bare_tflite(data: bytes, image: np.ndarray) -> Callable[[], np.ndarray]:
+def bare_tflite(data: bytes, image: np.ndarray) -> Callable[[], object]:
     interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     takes = interpreter.get_input_details()[0]["index"]
     gives = interpreter.get_output_details()[0]["index"]
 
-    def run() -> np.ndarray:
+    def run() -> object:
         interpreter.set_tensor(takes, image)
         interpreter.invoke()
         return interpreter.get_tensor(gives)
@@ -38,11 +38,16 @@ def bare_tflite(data: bytes, image: np.ndarray) -> Callable[[], np.ndarray]:
     return run
 
 
-def bare_onnx(data: bytes, image: np.ndarray) -> Callable[[], np.ndarray]:
+def bare_onnx(data: bytes, image: np.ndarray) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(data, options)
     return lambda: session.run(None, {"image": image})[0]
+
+
+def called(classifier: Classifier, image: np.ndarray) -> Callable[[], object]:
+    scores = classifier.scores
+    return lambda: scores(image)
 
 
 def main() -> None:
@@ -55,7 +60,7 @@ def main() -> None:
         times = side_by_side.take_turns(
             {
                 "bare": bare(path.read_bytes(), image),
-                "classifier": lambda scores=classifier.scores: scores(image),
+                "classifier": called(classifier, image),
             }
         )
         more = median(b - a for a, b in zip(times["bare"], times["classifier"], strict=True))

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import side_by_side
 from ai_edge_litert.interpreter import Interpreter
 
+from benchmarks import side_by_side
 from toolchain.formats import keras as keras_format
 from toolchain.formats import onnx, tflite
 from toolchain.model.artifact import Precision
@@ -34,12 +34,14 @@ def plain_files(model: Any, folder: Path) -> dict[str, bytes | str]:
     import tensorflow as tf
 
     def from_keras_model() -> bytes:
-        return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        data: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        return data
 
     def dynamic() -> bytes:
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        return converter.convert()
+        data: bytes = converter.convert()
+        return data
 
     def exported(kind: str, suffix: str) -> bytes:
         path = folder / f"plain.{suffix}"
@@ -144,7 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         plain = plain_files(model, Path(temporary))
     packages = ("tensorflow-cpu", "keras", "ai-edge-litert", "onnxruntime")
-    side_by_side.publish(__file__, compared(plain | our_files(folder)), packages)
+    side_by_side.publish(__file__, compared({**plain, **our_files(folder)}), packages)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import openvino
-import side_by_side
 
+from benchmarks import side_by_side
 from toolchain.model.folder import ModelFolder
 from toolchain.runtime import Classifier
 from toolchain.support.streams import silence
@@ -32,7 +33,8 @@ def in_openvino(path: Path, image: np.ndarray) -> Callable[[], np.ndarray]:
 
     def run() -> np.ndarray:
         request.infer({0: image}, share_inputs=True, share_outputs=True)
-        return request.get_output_tensor(0).data
+        answer: np.ndarray = request.get_output_tensor(0).data
+        return answer
 
     return run
 
@@ -50,7 +52,7 @@ def main() -> None:
             raise SystemExit(f"{folder} holds no ….{suffix}. Make it with: make export")
         session = Classifier.load(path).session
         engine = session.engine.split()[0]
-        runs[f"{suffix}, {engine}"] = lambda run=session.run: run(image)
+        runs[f"{suffix}, {engine}"] = partial(session.run, image)
         if suffix.endswith("onnx"):
             runs[f"{suffix}, openvino"] = in_openvino(path, image)
             apart = np.abs(runs[f"{suffix}, openvino"]() - session.run(image)).max()

@@ -11,9 +11,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import arm
-import side_by_side
-
+from benchmarks import arm, side_by_side
 from toolchain import datasets
 from toolchain.benchmark import run, summary
 from toolchain.cli import locate

@@ -22,11 +22,10 @@ from statistics import median
 from time import monotonic, sleep
 
 import numpy as np
-import side_by_side
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import shapes
+from benchmarks import shapes, side_by_side
 from toolchain import datasets, userdata
 from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
@@ -91,10 +90,11 @@ def write_photos(folder: Path) -> None:
 
 
 def _varied(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    turned = np.rot90(pixels, random.integers(4))[:, :: random.choice([-1, 1])]
+    turned = np.rot90(pixels, int(random.integers(4)))[:, :: random.choice([-1, 1])]
     recoloured = turned[..., random.permutation(3)].astype(float) * random.uniform(0.6, 1.2, 3)
     noisy = recoloured + random.normal(0, 8, pixels.shape)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    clipped: NDArray[np.uint8] = np.clip(noisy, 0, 255).astype(np.uint8)
+    return clipped
 
 
 def memory(folder: Path, epochs: int) -> None:

@@ -248,12 +248,8 @@ def data(kind: str, folder: Path, fit: Fit) -> Dataset:
     if kind == "shapes":
         if not (folder / "shapes").exists():
             draw_shapes(folder / "shapes")
-        return userdata.load(
-            userdata.open_pictures(folder / "shapes"),
-            InputContract(SIDE, SIDE, 3, fit),
-            None,
-            Silent(),
-        )
+        pictures = userdata.open_pictures(folder / "shapes")
+        return userdata.load(pictures, InputContract(SIDE, SIDE, 3, fit))
     found = datasets.load("digits" if kind == "digits" else "fashion-mnist")
     found = replace(
         found, test_images=found.test_images[:TESTED], test_labels=found.test_labels[:TESTED]
@@ -324,7 +320,7 @@ def judge(case: Case, folder: Path) -> Answer:
         learn(case, data(case.data, folder, case.fit), path)
     dataset = data(case.data, folder, Fit.PAD)
     own = own_model.load(path)
-    pictures = folder / "shapes" if case.data == "shapes" else None
+    pictures = userdata.open_pictures(folder / "shapes") if case.data == "shapes" else None
     findings = adoption.examine(own, dataset, adoption.Asked(), Silent(), pictures)
     trial = findings.trial
     found = [findings.options(each) for each in trial.explaining]

@@ -79,14 +79,16 @@ def _outline(kind: str, random: np.random.Generator) -> Points:
 def _around(radii: NDArray[np.float64]) -> Points:
     """Corners at these distances from the origin, at equal angles."""
     angles = 2 * np.pi * np.arange(len(radii)) / len(radii)
-    return radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners: Points = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return corners
 
 
 def _turn(random: np.random.Generator) -> Points:
     """A rotation and then a stretch to at most 1.4 times as long as wide, as a 2×2 matrix."""
     angle, stretch = random.uniform(0, 2 * np.pi), np.sqrt(random.uniform(1, 1.4))
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return rotation * random.permutation([stretch, 1 / stretch])
+    matrix: Points = rotation * random.permutation([stretch, 1 / stretch])
+    return matrix
 
 
 def _cover(centre: Points, radius: float, random: np.random.Generator) -> Points:
@@ -107,11 +109,12 @@ def _ground(size: int, random: np.random.Generator) -> Canvas:
     clouds = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
     stripes = np.sin(random.uniform(5, 60) * along + 6 * y)[..., None]
     gradient = first * slope + second * (1 - slope)
-    return (
+    ground: Canvas = (
         gradient
         + random.uniform(0, 0.3) * (np.asarray(clouds) - 128.0)
         + random.uniform(0, 12) * stripes
     )
+    return ground
 
 
 def _colour_unlike(ground: Points, random: np.random.Generator) -> Points:
@@ -126,7 +129,8 @@ def _mask(size: int, corners: Points) -> Canvas:
     """How much of each pixel lies within the corners (0–1 of the picture's side), 0 to 1."""
     drawn = Image.new("L", (size * FINER, size * FINER))
     ImageDraw.Draw(drawn).polygon([tuple(xy) for xy in corners * size * FINER], fill=255)
-    return np.asarray(drawn.reduce(FINER)) / 255
+    mask: Canvas = np.asarray(drawn.reduce(FINER)) / 255
+    return mask
 
 
 def _painted(canvas: Canvas, mask: Canvas, colour: NDArray[np.float64]) -> Canvas:

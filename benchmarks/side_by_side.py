@@ -5,7 +5,7 @@ A machine that slows down slows all of them; what counts is the ratio within a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ ROUNDS, CALLS, WARM_UP = 21, 200, 20
 HOW = f"Median of {ROUNDS} rounds of {CALLS} calls, one thread, taking turns in one process."
 
 
-def take_turns(runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+def take_turns(runs: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
     """For each of `runs`, the median duration of a call in each round, in seconds."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import side_by_side
 
+from benchmarks import side_by_side
 from toolchain import datasets
 from toolchain.model.artifact import InputContract
 from toolchain.networks import architectures
@@ -128,10 +128,13 @@ def main() -> None:
     text = side_by_side.table(head, rows) + "\n"
     rows = []
     for name, accuracy in DOCUMENTED.items():
-        data = datasets.load(architectures.get(name).dataset)
+        dataset = architectures.get(name).dataset
+        assert dataset is not None
+        data = datasets.load(dataset)
         rows.append(times(name, accuracy, data.train_images, data.train_labels))
-    head = ("network", "training accuracy", "tutorial", "toolchain", "ratio")
-    text += side_by_side.table(head, rows)
+    text += side_by_side.table(
+        ("network", "training accuracy", "tutorial", "toolchain", "ratio"), rows
+    )
     how = (
         f"First table: {options.rounds} epochs of {options.images} Fashion-MNIST images a side; "
         "second: all 60,000 images of the documented data set, once, no seed fixed. Batch 32, "

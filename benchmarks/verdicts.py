@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import side_by_side
 
+from benchmarks import side_by_side
 from toolchain.evaluation.proof import judge
 from toolchain.export.reference import ENOUGH
 from toolchain.model.artifact import DEFAULT_GATE, Comparison, Verdict

@@ -66,14 +66,14 @@ def digits() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
+def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.TrainingResult:
     folder = tmp_path_factory.mktemp("models") / "fashion-cnn-digits"
     plan = training.Plan("fashion-cnn", "digits", Recipe(4), seed=1)
     return training.train(plan, digits, folder, Silent())
 
 
 @pytest.fixture(scope="session")
-def outcomes(trained: training.Result, digits: Dataset) -> dict[str, Outcome]:
+def outcomes(trained: training.TrainingResult, digits: Dataset) -> dict[str, Outcome]:
     """What became of every file there is, by the end of its name: `int8.tflite`."""
     everything = exporting.targets((), ())
     made = exporting.export(
@@ -83,7 +83,7 @@ def outcomes(trained: training.Result, digits: Dataset) -> dict[str, Outcome]:
 
 
 @pytest.fixture(scope="session")
-def exported(outcomes: dict[str, Outcome], trained: training.Result) -> Path:
+def exported(outcomes: dict[str, Outcome], trained: training.TrainingResult) -> Path:
     """The folder of the exported model."""
     assert {outcome.verdict for outcome in outcomes.values()} == {Verdict.PROVED}
     return trained.path.parent

@@ -75,8 +75,9 @@ class Row:
 def main(folder: Path, images: int, models: list[str]) -> int:
     """The exit code: 0 where every row is right; `images` is how many test images each answers."""
     silence()
-    with tempfile.TemporaryDirectory() as place:
-        subjects = [each for model in models for each in _subjects(model, images, Path(place))]
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        subjects = [each for model in models for each in _subjects(model, images, place)]
         cells = [
             (subject, environment, board)
             for subject in subjects
@@ -85,7 +86,7 @@ def main(folder: Path, images: int, models: list[str]) -> int:
         print(HEAD, flush=True)
         problems = []
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for row in pool.map(lambda cell: _row(*cell, Path(place)), cells):
+            for row in pool.map(lambda cell: _row(place, *cell), cells):
                 print(_line(row), flush=True)
                 problems.append(row.problem)
     return int(any(problems) or not problems)
@@ -105,7 +106,7 @@ def _subjects(model: str, count: int, place: Path) -> Iterator[Subject]:
         yield Subject(out, images, expected, allowed, path.suffix[1:])
 
 
-def _row(subject: Subject, environment: Environment, board: Board, place: Path) -> Row:
+def _row(place: Path, subject: Subject, environment: Environment, board: Board) -> Row:
     engine = environment.engine
     tested = environment.run(board, [str(subject.path), "--self-test", "--json", "--verbose"])
     problems = []

@@ -30,7 +30,7 @@ def layer(kind: str, name: str, source: str, config: Any = (), call: Any = None)
 
 
 def image(shape: tuple[int, ...], name: str = "input_1") -> Any:
-    config = {"batch_input_shape": [None, *shape], "dtype": "float32", "name": name}
+    config: dict[str, Any] = {"batch_input_shape": [None, *shape], "dtype": "float32", "name": name}
     config |= {"sparse": False, "ragged": False}
     return {"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []}
 

@@ -42,7 +42,8 @@ def standardised(pixels: Pixels) -> Pixels:
     """Each image less its own mean, by its own deviation"""
     values = pixels.astype(np.float32)
     mean, deviation = (of(values, axis=(1, 2), keepdims=True) for of in (np.mean, np.std))
-    return (values - mean) / np.maximum(deviation, 1 / 28)
+    standard: Pixels = (values - mean) / np.maximum(deviation, 1 / 28)
+    return standard
 
 
 def negative(pixels: Pixels) -> Pixels:
@@ -97,7 +98,8 @@ for name, options, expected, title in (
     register(partial(_fashion, to_1))
 
 COLOURS = {"blue": (40, 40, 200), "green": (40, 200, 40), "red": (200, 40, 40)}
-MEAN, DEVIATION = np.float32([151.2, 119.6, 107.8]), np.float32([63, 56.5, 55])
+MEAN = np.array([151.2, 119.6, 107.8], np.float32)
+DEVIATION = np.array([63, 56.5, 55], np.float32)
 
 
 def blue_first(pixels: Pixels) -> Pixels:

@@ -83,7 +83,7 @@ def fake_quant(place: Path) -> None:
     def quantised(values: Any) -> Any:
         return tf.quantization.fake_quant_with_min_max_args(values, -6, 6)
 
-    _save(place, lambda image, *layers: _through(image, *layers, quantised))
+    _save(place, lambda image, hidden, scores: _through(image, hidden, scores, quantised))
 
 
 @case(KIND, f"{EXPORT} --scale 0..1", published(("float32.onnx", "float32.tflite")))

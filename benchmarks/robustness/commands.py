@@ -43,9 +43,12 @@ HOST = "device"
 class Command(Protocol):
     """One command as a trial runs it."""
 
-    name: str
-    arguments: tuple[str, ...]
-    """What PROGRAM is given."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What PROGRAM is given."""
 
     def target(self, place: Path) -> Path:
         """The folder it writes to."""
@@ -297,12 +300,16 @@ class _Server(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+class _Proxy(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client was killed."""
+
+
 @contextlib.contextmanager
 def serving(material: Material) -> Iterator[str]:
     """The address of a proxy that has the data set's files at every address."""
     handler = partial(_Server, directory=str(material.served))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.handle_error = lambda *_: None  # type: ignore[method-assign] - a client was killed
+    with _Proxy(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"

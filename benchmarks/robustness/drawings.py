@@ -45,7 +45,7 @@ def drawing(index: int) -> Drawing:
 
 def luma(rgb: Pixels) -> Pixels:
     """ITU-R 601-2 luma in exact arithmetic."""
-    weighted = rgb.astype(np.int64) @ np.array([299, 587, 114])
+    weighted: NDArray[np.int64] = rgb.astype(np.int64) @ np.array([299, 587, 114])
     return ((weighted + 500) // 1000).astype(np.uint8)
 
 
@@ -57,12 +57,13 @@ def as_rgb(gray: NDArray[np.integer]) -> Pixels:
 def on_white(rgb: Pixels, alpha: Pixels) -> Pixels:
     """`rgb` under `alpha` `[H, W]` on white, in exact arithmetic."""
     colour, cover = rgb.astype(int), alpha.astype(int)[..., None]
-    return (((colour * cover + 255 * (255 - cover)) * 2 + 255) // 510).astype(np.uint8)
+    shown: NDArray[np.int_] = ((colour * cover + 255 * (255 - cover)) * 2 + 255) // 510
+    return shown.astype(np.uint8)
 
 
 def framed(drawn: Drawing) -> Pixels:
     """An alpha channel: opaque but for the outermost two pixels, which are so in many degrees."""
-    alpha = np.full(drawn.rgb.shape[:2], 255, np.uint8)
+    alpha: Pixels = np.full(drawn.rgb.shape[:2], 255, np.uint8)
     alpha[0] = np.linspace(0, 255, alpha.shape[1])
     alpha[1], alpha[-1], alpha[:, 0], alpha[:, -1] = 128, 0, 200, 17
     return alpha

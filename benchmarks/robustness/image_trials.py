@@ -15,7 +15,7 @@ kind       most  mean   where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -50,6 +50,18 @@ class Stored:
     image: bytes | Image.Image
     shows: Pixels | None
     tolerance: Tolerance = EXACT
+
+    @property
+    def picture(self) -> Image.Image:
+        """The image, which is in memory."""
+        assert isinstance(self.image, Image.Image)
+        return self.image
+
+    @property
+    def file(self) -> bytes:
+        """The image, which is a file's content."""
+        assert isinstance(self.image, bytes)
+        return self.image
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +134,7 @@ def modes(count: int) -> Iterator[Trial]:
         held = in_mode(mode, drawn)
         yield Trial(f"modes/{mode} in memory/{number}", held, ".png")
         for kind in kinds.split():
-            data = encoded(held.image, kind, AT_BEST.get(kind))
+            data = encoded(held.picture, kind, AT_BEST.get(kind))
             stored = Stored(data, held.shows, LOSSY if kind == "JPEG" else held.tolerance)
             if (mode, kind) == ("I", "PPM"):  # which holds 16 bits
                 stored = Stored(data, in_mode("I;16", drawn).shows)
@@ -205,10 +217,10 @@ def encodings(count: int) -> Iterator[Trial]:
 Writer = Callable[[Drawing], Stored]
 
 
-def by_pillow(kind: str, options: dict[str, object], mode: str, tolerance: Tolerance) -> Writer:
+def by_pillow(kind: str, options: Mapping[str, object], mode: str, tolerance: Tolerance) -> Writer:
     def write(drawn: Drawing) -> Stored:
         held = in_mode(mode, drawn)
-        return Stored(encoded(held.image, kind, options), held.shows, tolerance)
+        return Stored(encoded(held.picture, kind, options), held.shows, tolerance)
 
     return write
 
@@ -308,7 +320,7 @@ def fourth_sample(meaning: int, order: str, drawn: Drawing) -> Stored:
 TIFF_LAYOUTS: dict[str, Callable[[str, Drawing], Stored]] = {
     "white is zero": lambda o, d: Stored(draw.tiff_of(255 - d.gray, 8, 0, o), as_rgb(d.gray)),
     "white is zero 1 bit": lambda o, d: Stored(
-        draw.tiff_of(d.gray < 128, 1, 0, o), as_rgb((d.gray >= 128) * 255)
+        draw.tiff_of((d.gray < 128).astype(np.uint8), 1, 0, o), as_rgb((d.gray >= 128) * 255)
     ),
     "4 bit": lambda o, d: Stored(draw.tiff_of(d.gray // 16, 4, 1, o), as_rgb(d.gray // 16 * 17)),
     "16 bit": sixteen_bit_tiff,
@@ -499,7 +511,7 @@ def cuts(count: int, random: np.random.Generator) -> Iterator[Trial]:
     """Files that end too early. All formats know where they should end."""
     for name, number in product(WHOLE, range(count)):
         whole = ENCODINGS[name](drawing(number))
-        data = whole.image[: int(random.integers(len(whole.image)))]
+        data = whole.file[: int(random.integers(len(whole.file)))]
         yield damaged(f"cuts/{name}/{number}", whole, data, noticed=True)
 
 
@@ -508,7 +520,7 @@ def changes(count: int, random: np.random.Generator) -> Iterator[Trial]:
     ways = (flip, overwrite, forget, repeat)
     for name, number in product(WHOLE, range(count)):
         whole, way = ENCODINGS[name](drawing(number)), ways[number % len(ways)]
-        data = way(whole.image, random)
+        data = way(whole.file, random)
         kind = name.split()[0]
         noticed = kind in NOTICED
         yield damaged(f"changes/{way.__name__} in {name}/{number}", whole, data, noticed)

@@ -132,7 +132,11 @@ def apart(work: Callable[[], str]) -> tuple[str, int, resource.struct_rusage]:
 def trials(seed: int) -> Iterator[tuple[str, Callable[[], Trial]]]:
     """All trials, by name; the large ones are made when they are asked for."""
     for trial in ordinary(seed):
-        yield trial.name, lambda trial=trial: trial
+
+        def make(trial: Trial = trial) -> Trial:
+            return trial
+
+        yield trial.name, make
     yield from hostile().items()
 
 

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from toolchain import datasets
 from toolchain.benchmark import results
@@ -38,6 +39,10 @@ from toolchain.model import bundle, manifest
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError
 from toolchain.support.interrupts import CODE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(".robustness/interrupts.jsonl")
@@ -107,7 +112,7 @@ def prepare(exported: Path, folder: Path) -> None:
     subprocess.run(_call([*bench, "--json", "result.json"]), cwd=folder, check=True)
 
 
-def _numbers(count: int) -> object:
+def _numbers(count: int) -> NDArray[np.uint8]:
     import numpy as np
 
     return np.arange(count, dtype=np.uint8)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -145,8 +145,11 @@ def child() -> None:
     """In a process of its own: engine, file, images, question and count in, JSON out."""
     engine, path, images, question, count = sys.argv[1:]
     asked = Asked(Classifier.load(path, engine=engine), np.load(images))
-    answer = {"crowd": crowd, "memory": memory}[question](asked, int(count))
-    print(json.dumps(asdict(answer)))
+    questions: dict[str, Callable[[Asked, int], Crowd | Memory]] = {
+        "crowd": crowd,
+        "memory": memory,
+    }
+    print(json.dumps(asdict(questions[question](asked, int(count)))))
 
 
 def ask(engine: str, images: Path, question: str, count: int) -> dict[str, object]:

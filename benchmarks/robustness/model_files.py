@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,11 +250,11 @@ def report() -> None:
     publish("model-files", command, "\n".join(tables), packages, how)
 
 
-def _ends(trials: list[dict], way: str) -> list[dict]:
+def _ends(trials: list[dict[str, Any]], way: str) -> list[dict[str, Any]]:
     return [trial["ends"][way] for trial in trials if way in trial["ends"]]
 
 
-def _by_way(logs: dict[str, list[dict]]) -> Iterator[tuple[object, ...]]:
+def _by_way(logs: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[object, ...]]:
     for file, trials in logs.items():
         for way in dict.fromkeys(way for trial in trials for way in trial["ends"]):
             ends = _ends(trials, way)
@@ -263,7 +264,7 @@ def _by_way(logs: dict[str, list[dict]]) -> Iterator[tuple[object, ...]]:
             yield (f"{file}, {way}", f"{len(ends):,}", *figures, f"{peak:,.0f}")
 
 
-def _by_kind(logs: dict[str, list[dict]]) -> Iterator[tuple[object, ...]]:
+def _by_kind(logs: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[object, ...]]:
     for file, trials in logs.items():
         for kind in dict.fromkeys(trial["kind"] for trial in trials):
             chosen = [trial for trial in trials if trial["kind"] == kind]
@@ -272,14 +273,14 @@ def _by_kind(logs: dict[str, list[dict]]) -> Iterator[tuple[object, ...]]:
             yield (f"{file}, {kind.replace('_', ' ')}", _counts(alone), _counts(ours))
 
 
-def _counts(ends: list[dict]) -> str:
+def _counts(ends: list[dict[str, Any]]) -> str:
     counts = Counter(end["how"] for end in ends)
     rest = sum(counts[outcome] for outcome in OUTCOMES[3:])
     figures = [*(counts[outcome] for outcome in OUTCOMES[:3]), rest]
     return " / ".join(f"{figure:,}" for figure in figures) if ends else "–"
 
 
-def _sentences(logs: dict[str, list[dict]]) -> Iterator[tuple[str, str]]:
+def _sentences(logs: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[str, str]]:
     """How the refusals begin, figures and names left out, the most frequent first."""
     said = Counter(
         re.sub(NAMES_AND_FIGURES, "…", end["said"])[:110]

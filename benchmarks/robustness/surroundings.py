@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.robustness.commands import (
-    BUNDLE,
     MODEL,
     PROGRAM,
     Command,
@@ -32,6 +31,7 @@ from benchmarks.robustness.commands import (
     environment,
 )
 from benchmarks.robustness.judge import leftovers
+from benchmarks.robustness.ssh_network import NAME as BUNDLE
 from benchmarks.robustness.trials import WORK, Log, publish
 from benchmarks.side_by_side import table
 from toolchain.support.streams import silence

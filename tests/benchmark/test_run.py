@@ -258,10 +258,8 @@ def test_keras_is_what_files_are_held_against(
     result = run(once(wrong, good, keras), digits, rules(digits), Watched())
     assert windows(result) == [0, WINDOWS, WINDOWS]
     constant, right, source = result.files
-    expected = metrics.compare(
-        *(Classifier.load(path).scores(digits.test_images) for path in (good, keras)),
-        digits.test_labels,
-    )
+    ours, theirs = (Classifier.load(path).scores(digits.test_images) for path in (good, keras))
+    expected = metrics.compare(ours, theirs, digits.test_labels)
     assert right.against_keras is not None
     assert right.against_keras.agreement == expected.agreement
     assert right.against_keras.keras_accuracy == expected.keras_accuracy

@@ -129,7 +129,7 @@ def test_export_as_json(exported: Path, tmp_path: Path) -> None:
     assert (record["proof"]["verdict"], record["proof"]["doubts"]) == ("proved", [])
 
 
-def test_a_failed_proof_exits_with_4(trained: training.Result, tmp_path: Path) -> None:
+def test_a_failed_proof_exits_with_4(trained: training.TrainingResult, tmp_path: Path) -> None:
     folder = unbalance(trained.path, tmp_path / "unbalanced")
     done = forked.run("export", folder, "--precision", "int8", "--format", "tflite", code=4)
     assert "REJECTED" in done.stdout
@@ -344,7 +344,7 @@ def test_closed_streams_are_no_traceback(exported: Path, words: str, stream: str
 
 def test_a_terminal_without_unicode_gets_escapes(exported: Path, picture: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    command = [sys.executable, "-m", "toolchain", "classify", exported, picture]
+    command: list[str | Path] = [sys.executable, "-m", "toolchain", "classify", exported, picture]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "\\u4e00\\u5f20 picture.png" in done.stdout

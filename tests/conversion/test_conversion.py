@@ -22,7 +22,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
 CLOSE = {Precision.FLOAT32: 1e-5, Precision.DYNAMIC: 0.05, Precision.INT8: 0.05}
 
 
-def network(*middle: Callable) -> keras.Model:
+def network(*middle: Callable[[keras.KerasTensor], keras.KerasTensor]) -> keras.Model:
     """From raw pixels, 8×8 in colour, to 4 probabilities."""
     image = keras.Input((8, 8, 3), dtype="uint8")
     x = layers.Rescaling(1 / 255)(image)
@@ -33,28 +33,28 @@ def network(*middle: Callable) -> keras.Model:
     return keras.Model(image, layers.Dense(4, activation="softmax")(x))
 
 
-def tokens(x):
+def tokens(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Reshape((16, 8))(layers.Conv2D(8, 2, strides=2)(x))
 
 
-def rows(x):
+def rows(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Reshape((4, 48))(x)
 
 
 class ClassToken(layers.Layer):
     """One more token in front of the others, repeated for each image."""
 
-    def build(self, shape):
+    def build(self, shape: tuple[int | None, ...]) -> None:
         self.token = self.add_weight(shape=(1, 1, shape[-1]), initializer="random_normal")
 
-    def call(self, x):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return ops.concatenate([ops.tile(self.token, (ops.shape(x)[0], 1, 1)), x], 1)
 
 
 class Coordinates(layers.Layer):
     """Two channels more, which say where a pixel is."""
 
-    def call(self, x):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         batch, height, width = ops.shape(x)[0], x.shape[1], x.shape[2]
         down = ops.reshape(ops.linspace(-1.0, 1.0, height), (1, height, 1, 1))
         right = ops.reshape(ops.linspace(-1.0, 1.0, width), (1, 1, width, 1))
@@ -65,11 +65,11 @@ class Coordinates(layers.Layer):
 class LessMean(layers.Layer):
     """An answer that depends on the other images of the batch."""
 
-    def call(self, x):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return x - ops.mean(x, 0, keepdims=True)
 
 
-def attention(x):
+def attention(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.MultiHeadAttention(2, 4)(x, x)
 
 
@@ -150,7 +150,7 @@ def test_recurrent_layers_in_tflite(precision: Precision) -> None:
 class RoundedAsInt8(layers.Layer):
     """What quantisation-aware training puts behind a layer, and here before it as well."""
 
-    def call(self, x):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         channels = tf.fill((x.shape[-1],), 1.5)
         x = tf.quantization.fake_quant_with_min_max_vars_per_channel(x, -channels, 1.1 * channels)
         return tf.quantization.fake_quant_with_min_max_args(x, -1.3, 1.6, narrow_range=True)
@@ -216,11 +216,11 @@ def test_other_numbers_become_float32(policy: str, kind: str) -> None:
 class NeedsNumber(layers.Layer):
     """A layer without a configuration to build it from."""
 
-    def __init__(self, number):
+    def __init__(self, number: float) -> None:
         super().__init__()
         self.number = number
 
-    def call(self, x):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return x * self.number
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -15,7 +17,9 @@ from toolchain.support.errors import ToolchainError
 RANDOM = np.random.default_rng(3)
 
 
-def graph(*nodes: onnx.NodeProto, shape: list[int], classes: int = 5, **constants: np.ndarray):
+def graph(
+    *nodes: onnx.NodeProto, shape: list[int], classes: int = 5, **constants: np.ndarray
+) -> onnx.ModelProto:
     return helper.make_model(
         helper.make_graph(
             nodes,
@@ -32,7 +36,8 @@ def graph(*nodes: onnx.NodeProto, shape: list[int], classes: int = 5, **constant
 def answer(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    return session.run(None, {"image": image})[0]
+    (answers,) = session.run(None, {"image": image})
+    return np.asarray(answers)
 
 
 def small_network() -> onnx.ModelProto:
@@ -59,7 +64,7 @@ IMAGE = RANDOM.integers(0, 256, (1, 2, 6, 7)).astype(np.float32)
     ("transform", "gone"),
     [(passes.fold_scale, "Mul"), (passes.fold_flatten_transpose, "Transpose")],
 )
-def test_folding_keeps_the_answers(transform, gone: str) -> None:
+def test_folding_keeps_the_answers(transform: Callable[[onnx.ModelProto], bool], gone: str) -> None:
     model = small_network()
     before = answer(model, IMAGE)
     assert transform(model)
@@ -216,7 +221,9 @@ def test_weights_that_another_layer_reads_stay_as_they_are() -> None:
 
 
 def test_one_factor_for_all_values_stays() -> None:
-    model = dense_network("MatMul", scale=np.float32([2]), shift=np.float32([3]))
+    model = dense_network(
+        "MatMul", scale=np.array([2], np.float32), shift=np.array([3], np.float32)
+    )
     assert not passes.fold_dense_normalisation(model)
 
 

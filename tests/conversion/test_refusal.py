@@ -6,7 +6,9 @@ import pytest
 
 from toolchain.conversion.refusal import MOST, refusal
 
-TRACE = "in user code:\n\n    File /a/b.py, line 9, in call  *\n        x = f(x)\n\n    ValueError: why"
+TRACE = (
+    "in user code:\n\n    File /a/b.py, line 9, in call  *\n        x = f(x)\n\n    ValueError: why"
+)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def check(dataset: Dataset, train: int, test: int) -> None:
         assert images.shape == (count, 28, 28, 1)
         assert images.dtype == np.uint8
         assert images.flags.c_contiguous
-        assert (images.min(), images.max()) == (0, 255)
+        assert (int(images.min()), int(images.max())) == (0, 255)
         assert labels.shape == (count,)
         assert labels.dtype == np.uint8
         assert set(labels.tolist()) == set(range(len(dataset.labels)))

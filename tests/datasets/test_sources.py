@@ -21,6 +21,7 @@ import pytest
 
 from tests.helpers import privileges
 from tests.helpers.heard import Heard
+from tests.helpers.present import present
 from toolchain.datasets import _download
 from toolchain.datasets._idx import IdxDataset
 from toolchain.datasets._search import Origin
@@ -106,7 +107,7 @@ def test_the_data_directory_needs_no_package_for_downloads(
         dataclasses.replace(TINY, addresses=("http://127.0.0.1:9/",)).search(None)
 
 
-damages = {
+damages: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda zipped: zipped[: len(zipped) // 2],
     "one bit": lambda zipped: zipped[:-12] + bytes([zipped[-12] ^ 1]) + zipped[-11:],
     "foreign": lambda _: gzip.compress(b"another file"),
@@ -178,9 +179,12 @@ def server() -> Iterator[tuple[str, Answers]]:
         f"/{name}.gz": send(gzip.compress(content)) for name, content in CONTENTS.items()
     }
 
+    def not_found(request: BaseHTTPRequestHandler) -> None:
+        request.send_error(404)
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answers.get(self.path, lambda request: request.send_error(404))(self)
+            answers.get(self.path, not_found)(self)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -476,7 +480,7 @@ def test_the_real_package() -> None:
     """Downloads 31 MB through the machine's own apt, where that works."""
     from toolchain.datasets import fashion_mnist
 
-    package = fashion_mnist._DATASET.origin.debian
+    package = present(fashion_mnist._DATASET.origin.debian)
     known = shutil.which("apt-get") and subprocess.run(
         ["apt-get", "download", "--print-uris", package.package], capture_output=True
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests import ROOT
@@ -298,8 +299,8 @@ def test_damage_anywhere_is_noticed(made: Path, tmp_path: Path) -> None:
         (tmp_path / "bad.pyz").write_bytes(data)
         with pytest.raises(ToolchainError, match="is damaged"):
             bundle.read(tmp_path / "bad.pyz")
-    for data in (b"", whole[:-1], whole[: len(whole) // 2], whole + b"x", b"x" * 100):
-        (tmp_path / "bad.pyz").write_bytes(data)
+    for wrong in (b"", whole[:-1], whole[: len(whole) // 2], whole + b"x", b"x" * 100):
+        (tmp_path / "bad.pyz").write_bytes(wrong)
         with pytest.raises(ToolchainError, match="is damaged"):
             bundle.read(tmp_path / "bad.pyz")
 
@@ -339,7 +340,7 @@ def test_golden_vectors_of_more_than_256_classes(made: Path, tmp_path: Path) -> 
     golden = held.golden()
     scores = np.zeros((len(golden.truth), 300), np.float32)
     truth = golden.truth.astype(np.uint16) + 290
-    parts = {"truth": truth, "probabilities": scores}
+    parts: dict[str, NDArray[np.generic]] = {"truth": truth, "probabilities": scores}
     many = dataclasses.replace(
         held,
         entry=dataclasses.replace(held.entry, info=info),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from tests.helpers.sessions import FakeSession
 from toolchain.evaluation.metrics import (
     binomial_tail,
     compare,
@@ -242,10 +243,8 @@ def test_all_these_fields_are_plain_numbers() -> None:
 # scores
 
 
-class Echo:
+class Echo(FakeSession):
     """A session that answers with the pixels it is asked about and notes how many they are."""
-
-    engine = "fake"
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import LENIENT_OPTIONS
 from tests.helpers.forked import run
+from tests.helpers.present import present
 from tests.helpers.unbalanced import unbalance
 from toolchain.export import calibration
 from toolchain.model import manifest
@@ -109,9 +110,9 @@ def test_the_study_measures_each_draw_and_publishes_nothing(exported: Path) -> N
 
 def test_one_draw_of_a_study_is_the_export_of_it(exported: Path, digits: Dataset) -> None:
     name = f"{exported.name}.int8.tflite"
-    entry = manifest.read(exported).files[name]
+    entry = present(manifest.read(exported)).files[name]
     found = calibration.study(
-        exported, ("tflite",), digits, DEFAULT_GATE, (entry.calibration,), Silent()
+        exported, ("tflite",), digits, DEFAULT_GATE, (present(entry.calibration),), Silent()
     )
     (study,) = found
     assert study.trials[0].proof.comparison == entry.proof

@@ -7,8 +7,9 @@ import dataclasses
 import math
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ import pytest
 from tests.conftest import LENIENT
 from tests.evaluation.test_metrics import compared
 from tests.helpers.heard import Heard
+from tests.helpers.present import present
 from toolchain import formats, training
 from toolchain.cli import export as cli_export
-from toolchain.evaluation.proof import Proof, judge
+from toolchain.evaluation.proof import Proof, judge, prove
 from toolchain.export import exporting, reference
 from toolchain.export.exporting import Outcome, Target
 from toolchain.export.mixed_precision import Noise, Rescue
@@ -59,7 +61,7 @@ def test_every_file_is_proved_on_the_whole_test_set(
 ) -> None:
     assert len(outcomes) == 6
     for outcome in outcomes.values():
-        compared = outcome.proof.comparison
+        compared = present(outcome.proof).comparison
         assert outcome.verdict is Verdict.PROVED
         assert compared.images == len(digits.test_labels)
         assert compared.accuracy == outcome.artifact.info.accuracy
@@ -67,7 +69,7 @@ def test_every_file_is_proved_on_the_whole_test_set(
 
 
 def test_the_manifest_has_every_file_as_it_is(exported: Path) -> None:
-    known = manifest.read(exported)
+    known = present(manifest.read(exported))
     suffixes = {".tflite", ".onnx", ".keras"}
     assert set(known.files) == {p.name for p in exported.iterdir() if p.suffix in suffixes}
     for name in known.files:
@@ -75,7 +77,7 @@ def test_the_manifest_has_every_file_as_it_is(exported: Path) -> None:
 
 
 def test_only_int8_files_have_calibration_images(exported: Path, digits: Dataset) -> None:
-    for name, entry in manifest.read(exported).files.items():
+    for name, entry in present(manifest.read(exported)).files.items():
         assert (entry.calibration is not None) == (".int8." in name)
         if entry.calibration is not None:
             pixels = digits.train_images[list(entry.calibration.indices)].tobytes()
@@ -85,7 +87,7 @@ def test_only_int8_files_have_calibration_images(exported: Path, digits: Dataset
 
 def test_the_card_names_every_file(exported: Path) -> None:
     card = (exported / "card.md").read_text()
-    assert all(f"`{name}`" in card for name in manifest.read(exported).files)
+    assert all(f"`{name}`" in card for name in present(manifest.read(exported)).files)
 
 
 def test_exporting_again_gives_the_same_bytes(folder: Path, digits: Dataset) -> None:
@@ -130,7 +132,7 @@ def test_files_of_an_earlier_training_are_set_aside(
             Silent(),
         )
     )
-    known = manifest.read(folder).files
+    known = present(manifest.read(folder)).files
     assert len({entry.info.source_sha256 or entry.sha256 for entry in known.values()}) == 1
     assert not first.artifact.path.exists()
     assert (folder / f"{first.artifact.path.name}.outdated").read_bytes() == old
@@ -146,7 +148,8 @@ def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
     stale = {path.name for path in folder.iterdir() if path.suffix in (".tflite", ".onnx")}
     source = folder / f"{folder.name}.keras"
     model = keras_format.load(source.read_bytes())
-    info = dataclasses.replace(keras_format.read_info(source.read_bytes()), accuracy=0.5)
+    info = present(keras_format.read_info(source.read_bytes()))
+    info = dataclasses.replace(info, accuracy=0.5)
     other = keras_format.embed(keras_format.convert(model, Precision.FLOAT32, None), info)
     source.write_bytes(other)
     rename = files.rename
@@ -163,7 +166,7 @@ def test_a_kill_while_files_are_set_aside_is_made_good_by_the_next_export(
             exporting.export(*arguments)
     exporting.export(*arguments)
     assert {path.name for path in folder.glob("*.outdated")} == {f"{x}.outdated" for x in stale}
-    assert set(manifest.read(folder).files) == {source.name}
+    assert set(present(manifest.read(folder)).files) == {source.name}
     assert not any((folder / name).exists() for name in stale)
 
 
@@ -172,7 +175,7 @@ def test_a_file_that_cannot_be_set_aside_is_named(
 ) -> None:
     folder = tmp_path / exported.name
     shutil.copytree(exported, folder)
-    known = manifest.read(folder).files
+    known = present(manifest.read(folder)).files
     stale = next(name for name in known if name.endswith(".tflite"))
     info = dataclasses.replace(known[stale].info, source_sha256="0" * 64)  # of an earlier training
     manifest.enter(folder / stale, dataclasses.replace(known[stale], info=info))
@@ -236,8 +239,11 @@ def test_a_renamed_folder_keeps_the_names_of_its_files(folder: Path, digits: Dat
     assert not list(moved.glob("moved.*"))
 
 
-def test_an_unfinished_training_is_said(folder: Path, digits: Dataset) -> None:
+def test_an_unfinished_training_is_said(
+    folder: Path, trained: TrainingResult, digits: Dataset
+) -> None:
     said = Heard()
+    (folder / "training.json").write_text(trained.record.to_json())
     for expected in (False, True):
         said.clear()
         exporting.export(folder, digits, INT8, LENIENT, 100, 0, said)
@@ -278,17 +284,15 @@ def test_an_undecided_file_is_said_to_want_more_images(outcomes: dict[str, Outco
 def test_what_a_file_is_published_as_stands_in_file_manifest_and_card(
     folder: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = exporting.prove
-
-    def unsure(*arguments: object) -> object:
-        proof, answers = real(*arguments)
+    def unsure(*arguments: Any) -> tuple[Proof, Any]:
+        proof, answers = prove(*arguments)
         return dataclasses.replace(proof, verdict=Verdict.UNDECIDED), answers
 
     monkeypatch.setattr(exporting, "prove", unsure)
     path = export(folder, digits, LENIENT).artifact.path
-    inside = formats.of(path).read_info(path.read_bytes())
+    inside = present(formats.of(path).read_info(path.read_bytes()))
     assert (inside.verdict, inside.gate) == (Verdict.UNDECIDED, LENIENT)
-    assert manifest.read(folder).files[path.name].info == inside
+    assert present(manifest.read(folder)).files[path.name].info == inside
     card = (folder / "card.md").read_text()
     assert "| undecided |" in card
     assert "Allowed: at most 3 points of accuracy lost" in card
@@ -298,14 +302,14 @@ def test_agreement_is_measured_on_training_images_too_where_tests_are_few(
     outcomes: dict[str, Outcome], digits: Dataset
 ) -> None:
     for outcome in outcomes.values():
-        compared = outcome.proof.comparison.compared_images
+        compared = present(outcome.proof).comparison.compared_images
         assert compared == len(digits.test_labels) + len(digits.train_labels)
 
 
 def test_a_file_that_was_never_good_gets_no_final_name(folder: Path, digits: Dataset) -> None:
     outcome = export(folder, digits, IMPOSSIBLE)
     assert not outcome.artifact.path.exists()
-    assert outcome.artifact.path.name not in manifest.read(folder).files
+    assert outcome.artifact.path.name not in present(manifest.read(folder)).files
 
 
 def test_calibration_on_noise_is_caught(folder: Path, digits: Dataset) -> None:
@@ -313,7 +317,7 @@ def test_calibration_on_noise_is_caught(folder: Path, digits: Dataset) -> None:
     dark = dataclasses.replace(digits, train_images=(digits.train_images > 254).astype(np.uint8))
     outcome = export(folder, dark, LENIENT)
     assert outcome.verdict is Verdict.REJECTED
-    assert outcome.proof.comparison.accuracy < 0.9
+    assert present(outcome.proof).comparison.accuracy < 0.9
 
 
 def test_a_converter_that_fails_costs_its_own_files(
@@ -338,7 +342,7 @@ def test_a_converter_that_fails_costs_its_own_files(
     assert re.search("cannot make .* unsupported layer", failed.error)
     assert "int8.tflite was not made: " in exporting.advice(failed)
     assert not list(folder.glob("*.tflite"))
-    assert set(manifest.read(folder).files) == {
+    assert set(present(manifest.read(folder)).files) == {
         path.name for path in folder.iterdir() if path.suffix in (".keras", ".onnx")
     }
 
@@ -360,10 +364,11 @@ def test_the_exit_code_is_that_of_the_worst_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     good = next(iter(outcomes.values()))
-    lost = judge(dataclasses.replace(good.proof.comparison, largest_difference=math.nan), LENIENT)
+    compared = present(good.proof).comparison
+    lost = judge(dataclasses.replace(compared, largest_difference=math.nan), LENIENT)
     proofs = {
         Verdict.PROVED: good.proof,
-        Verdict.UNDECIDED: Proof(good.proof.comparison, Verdict.UNDECIDED, ("few",), 7),
+        Verdict.UNDECIDED: Proof(compared, Verdict.UNDECIDED, ("few",), 7),
         Verdict.REJECTED: lost,
         None: None,
     }
@@ -371,8 +376,9 @@ def test_the_exit_code_is_that_of_the_worst_file(
     bad = [each for each in verdicts if each is not Verdict.PROVED]
     with pytest.raises(ToolchainError) if bad else contextlib.nullcontext() as raised:
         cli_export._print_outcomes(made, json=False)
-    assert (raised.value.exit_code if bad else 0) == code
-    assert not bad or len(str(raised.value).splitlines()) == len(bad)
+        cli_export._demand_proved(made)
+    assert (present(raised).value.exit_code if bad else 0) == code
+    assert not bad or len(str(present(raised).value).splitlines()) == len(bad)
     table = capsys.readouterr().out
     words = {None: "NOT MADE", Verdict.UNDECIDED: "UNDECIDED", Verdict.REJECTED: "REJECTED"}
     for each in verdicts:
@@ -380,7 +386,7 @@ def test_the_exit_code_is_that_of_the_worst_file(
 
 
 class _Broken:
-    def __init__(self, convert) -> None:
+    def __init__(self, convert: Callable[[object], bytes]) -> None:
         self.convert = lambda: convert(self)
         self.target_spec = self
         self.supported_types: list[object] = []

@@ -21,6 +21,7 @@ from tests.conftest import LENIENT, LENIENT_OPTIONS
 from tests.delivery.test_bundling import OLD
 from tests.helpers import forked
 from tests.helpers.heard import Heard
+from tests.helpers.present import present
 from tests.helpers.unbalanced import unbalance
 from toolchain import conversion, formats
 from toolchain.export import exporting, mixed_precision
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trained: TrainingResult) ->
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, digits: Dataset) -> list[Outcome]:
+def made(folder: Path, digits: Dataset) -> tuple[Outcome, ...]:
     """What the export of int8 comes to."""
     return exporting.export(folder, digits, INT8, LENIENT, 200, 0, Silent())
 
@@ -52,12 +53,12 @@ def test_int8_fails_and_the_mixed_file_passes_the_same_gate(
     made: list[Outcome], folder: Path, digits: Dataset
 ) -> None:
     int8, mixed = made
-    assert int8.proof.comparison.keras_accuracy > 0.9  # float has lost nothing
-    assert int8.proof.comparison.accuracy < 0.5
+    assert present(int8.proof).comparison.keras_accuracy > 0.9  # float has lost nothing
+    assert present(int8.proof).comparison.accuracy < 0.5
     assert (folder / "unbalanced.int8.tflite.rejected").exists()
     assert mixed.verdict is Verdict.PROVED
-    assert mixed.proof.comparison.images == len(digits.test_labels)
-    assert mixed.proof.comparison.agreement >= LENIENT.least_agreement
+    assert present(mixed.proof).comparison.images == len(digits.test_labels)
+    assert present(mixed.proof).comparison.agreement >= LENIENT.least_agreement
     assert mixed.artifact.path.name == "unbalanced.mixed.tflite"
 
 
@@ -212,7 +213,7 @@ def test_it_gives_up_where_only_float_would_do(
 def test_a_mixed_file_that_saves_nothing_is_not_made(
     trained: TrainingResult, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def but_for_pooling(noise: tuple[mixed_precision.Noise, ...], passes: object) -> tuple:
+    def but_for_pooling(noise: tuple[Noise, ...], passes: object) -> tuple[Noise, ...]:
         return tuple(each for each in noise if each.operator != "MAX_POOL_2D")
 
     monkeypatch.setattr(mixed_precision, "search", but_for_pooling)  # all weights in float

@@ -13,7 +13,7 @@ from toolchain.support.errors import UsageError
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 3, (200, 4)).astype(np.float32)
 SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
-SIGMOID = 1 / (1 + np.exp(-LOGITS))
+SIGMOID = (1 / (1 + np.exp(-LOGITS))).astype(np.float32)
 
 VALUES = {
     Meaning.PROBABILITIES: SOFTMAX,

@@ -209,18 +209,18 @@ class Program(tf.Module):
         self.weights = tf.Variable(np.random.default_rng(0).random((192, 4), np.float32))
 
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE])])
-    def quantized(self, images):
+    def quantized(self, images: tf.Tensor) -> tf.Tensor:
         fake = tf.quantization
         values = fake.fake_quant_with_min_max_vars(tf.reshape(images, (-1, 192)), 0.0, 1.0)
         weights = fake.fake_quant_with_min_max_vars_per_channel(self.weights, [0.0] * 4, [1.0] * 4)
         return tf.nn.softmax(values @ weights)
 
     @tf.function(input_signature=[tf.TensorSpec([1, *SHAPE])])
-    def alone(self, image):
+    def alone(self, image: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(tf.reshape(image, (1, 192)) @ self.weights)
 
     @tf.function(input_signature=[tf.TensorSpec([1, *SHAPE])])
-    def mixed(self, image):
+    def mixed(self, image: tf.Tensor) -> tf.Tensor:
         """Freed, it would mix images."""
         return tf.nn.softmax(tf.reshape(image, (1, 192)) @ self.weights) * tf.reduce_mean(image)
 
@@ -359,7 +359,7 @@ class OwnGradient(tf.Module):
         slope = tf.constant(1.7) + 0.0
 
         @tf.custom_gradient
-        def swish(values: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def swish(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
             share = tf.sigmoid(slope * values)
             return values * share, lambda upstream: upstream * (share + slope)
 

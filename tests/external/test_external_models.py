@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,19 +24,22 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tests.cli import test_cli
 from tests.helpers.forked import run
 from tests.helpers.heard import Heard
+from tests.helpers.present import present
 from toolchain import conversion, formats
 from toolchain.evaluation import metrics
 from toolchain.export import exporting
 from toolchain.external import own_model
+from toolchain.external.adoption import Asked, adopt, examine
 from toolchain.external.answers import Meaning
 from toolchain.external.preprocessing import NAMED, Preprocessing, Scale
-from toolchain.external.record import Asked, ExternalRecord, adopt, examine
+from toolchain.external.record import ExternalRecord
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import DEFAULT_GATE, Fit, Gate, InputContract, Precision, Verdict
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
+from toolchain.training import TrainingResult
 
 # Keras' own formulas, for colour pixels 0 to 255
 PREPARED: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {
@@ -56,7 +61,9 @@ def raw(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32)
 
 
-def network(shape: tuple[int, ...], *front: keras.Layer, outputs: int = 10, end: str = "softmax"):
+def network(
+    shape: tuple[int, ...], *front: keras.Layer, outputs: int = 10, end: str = "softmax"
+) -> keras.Sequential:
     hidden = [layers.Dense(32), layers.BatchNormalization(momentum=0.8), layers.ReLU()]
     head = layers.Dense(outputs, activation=end)
     return keras.Sequential([keras.Input(shape), *front, layers.Flatten(), *hidden, head])
@@ -221,7 +228,7 @@ def test_prepared_twice_in_training_is_prepared_twice_here(digits: Dataset, tmp_
 
 
 def test_a_model_of_raw_pixels_and_probabilities_stays_as_it_is(
-    trained, digits: Dataset, tmp_path: Path
+    trained: TrainingResult, digits: Dataset, tmp_path: Path
 ) -> None:
     model = keras_format.load(trained.path.read_bytes())
     adopted(model, tmp_path, digits)
@@ -346,7 +353,7 @@ def test_adopting_again_keeps_what_was_exported(
 
 
 def test_nothing_that_is_only_there_is_replaced(
-    unit: Path, trained, digits: Dataset, tmp_path: Path
+    unit: Path, trained: TrainingResult, digits: Dataset, tmp_path: Path
 ) -> None:
     own = own_model.load(unit)
     with pytest.raises(ToolchainError, match="trained there"):
@@ -385,7 +392,7 @@ def test_every_file_of_a_mobile_network_is_proved(digits: Dataset, tmp_path: Pat
         name = outcome.artifact.path.name
         assert outcome.verdict is Verdict.PROVED, (name, outcome)
         if outcome.artifact.info.precision is Precision.FLOAT32:
-            assert outcome.proof.comparison.largest_difference < 1e-4, name
+            assert present(outcome.proof).comparison.largest_difference < 1e-4, name
         summary = conversion.of(outcome.artifact.path).summarize(outcome.artifact.path.read_bytes())
         names = {operator.name for operator in summary.operators}
         assert not any("Norm" in each or "RSQRT" in each for each in names)  # folded
@@ -465,7 +472,7 @@ def test_code_in_a_file_is_not_run(suffix: str, tmp_path: Path) -> None:
 
 
 class Unknown(layers.Layer):
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return inputs
 
 
@@ -510,7 +517,7 @@ def test_h5_of_keras_2(digits: Dataset, tmp_path: Path) -> None:
     assert adopt(own, digits, Asked(), tmp_path / "out", quiet).accuracy > 0.9
 
 
-def test_what_is_ones_own(trained, unit: Path, tmp_path: Path) -> None:
+def test_what_is_ones_own(trained: TrainingResult, unit: Path, tmp_path: Path) -> None:
     assert own_model.is_own(unit)
     assert not own_model.is_own(trained.path)
     assert not own_model.is_own(trained.path.parent)
@@ -653,9 +660,8 @@ def test_a_subclassed_model_needs_its_module_once(
 ) -> None:
     (tmp_path / "my_layers.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    import my_layers
-
-    model = fit(my_layers.Net(), raw(digits.train_images) / 255, digits.train_labels)
+    net = importlib.import_module("my_layers").Net()
+    model = fit(net, raw(digits.train_images) / 255, digits.train_labels)
     model.save(tmp_path / "net.keras")
     expected = model.predict(raw(digits.test_images) / 255, verbose=0).argmax(1)
     call = ("export", "net.keras", "--dataset", "digits", "--scale", "0..1")
@@ -665,7 +671,7 @@ def test_a_subclassed_model_needs_its_module_once(
     done = test_cli.run(*call, "--import", "my_layers", *gate, cwd=tmp_path)
     assert done.stdout.count("proved") == 6
     (tmp_path / "my_layers.py").unlink()
-    for name in manifest.read(tmp_path / "models" / "net").files:
+    for name in present(manifest.read(tmp_path / "models" / "net")).files:
         path = tmp_path / "models" / "net" / name
         session = formats.of(path).open_session(path.read_bytes(), 1)
         agreement = (metrics.scores(session, digits.test_images).argmax(1) == expected).mean()
@@ -678,11 +684,11 @@ def test_what_a_subclassed_model_does_to_its_pixels_is_seen(
 ) -> None:
     @keras.saving.register_keras_serializable("tests")
     class Own(keras.Model):
-        def __init__(self, **settings):
+        def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
             self.parts = [layers.Rescaling(1 / scale), layers.Flatten(), layers.Dense(10)]
 
-        def call(self, images):
+        def call(self, images: tf.Tensor) -> tf.Tensor:
             for part in self.parts:
                 images = part(images)
             return images
@@ -700,8 +706,8 @@ def test_the_command_line_asks_for_what_it_needs(unit: Path, tmp_path: Path) -> 
     assert "96x64" in run("export", unit, *data, "--size", "big", code=2, cwd=tmp_path).stderr
     assert "plain name" in run("export", unit, *data, "--name", "a/b", code=2, cwd=tmp_path).stderr
     given = ("--scale", "0..1", "--name", "mine", "--precision", "int8", "--json")
-    given += ("--max-drop", "2", "--min-agreement", "0.95")  # 360 images are few
-    records = json.loads(run("export", unit, *data, *given, cwd=tmp_path).stdout)
+    gate = ("--max-drop", "2", "--min-agreement", "0.95")  # 360 images are few
+    records = json.loads(run("export", unit, *data, *given, *gate, cwd=tmp_path).stdout)
     assert {record["proof"]["comparison"]["images"] for record in records} == {360}
     files = {path.name for path in (tmp_path / "models" / "mine").iterdir()}
     assert files >= {"mine.keras", "mine.int8.tflite", "mine.int8.onnx", "adopted.json"}

@@ -52,7 +52,7 @@ def test_what_is_asked_for_comes_first(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("a\nb\nc")
     (tmp_path / "other.txt").write_text("c\nb\na")
     for asked in ("c, b ,a", str(tmp_path / "other.txt")):
-        found = labels.ordered(data_of("a", "b", "c"), tmp_path / "m.h5", asked, 3, print)
+        found = labels.ordered(data_of("a", "b", "c"), tmp_path / "m.h5", asked, 3, Silent())
         assert found.labels == ("c", "b", "a")
 
 
@@ -75,7 +75,7 @@ def test_a_file_of_another_model_is_passed_over(tmp_path: Path) -> None:
 )
 def test_other_classes_than_the_data_s_are_told(asked: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words) as refused:
-        labels.ordered(data_of("a", "b", "c"), tmp_path / "m.h5", asked, 3, print)
+        labels.ordered(data_of("a", "b", "c"), tmp_path / "m.h5", asked, 3, Silent())
     assert "--labels a,b,c is that of the data" in str(refused.value)
 
 
@@ -83,7 +83,7 @@ def test_other_classes_than_the_data_s_are_told(asked: str, words: str, tmp_path
 def test_a_file_that_is_none_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(text)
     with pytest.raises(UsageError, match=r"labels\.json does not say in which order"):
-        labels.ordered(data_of("a", "b"), tmp_path / "m.h5", None, 2, print)
+        labels.ordered(data_of("a", "b"), tmp_path / "m.h5", None, 2, Silent())
 
 
 @pytest.fixture(scope="module")

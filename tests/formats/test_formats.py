@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.present import present
 from toolchain import conversion, formats
 from toolchain.export import exporting
 from toolchain.formats import keras as keras_format
@@ -54,7 +55,7 @@ def test_there_is_a_file_for_every_format_and_precision() -> None:
 def test_round_trip(file: Path, digits: Dataset, keras_scores: np.ndarray) -> None:
     data = file.read_bytes()
     maker = formats.of(file)
-    info = maker.read_info(data)
+    info = present(maker.read_info(data))
     answers = maker.open_session(data, threads=1).run(digits.test_images)
     assert answers.dtype == np.float32
     assert answers.shape == (len(digits.test_images), 10)
@@ -63,7 +64,7 @@ def test_round_trip(file: Path, digits: Dataset, keras_scores: np.ndarray) -> No
 
 
 def test_a_file_says_what_it_is(file: Path, trained: TrainingResult, digits: Dataset) -> None:
-    info = formats.of(file).read_info(file.read_bytes())
+    info = present(formats.of(file).read_info(file.read_bytes()))
     assert info.labels == digits.labels
     assert (info.dataset, info.architecture) == ("digits", "fashion-cnn")
     assert f"{info.precision}{file.suffix}" in file.name

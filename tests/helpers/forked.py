@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests import ROOT
+from tests.helpers.present import present
 
 SECONDS = 300
 _context = multiprocessing.get_context("forkserver")
@@ -46,7 +47,7 @@ def run(
             process.kill()
             process.join()
         done = subprocess.CompletedProcess(
-            words, process.exitcode, out.read_text("utf-8"), err.read_text("utf-8")
+            words, present(process.exitcode), out.read_text("utf-8"), err.read_text("utf-8")
         )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

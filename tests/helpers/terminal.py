@@ -16,13 +16,14 @@ def run(
     command: Sequence[object], columns: int, cwd: Path, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """What a command shows on a terminal that is so wide; all of it is standard output."""
+    words = list(map(str, command))
     try:
         ours, theirs = os.openpty()
     except OSError as error:
         pytest.skip(f"this system opens no pseudo-terminal: {error}")
     termios.tcsetwinsize(theirs, (24, columns))
     process = subprocess.Popen(
-        list(map(str, command)),
+        words,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -34,4 +35,4 @@ def run(
     with os.fdopen(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
         while piece := terminal.read(65536):  # until nobody has it open any more: EIO on Linux
             shown += piece
-    return subprocess.CompletedProcess(command, process.wait(), shown.decode())
+    return subprocess.CompletedProcess(words, process.wait(), shown.decode())

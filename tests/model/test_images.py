@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 from PIL import Image
 
 from toolchain.model.artifact import Fit, InputContract
@@ -67,10 +68,11 @@ def transparent_gray(depth: int, shade: int, rows: bytes) -> bytes:
     return png((2, 1), depth, 0, b"\0" + rows, chunk(b"tRNS", struct.pack(">H", shade)))
 
 
-def on_white(rgba: np.ndarray) -> np.ndarray:
+def on_white(rgba: np.ndarray) -> NDArray[np.int_]:
     """Rule 6 in exact arithmetic."""
     colour, alpha = rgba[..., :3].astype(int), rgba[..., 3:].astype(int)
-    return ((colour * alpha + 255 * (255 - alpha)) * 2 + 255) // 510
+    rounded: NDArray[np.int_] = ((colour * alpha + 255 * (255 - alpha)) * 2 + 255) // 510
+    return rounded
 
 
 # one path
@@ -617,7 +619,7 @@ def test_cropping_keeps_the_middle_and_adds_nothing() -> None:
 
 
 def test_cropping_leaves_what_fits_untouched() -> None:
-    contract = InputContract(*SHADES.shape, 1, Fit.CROP)
+    contract = InputContract(28, 28, 1, Fit.CROP)
     assert np.array_equal(to_pixels(encoded(Image.fromarray(SHADES)), contract)[..., 0], SHADES)
 
 
@@ -627,7 +629,7 @@ def test_stretching_keeps_the_whole_and_adds_nothing() -> None:
     stretched = to_pixels(picture, InputContract(28, 28, 1, Fit.STRETCH))[..., 0]
     assert (stretched[:, :13] == 0).all()
     assert (stretched[:, 15:] == 200).all()
-    contract = InputContract(*SHADES.shape, 1, Fit.STRETCH)
+    contract = InputContract(28, 28, 1, Fit.STRETCH)
     assert np.array_equal(to_pixels(SHADES, contract)[..., 0], SHADES)
 
 

@@ -22,6 +22,7 @@ from toolchain.delivery import signing
 from toolchain.model import signatures
 from toolchain.model.signatures import Trust
 from toolchain.runtime import Classifier
+from toolchain.support import files
 from toolchain.support.errors import ToolchainError
 
 FILE = "fashion-cnn.int8.tflite"
@@ -198,7 +199,7 @@ def test_a_number_that_cannot_be_kept_is_an_error(
     def full(path: Path, data: bytes) -> None:
         raise ToolchainError(f"Cannot write {path}: Read-only file system.")
 
-    monkeypatch.setattr(signatures.files, "replace", full)
+    monkeypatch.setattr(files, "replace", full)
     refused(alone, accepted, "Read-only file system.*Check the file once as a user who may write")
 
 
@@ -217,7 +218,8 @@ def test_no_byte_of_a_signature_matters_unnoticed(alone: Path, accepted: Trust) 
     """A changed signature file is refused, or says what it said before."""
     whole = signatures.beside(alone).read_bytes()
     expected = signatures.verify(alone, accepted)
-    generator, outcomes = np.random.default_rng(0), set()
+    generator = np.random.default_rng(0)
+    outcomes: set[bool | str] = set()
     for _ in range(300):
         data = bytearray(whole)
         data[generator.integers(len(data))] ^= 1 << int(generator.integers(8))

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import LENIENT
-from toolchain import training
-from toolchain.conversion import onnx, tflite
+from toolchain import conversion, training
+from toolchain.conversion import tflite
 from toolchain.export import exporting
 from toolchain.model.artifact import InputContract, ModelInfo, Precision, Verdict
 from toolchain.model.dataset import Dataset
@@ -145,18 +145,19 @@ def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) 
     }
     assert result.test_accuracy > 0.9
     assert {outcome.verdict for outcome in made.values()} == {Verdict.PROVED}
-    assert operators(tflite, made[".tflite"]) == (
+    assert operators(made[".tflite"]) == (
         "CAST QUANTIZE CONV_2D CONV_2D CONV_2D ADD CONV_2D CONV_2D ADD "
         "DEPTHWISE_CONV_2D FULLY_CONNECTED DEQUANTIZE SOFTMAX"
     )
-    computed = operators(onnx, made[".onnx"]).replace("DequantizeLinear", "")
+    computed = operators(made[".onnx"]).replace("DequantizeLinear", "")
     assert " ".join(computed.replace("QuantizeLinear", "").split()) == (
         "Reshape Conv Conv Conv Add Conv Conv Add Conv Reshape Gemm Softmax"
     )
 
 
-def operators(converter: object, outcome: exporting.Outcome) -> str:
-    summary = converter.summarize(outcome.artifact.path.read_bytes())
+def operators(outcome: exporting.Outcome) -> str:
+    path = outcome.artifact.path
+    summary = conversion.of(path).summarize(path.read_bytes())
     return " ".join(operator.name for operator in summary.operators)
 
 

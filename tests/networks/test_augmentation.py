@@ -33,7 +33,7 @@ def test_every_choice_varies_and_keeps_shape_and_type(
     images = digits.train_images[:40, 2:].repeat(channels, -1)  # oblong
     first, second = varied(chosen([name]), images), varied(chosen([name]), images)
     for each in (first, second):
-        assert (each.shape, each.dtype) == (images.shape, np.uint8)
+        assert (each.shape, each.dtype) == (images.shape, np.dtype(np.uint8))
         assert not np.array_equal(each, images)
     assert not np.array_equal(first, second)
     # still the same pictures: nearer to their own than to the next

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests import ROOT
+from tests.helpers.sessions import FakeSession
 from toolchain.evaluation import metrics
 from toolchain.model.artifact import InputContract, Prediction
 from toolchain.model.dataset import Dataset
@@ -131,14 +133,11 @@ def test_values_that_are_no_probabilities_are_refused(exported: Path, digits: Da
             classifier.scores(digits.test_images[:1])
 
 
-class _Constant:
-    engine = "none"
-    shape, classes = (28, 28, 1), 10
-
+class _Constant(FakeSession):
     def __init__(self, value: float) -> None:
         self._value = value
 
-    def run(self, images: np.ndarray) -> np.ndarray:
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.full((len(images), 10), self._value, np.float32)
 
 
@@ -219,14 +218,17 @@ print(json.dumps([classifier.engine, loaded, answers]))
 """
 
 
-def ask(python: str | Path, exported: Path, pattern: str, pictures: Path) -> list:
+def ask(
+    python: str | Path, exported: Path, pattern: str, pictures: Path
+) -> tuple[str, list[str], dict[str, list[int]]]:
     """A fresh interpreter's engine, the heavy modules it loaded, and its answers a file."""
     code = ASK.format(folder=str(exported), pattern=pattern, pictures=str(pictures), heavy=HEAVY)
     root = ROOT
     done = subprocess.run(
         [python, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=300
     )
-    return json.loads(done.stdout)
+    engine, loaded, answers = json.loads(done.stdout)
+    return engine, loaded, answers
 
 
 @pytest.mark.parametrize("pattern", ["*.int8.tflite", "*.int8.onnx"])

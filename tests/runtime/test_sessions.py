@@ -7,31 +7,30 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from tests.helpers.sessions import FakeSession
+from toolchain.formats import Session
 from toolchain.runtime.sessions import Sessions
 from toolchain.support.errors import ToolchainError
 
 
-class Counted:
+class Counted(FakeSession):
     """A session that tells whether two threads were ever in it at once."""
-
-    engine, shape, classes = "none", (28, 28, 1), 10
 
     def __init__(self, meeting: threading.Barrier | None = None) -> None:
         self._inside = threading.Lock()
         self._meeting = meeting
 
-    def run(self, images: np.ndarray) -> np.ndarray:
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert self._inside.acquire(blocking=False), "two threads in one session"
         if self._meeting:
             self._meeting.wait(60)  # until as many threads are in sessions of their own
         self._inside.release()
-        return images
-
-    def invoke(self) -> None: ...
+        return images.astype(np.float32)
 
 
-def ask(sessions: Sessions) -> Counted:
+def ask(sessions: Sessions) -> Session:
     session = sessions.take()
     try:
         session.run(np.zeros(1, np.uint8))

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -243,7 +243,7 @@ def test_what_the_system_refuses_is_told_as_an_error_of_ours(tmp_path: Path) -> 
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.write_bytes(b"old")
     folder.mkdir()
-    refused = (
+    refused: tuple[tuple[str, Callable[[], object]], ...] = (
         (f"Cannot write {folder}: Is a directory. What", lambda: files.rename(file, folder)),
         (f"Cannot write {file}: No such", lambda: files.rename(tmp_path / "none", file)),
         (f"Cannot write {file / 'x'}: {file} is a file", lambda: files.make_folder(file / "x")),

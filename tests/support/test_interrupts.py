@@ -133,7 +133,7 @@ main()
 
 
 def test_ctrl_c_in_the_midst_of_importing_a_library_is_clean(tmp_path: Path) -> None:
-    words = ["train", "fashion-cnn", "--dataset", "digits", "--out", tmp_path / "m"]
+    words = ["train", "fashion-cnn", "--dataset", "digits", "--out", str(tmp_path / "m")]
     process = subprocess.Popen(
         [sys.executable, "-c", TELLING, *words],
         stdout=subprocess.PIPE,

@@ -147,7 +147,8 @@ def _escaped(text: str) -> str:
 
 def family() -> dict[str, int]:
     """The names of our exceptions with their exit codes."""
-    found = (errors.ToolchainError, *errors.ToolchainError.__subclasses__(), NotThereError)
+    ours = errors.ToolchainError
+    found: list[type[errors.ToolchainError]] = [ours, *ours.__subclasses__(), NotThereError]
     return {each.__name__: each.exit_code for each in found}
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.robustness.ssh_network import Network
 from tests import ROOT
-from tests.delivery.test_deploying import Network
 from tests.helpers.userdata_pictures import save
 from toolchain import datasets
 from toolchain.model.dataset import Dataset

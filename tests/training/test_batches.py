@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ def part(dataset: Dataset, rows: list[int]) -> Part:
     return Part(dataset.train_images, dataset.train_labels, np.array(rows))
 
 
-def gone_through(found: object) -> tuple[np.ndarray, np.ndarray]:
+def gone_through(found: Any) -> tuple[np.ndarray, np.ndarray]:
     pixels, labels = zip(*found.as_numpy_iterator(), strict=True)
     return np.concatenate(pixels), np.concatenate(labels)
 

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.helpers import forked
+from tests.helpers.present import present
 from toolchain import training
 from toolchain.export import provenance
 from toolchain.formats import keras as keras_format
+from toolchain.model.artifact import Precision
 from toolchain.model.dataset import Dataset
 from toolchain.networks import architectures
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import Plan, optimization, teaching
+from toolchain.training.fitting import fit
 from toolchain.training.own_teacher import with_own_teacher
 from toolchain.training.resume import fit_unless_done
 
@@ -27,7 +31,7 @@ RECIPE = Recipe(3, hold_out=True)
 
 
 def test_a_student_learns_what_only_its_teacher_knows(
-    tmp_path: Path, digits: Dataset, trained: training.Result
+    tmp_path: Path, digits: Dataset, trained: training.TrainingResult
 ) -> None:
     """The labels it gets are drawn at random; what it answers rightly the teacher taught it."""
     labels = np.random.default_rng(0).permutation(digits.train_labels)
@@ -42,19 +46,22 @@ def test_a_student_learns_what_only_its_teacher_knows(
 
 
 def test_the_teacher_is_no_part_of_the_student(
-    tmp_path: Path, digits: Dataset, trained: training.Result
+    tmp_path: Path, digits: Dataset, trained: training.TrainingResult
 ) -> None:
-    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
+    teacher = training.teacher_file(trained.path)
+    plan = Plan("small-cnn", "digits", RECIPE, teacher=teacher)
     before = trained.path.read_bytes()
     result = training.train(plan, digits, tmp_path / "model", Silent())
     model = keras_format.load(result.path.read_bytes())
     fresh = architectures.get("small-cnn").build(digits.contract, len(digits.labels))
     assert [w.shape for w in model.weights] == [w.shape for w in fresh.weights]
     assert trained.path.read_bytes() == before
-    assert f'"sha256": "{plan.teacher.sha256}"' in (tmp_path / "model/training.json").read_text()
+    assert f'"sha256": "{teacher.sha256}"' in (tmp_path / "model/training.json").read_text()
 
 
-def test_what_is_learnt_is_the_softened_answers(digits: Dataset, trained: training.Result) -> None:
+def test_what_is_learnt_is_the_softened_answers(
+    digits: Dataset, trained: training.TrainingResult
+) -> None:
     """The loss against the formula of the paper."""
     plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
     student = architectures.get("small-cnn").build(digits.contract, len(digits.labels))
@@ -64,9 +71,10 @@ def test_what_is_learnt_is_the_softened_answers(digits: Dataset, trained: traini
     ours = np.asarray(student(pixels, training=False), np.float64)
     theirs = keras_format.open_session(trained.path.read_bytes(), 1).run(pixels).astype(np.float64)
 
-    def softened(probabilities: np.ndarray) -> np.ndarray:
+    def softened(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         powers = np.maximum(probabilities, teaching.LEAST) ** (1 / teaching.TEMPERATURE)
-        return powers / powers.sum(1, keepdims=True)
+        shares: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
+        return shares
 
     p, q = softened(theirs), softened(ours)
     divergence = teaching.TEMPERATURE**2 * (p * np.log(p / q)).sum(1).mean()
@@ -77,7 +85,7 @@ def test_what_is_learnt_is_the_softened_answers(digits: Dataset, trained: traini
 
 
 def test_a_teacher_of_other_classes_is_refused(
-    tmp_path: Path, digits: Dataset, trained: training.Result
+    tmp_path: Path, digits: Dataset, trained: training.TrainingResult
 ) -> None:
     plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
     others = dataclasses.replace(digits, labels=tuple("abcdefghij"))
@@ -89,7 +97,7 @@ def test_a_teacher_that_does_not_say_what_it_is_is_refused(tmp_path: Path, digit
     path = tmp_path / "stranger.keras"
     path.write_bytes(
         keras_format.convert(
-            architectures.get("fashion-cnn").build(digits.contract, 10), None, None
+            architectures.get("fashion-cnn").build(digits.contract, 10), Precision.FLOAT32, None
         )
     )
     plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(path))
@@ -97,7 +105,7 @@ def test_a_teacher_that_does_not_say_what_it_is_is_refused(tmp_path: Path, digit
         training.train(plan, digits, tmp_path / "model", Silent())
 
 
-def test_a_teacher_and_class_weights_do_not_go_together(trained: training.Result) -> None:
+def test_a_teacher_and_class_weights_do_not_go_together(trained: training.TrainingResult) -> None:
     with pytest.raises(UsageError, match=r"Leave out --class-weight, or learn .* --teacher none"):
         Plan(
             "small-cnn",
@@ -112,16 +120,16 @@ TAUGHT = Plan("small-cnn", "digits", Recipe(1, hold_out=True, teacher="fashion-c
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
+def taught(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.TrainingResult:
     folder = tmp_path_factory.mktemp("taught") / "model"
     plan = with_own_teacher(TAUGHT, digits, folder, Silent())
     return training.train(plan, digits, folder, Silent())
 
 
-def test_a_recipe_may_name_its_teacher(taught: training.Result) -> None:
+def test_a_recipe_may_name_its_teacher(taught: training.TrainingResult) -> None:
     teacher = taught.path.parent / "teacher" / "teacher.keras"
     assert taught.plan.teacher == training.teacher_file(teacher)
-    assert keras_format.read_info(teacher.read_bytes()).architecture == "fashion-cnn"
+    assert present(keras_format.read_info(teacher.read_bytes())).architecture == "fashion-cnn"
     run = json.loads((teacher.parent / "training.json").read_text())
     # what the student is watched on its teacher has not learnt either
     assert (run["plan"]["recipe"]["epochs"], run["plan"]["recipe"]["hold_out"]) == (5, True)
@@ -135,12 +143,12 @@ def test_a_recipe_may_name_its_teacher(taught: training.Result) -> None:
 
 
 def test_a_teacher_that_is_there_is_not_trained_again(
-    taught: training.Result, tmp_path: Path, digits: Dataset
+    taught: training.TrainingResult, tmp_path: Path, digits: Dataset
 ) -> None:
     folder = tmp_path / "moved"
     shutil.copytree(taught.path.parent, folder)
     again = with_own_teacher(dataclasses.replace(TAUGHT, seed=6), digits, folder, Silent())
-    assert again.teacher.sha256 == taught.plan.teacher.sha256
+    assert present(again.teacher).sha256 == present(taught.plan.teacher).sha256
     # nor is a student, wherever its folder lies now
     again = dataclasses.replace(again, seed=5)
     assert fit_unless_done(again, digits, folder, Silent()) == dataclasses.replace(
@@ -149,13 +157,14 @@ def test_a_teacher_that_is_there_is_not_trained_again(
 
 
 def test_a_teacher_of_other_images_is_trained_anew(
-    taught: training.Result, tmp_path: Path, digits: Dataset
+    taught: training.TrainingResult, tmp_path: Path, digits: Dataset
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(taught.path.parent, folder)
     others = dataclasses.replace(digits, labels=tuple("abcdefghij"))
     again = with_own_teacher(TAUGHT, others, folder, Silent())
-    assert keras_format.read_info(again.teacher.path.read_bytes()).labels == others.labels
+    info = keras_format.read_info(present(again.teacher).path.read_bytes())
+    assert present(info).labels == others.labels
 
 
 def test_what_the_student_cannot_be_is_said_before_its_teacher_is_trained(
@@ -171,7 +180,7 @@ def test_a_recipe_with_a_teacher_is_not_followed_without_one(
     tmp_path: Path, digits: Dataset
 ) -> None:
     with pytest.raises(ToolchainError, match="asks for fashion-cnn as a teacher, and none was"):
-        training.train(TAUGHT, digits, tmp_path / "model", Silent())
+        fit(TAUGHT, digits, tmp_path / "model", Silent())
 
 
 def test_no_teacher_instead_of_the_recipes(tmp_path: Path) -> None:
@@ -188,7 +197,7 @@ def test_a_teacher_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_a_teacher_changed_meanwhile_is_refused(
-    tmp_path: Path, digits: Dataset, trained: training.Result
+    tmp_path: Path, digits: Dataset, trained: training.TrainingResult
 ) -> None:
     path = tmp_path / "teacher.keras"
     path.write_bytes(trained.path.read_bytes())

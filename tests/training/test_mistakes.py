@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from toolchain.model.dataset import Dataset
@@ -28,11 +29,12 @@ def test_the_surest_mistakes_come_first() -> None:
     assert mistakes.surest(SCORES, TRUTH, 2).tolist() == [2, 3]
 
 
-def scores(dataset: Dataset, wrong: int) -> np.ndarray:
+def scores(dataset: Dataset, wrong: int) -> NDArray[np.float32]:
     """Right for all test images but the first `wrong`."""
     given = dataset.test_labels.astype(int)
     given[:wrong] = (given[:wrong] + 1) % len(dataset.labels)
-    return np.eye(len(dataset.labels), dtype=np.float32)[given]
+    found: NDArray[np.float32] = np.eye(len(dataset.labels), dtype=np.float32)[given]
+    return found
 
 
 @pytest.mark.parametrize("wrong", [0, 5, 360])

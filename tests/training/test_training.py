@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.helpers import forked
+from tests.helpers.present import present
 from toolchain import training
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
@@ -63,7 +65,9 @@ def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 
         ),
     ],
 )
-def test_when_a_run_stops(settings: dict, rows: list[Epoch], expected: str | None) -> None:
+def test_when_a_run_stops(
+    settings: dict[str, Any], rows: list[Epoch], expected: str | None
+) -> None:
     plan = Plan("fashion-cnn", "digits", **settings)
     assert plan.stop(History(plan.watched, tuple(rows))) == expected
 
@@ -84,12 +88,12 @@ def test_test_images_never_choose() -> None:
         {"recipe": Recipe(5), "seed": -1},
     ],
 )
-def test_impossible_plans_are_usage_errors(settings: dict) -> None:
+def test_impossible_plans_are_usage_errors(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Plan("fashion-cnn", "digits", **settings)
 
 
-def test_a_run_leaves_model_history_and_picture(trained: training.Result) -> None:
+def test_a_run_leaves_model_history_and_picture(trained: training.TrainingResult) -> None:
     folder = trained.path.parent
     assert {path.name for path in folder.iterdir()} >= {
         "fashion-cnn-digits.keras",
@@ -109,9 +113,9 @@ def test_a_run_leaves_model_history_and_picture(trained: training.Result) -> Non
     assert summary["test_accuracy"] == trained.test_accuracy > 0.9
 
 
-def test_the_model_knows_what_it_is(trained: training.Result, digits: Dataset) -> None:
+def test_the_model_knows_what_it_is(trained: training.TrainingResult, digits: Dataset) -> None:
     data = trained.path.read_bytes()
-    info = keras_format.read_info(data)
+    info = present(keras_format.read_info(data))
     scores = keras_format.open_session(data, 1).run(digits.test_images)
     right = (scores.argmax(1) == digits.test_labels).mean()
     assert info.accuracy == trained.test_accuracy == pytest.approx(right)
@@ -121,12 +125,12 @@ PATIENT = Plan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.Result:
+def patient(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.TrainingResult:
     return training.train(PATIENT, digits, tmp_path_factory.mktemp("patient") / "model", Silent())
 
 
 def test_patience_holds_images_out_and_keeps_the_best(
-    patient: training.Result, digits: Dataset
+    patient: training.TrainingResult, digits: Dataset
 ) -> None:
     assert patient.stopped == "patience"
     assert patient.epoch == patient.history.best.number == len(patient.history.epochs) - 1
@@ -141,7 +145,7 @@ def test_patience_holds_images_out_and_keeps_the_best(
 
 
 def test_who_holds_images_out_keeps_the_best(
-    patient: training.Result, tmp_path: Path, digits: Dataset
+    patient: training.TrainingResult, tmp_path: Path, digits: Dataset
 ) -> None:
     ended = len(patient.history.epochs)
     for hold_out, expected in ((True, ended - 1), (False, ended)):
@@ -220,7 +224,7 @@ def interrupted(out: Path, after: str, how: signal.Signals) -> tuple[int, str]:
     deadline = time.monotonic() + 300
     while after not in said:
         assert time.monotonic() < deadline
-        line = process.stderr.readline()
+        line = present(process.stderr).readline()
         assert line, said
         said += line
     process.send_signal(how)
@@ -235,7 +239,8 @@ def test_ctrl_c_keeps_what_was_trained_and_the_next_run_goes_on(tmp_path: Path) 
     assert "Traceback" not in said
     kept = History.from_csv((out / "training.csv").read_text())
     assert len(kept.epochs) >= 2
-    assert keras_format.read_info((out / "model.keras").read_bytes()).accuracy > 0.5
+    info = present(keras_format.read_info((out / "model.keras").read_bytes()))
+    assert present(info.accuracy) > 0.5
     assert not (out / "training.json").exists()  # it did not do what was asked of it
 
     code, _ = interrupted(out, "Going on after epoch", signal.SIGKILL)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers import forked
 from tests.helpers.heard import Heard
+from tests.helpers.present import present
 from toolchain import training
 from toolchain.export import exporting
 from toolchain.export.exporting import Outcome
@@ -60,7 +61,7 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     best = max(result.seeds, key=lambda each: each.validation_accuracy)
     assert result.plan.seed == best.seed
     assert result.test_accuracy == best.test_accuracy
-    info = keras_format.read_info(result.path.read_bytes())
+    info = present(keras_format.read_info(result.path.read_bytes()))
     assert (result.path, info.name) == (folder / "model.keras", "model")
     assert info.accuracy == best.test_accuracy
     theirs = keras_format.load((folder / f"seed-{best.seed}/seed-{best.seed}.keras").read_bytes())
@@ -82,7 +83,7 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     made = [export(folder / f"seed-{seed}", digits) for seed in (4, 5)]
     export(folder, digits)
     card = (folder / "card.md").read_text()
-    mean = sum(outcome.proof.comparison.accuracy for outcome in made) / 2
+    mean = sum(present(outcome.proof).comparison.accuracy for outcome in made) / 2
     (row,) = (line for line in card.splitlines() if line.startswith("| mean "))
     assert row.endswith(f"| {mean:.2%} |")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+import PIL
 import pytest
 
 from tests import ROOT
@@ -122,7 +124,7 @@ def test_other_rules_are_another_decoding(
     folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
-    monkeypatch.setattr(store.PIL, "__version__", "another")
+    monkeypatch.setattr(PIL, "__version__", "another")
     userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert len(decoded) == 100
     assert entries(cache) == [WHOLE]
@@ -212,7 +214,8 @@ elif what == "replace":
     os.replace = counted(os.replace)
 elif what == "unlink":
     Path.unlink = counted(Path.unlink)
-userdata.load(Path(sys.argv[1]), InputContract(28, 28, 1), None, Silent())
+pictures = userdata.open_pictures(Path(sys.argv[1]))
+userdata.load(pictures, InputContract(28, 28, 1), None, Silent())
 print("done")
 """
 
@@ -254,7 +257,7 @@ def test_a_disk_that_is_too_small_is_told_before_decoding(
     folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 50 * 28 * 28 - 1})
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ToolchainError, match=r"need 0\.0 GB .*XDG_CACHE_HOME"):
         userdata.load(userdata.open_pictures(folder), CONTRACT, None, silent)
     assert decoded == []

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.cli.test_cli import run
 from tests.helpers import browser
+from tests.helpers.present import present
 from tests.helpers.userdata_pictures import ASKED, CONTRACT, class_folders, save, silent
 from toolchain import userdata
 from toolchain.model.artifact import InputContract
@@ -278,7 +279,7 @@ def test_the_page_in_a_browser_is_no_wider_than_the_window(
     # the page itself forbids scripts
     path.write_text(re.sub(r"<meta http-equiv=[^>]+>", "", text).replace("</body>", probe))
     shown = browser.dom(path, f"--window-size={width},800")
-    scrolled, seen = re.search(r"<title>(\d+) (\d+)</title>", shown).groups()  # type: ignore[union-attr]
+    scrolled, seen = present(re.search(r"<title>(\d+) (\d+)</title>", shown)).groups()
     assert int(scrolled) <= int(seen)
 
 

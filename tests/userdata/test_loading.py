@@ -253,7 +253,7 @@ def test_more_than_256_classes(tmp_path: Path) -> None:
 
 
 def saved(path: Path, digits: Dataset, **changed: Any) -> Path:
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         "x_train": digits.train_images[:200, :, :, 0],
         "y_train": digits.train_labels[:200],
         "x_test": digits.test_images[:100, :, :, 0],

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 from PIL import Image
+from typer.core import TyperGroup
 
 from tests import ROOT
 from tests.tools.readme import FILES, INSTEAD, blocks, commands
@@ -87,8 +88,9 @@ def test_both_languages_have_the_same_programs() -> None:
 
 def named_commands() -> dict[str, Any]:
     """Every command of the command line, `data` and what follows it included."""
-    whole = typer.main.get_command(cli.app)
+    whole = typer.main.get_group(cli.app)
     data = whole.commands["data"]
+    assert isinstance(data, TyperGroup)
     below = {f"data {name}": command for name, command in data.commands.items()}
     return {**whole.commands, **below}
 

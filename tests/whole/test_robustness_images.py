@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from benchmarks.robustness.image_trials import (
     orientations,
     several,
 )
+from tests.helpers.present import present
 from toolchain.runtime import Classifier
 
 
@@ -62,22 +62,23 @@ def test_the_model_knows_the_drawn_digits(classifier: Classifier) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12 and later
-def test_the_campaign_would_notice(classifier: Classifier) -> None:
+def test_the_campaign_would_notice(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another picture, a refusal too many, an answer too many, and a crash."""
     good = next(trial for trial in modes(3) if trial.name == "modes/RGB in memory/2")
     assert images.judge(good, classifier).verdict == "right"
+    shown = present(good.stored.shows)
     for wrong in (
-        Stored(good.stored.image, good.stored.shows[:, ::-1]),
-        Stored(b"no picture", good.stored.shows),
+        Stored(good.stored.image, shown[:, ::-1]),
+        Stored(b"no picture", shown),
         Stored(good.stored.image, None),
     ):
         assert images.judge(replace(good, stored=wrong), classifier).verdict == "wrong"
     apart = images.judge_apart(good, classifier)
     assert (apart.verdict, apart.label) == ("right", "2")
-    dying = SimpleNamespace(classify=lambda _: os.kill(os.getpid(), signal.SIGKILL))
-    assert images.judge_apart(good, dying).detail == "SIGKILL"
-    failing = SimpleNamespace()
-    assert images.judge_apart(good, failing).verdict == "crashed"
+    monkeypatch.setattr(classifier, "classify", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    assert images.judge_apart(good, classifier).detail == "SIGKILL"
+    monkeypatch.setattr(classifier, "classify", None)
+    assert images.judge_apart(good, classifier).verdict == "crashed"
 
 
 def test_one_bad_image_in_a_folder_costs_one_line(

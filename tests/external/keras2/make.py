@@ -4,21 +4,25 @@ Each model lies in the archive as `.h5` and as `.keras`, with random weights; th
 Keras 2 gave for the images of `images()`.
 """
 
+from __future__ import annotations
+
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 SHAPE = (32, 32, 3)
 
 
-def images():
+def images() -> NDArray[np.float32]:
     return (np.random.RandomState(0).rand(3, *SHAPE) * 255).astype(np.float32)
 
 
-def small(keras, layers, tf):
+def small(keras: Any, layers: Any, tf: Any) -> Any:
     """Layers whose settings Keras 3 lacks or calls otherwise."""
     return keras.Sequential(
         [
@@ -40,7 +44,7 @@ def small(keras, layers, tf):
     )
 
 
-def func(keras, layers, tf):
+def func(keras: Any, layers: Any, tf: Any) -> Any:
     """A name with a slash, and layers of several inputs."""
     image = keras.Input(SHAPE)
     x = layers.Conv2D(4, 3, padding="same", name="a/b")(image)
@@ -50,7 +54,7 @@ def func(keras, layers, tf):
     return keras.Model(image, layers.Dense(10, activation="softmax")(x))
 
 
-def nested(keras, layers, tf):
+def nested(keras: Any, layers: Any, tf: Any) -> Any:
     """Models within a model, and augmentation."""
     augment = keras.Sequential([layers.RandomFlip("horizontal"), layers.Rescaling(1 / 255)])
     end = keras.Sequential(
@@ -63,7 +67,7 @@ def nested(keras, layers, tf):
     return keras.Model(image, layers.Dense(10, activation="softmax")(x))
 
 
-def arith(keras, layers, tf):
+def arith(keras: Any, layers: Any, tf: Any) -> Any:
     """Arithmetic and TensorFlow's functions in the graph."""
     image = keras.Input(SHAPE)
     x = (tf.cast(image, tf.float32) / 255.0 - 0.5) * 2
@@ -75,7 +79,7 @@ def arith(keras, layers, tf):
     return keras.Model(image, tf.nn.softmax(layers.Dense(10)(z)))
 
 
-def main():
+def main() -> None:
     import tensorflow as tf
     import tf_keras as keras
 
