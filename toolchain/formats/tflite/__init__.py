@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolchain.formats.tflite import metadata
-from toolchain.formats.tflite.session import TFLiteSession, import_engine, interpreter
+from toolchain.formats.tflite.session import TFLiteSession, import_engine, interpreter, operators
 from toolchain.model import engines as runtimes
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo, Precision
@@ -43,7 +43,7 @@ def read_info(data: bytes) -> ModelInfo | None:
 def step(data: bytes) -> float | None:
     loaded = interpreter(data, 1, engines()[0], delegates=False)
     tensors = {each["index"]: each for each in loaded.get_tensor_details()}
-    makers = {index: step for step in loaded._get_ops_details() for index in step["outputs"]}
+    makers = {index: step for step in operators(loaded) for index in step["outputs"]}
     index = loaded.get_output_details()[0]["index"]
     while (maker := makers.get(index)) and maker["op_name"] in BEHIND_LOGITS:
         index = maker["inputs"][0]

@@ -100,3 +100,12 @@ def interpreter(data: bytes, threads: int, engine: str, delegates: bool) -> Any:
             "Expected a whole TFLite file that this runtime is new enough for."
         ) from error
     return loaded
+
+
+def operators(loaded: Any) -> list[dict[str, Any]]:
+    """What an `interpreter` computes, in the order in which it does: of each operator `index`,
+    `op_name`, and the numbers of its tensors, `inputs` and `outputs`. Publicly the engines list
+    their tensors alone.
+    """
+    steps: list[dict[str, Any]] = loaded._get_ops_details()
+    return steps
