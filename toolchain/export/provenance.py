@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from toolchain.model import manifest
 from toolchain.model.folder import ModelFolder
-from toolchain.support import files
+from toolchain.support import files, markdown
 from toolchain.support.errors import ToolchainError
 
 Told = TypeVar("Told")
@@ -132,9 +132,7 @@ def _seeds(seeds: Sequence[dict[str, Any]], kept: int, folder: ModelFolder) -> l
         f"Of {len(seeds)} seeds the one that did best on the validation images, a tenth of the "
         "training images, is kept. The test images chose nothing.",
         "",
-        f"| seed | {' | '.join(names)} |",
-        f"|---|{'---:|' * len(names)}",
-        *(f"| {' | '.join(row)} |" for row in cells),
+        *markdown.table(["seed", *(f">{name}" for name in names)], cells),
         "",
     ]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from toolchain.formats.tflite import metadata
-from toolchain.formats.tflite.session import TFLiteSession, import_engine, interpreter, operators
+from toolchain.formats.tflite.session import TFLiteSession, interpreter, operators
+from toolchain.formats.tflite.session import import_engine as import_engine
 from toolchain.model import engines as runtimes
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo, Precision
@@ -18,19 +19,7 @@ PRECISIONS = (
     Precision.MIXED,
 )
 BEHIND_LOGITS = ("SOFTMAX", "DEQUANTIZE", "QUANTIZE")
-__all__ = [
-    "PRECISIONS",
-    "engines",
-    "import_engine",
-    "is_whole",
-    "open_session",
-    "read_info",
-    "step",
-]
-
-
-def is_whole(data: bytes) -> bool:
-    return seal.holds(data)
+is_whole = seal.holds
 
 
 def read_info(data: bytes) -> ModelInfo | None:
