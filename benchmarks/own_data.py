@@ -27,6 +27,7 @@ from toolchain import datasets, userdata
 from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
+from toolchain.model.images import as_picture
 from toolchain.support.progress import Silent
 from toolchain.userdata import alike
 
@@ -174,8 +175,7 @@ def near_duplicates(name: str, some: NDArray[np.uint8], others: NDArray[np.uint8
     altered: dict[str, list[bool]] = {}
     for pixels in some:
         own = alike.looks(pixels[np.newaxis], Silent())
-        gray = pixels.shape[-1] == 1
-        for what, picture in variants(Image.fromarray(pixels[:, :, 0] if gray else pixels)):
+        for what, picture in variants(as_picture(pixels)):
             other = np.asarray(picture).reshape(1, *pixels.shape)
             pair = alike.pairs(alike.looks(other, Silent()), own)
             altered.setdefault(what, []).append(bool(pair))

@@ -15,6 +15,8 @@ from tests.helpers.sessions import FakeSession
 from toolchain.evaluation.metrics import (
     binomial_tail,
     compare,
+    confusion_matrix,
+    discordant_pairs,
     mcnemar_exact,
     paired_score,
     scores,
@@ -73,6 +75,17 @@ def test_wilson_interval_is_the_published_one(
 ) -> None:
     """R. G. Newcombe, Statistics in Medicine 17 (1998), 857–872, table I, method 3."""
     assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=0.5e-4)
+
+
+def test_discordant_pairs_are_of_images_that_one_alone_names_right() -> None:
+    first = np.array([True, True, True, False, False])
+    second = np.array([True, False, False, True, False])
+    assert discordant_pairs(first, second) == (2, 1)
+
+
+def test_rows_of_a_confusion_matrix_are_the_truth() -> None:
+    truth, named = np.array([0, 0, 1, 1, 2], np.uint8), np.array([0, 1, 0, 2, 2])
+    assert confusion_matrix(truth, named, 3).tolist() == [[1, 1, 0], [1, 0, 1], [0, 0, 1]]
 
 
 @given(discordant, discordant)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
+from toolchain.model.images import as_picture
 from toolchain.support.progress import Silent
 from toolchain.userdata.contracts import AskedInput
 
@@ -23,7 +23,7 @@ silent = Silent()
 def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
     """Pixels `[H, W, C]` as the kind of picture that the name says."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels).save(path)
+    as_picture(pixels).save(path)
     return path
 
 

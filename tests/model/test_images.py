@@ -27,6 +27,8 @@ from toolchain.model.images import (
     MAX_SCANS,
     MAX_SIDE,
     Header,
+    as_picture,
+    as_png,
     find_images,
     header,
     to_pixels,
@@ -691,6 +693,13 @@ def test_any_file_shows_what_its_upright_frame_shows(
     data = encoded(picture, kind, exif=exif, **options)
     expected = to_pixels(frame, contract, invert)
     assert np.array_equal(to_pixels(data, contract, invert), expected)
+
+
+@given(frames)
+def test_any_frame_comes_back_from_its_png(frame: np.ndarray) -> None:
+    with Image.open(io.BytesIO(as_png(as_picture(frame)))) as picture:
+        assert picture.mode == {1: "L", 3: "RGB", 4: "RGBA"}[frame.shape[2]]
+        assert np.array_equal(np.asarray(picture).reshape(frame.shape), frame)
 
 
 @given(frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from operator import attrgetter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from PIL import Image
 from tests.helpers.benchmark_results import Measured, result, steady
 from toolchain.report.benchmark.pareto import Kind, Panel, Point, front, of_result, to_png
 
+COST, ACCURACY = attrgetter("cost"), attrgetter("accuracy")
 points = st.builds(
     Point, st.just("m"), st.integers(0, 9).map(lambda n: n / 10), st.integers(1, 9).map(float)
 )
@@ -18,12 +20,12 @@ points = st.builds(
 
 def test_the_front_is_what_no_other_beats() -> None:
     cheap, dear, beaten = Point("a", 0.90, 1.0), Point("b", 0.95, 5.0), Point("c", 0.89, 2.0)
-    assert front([dear, beaten, cheap]) == [cheap, dear]
+    assert front([dear, beaten, cheap], COST, ACCURACY) == [cheap, dear]
 
 
 @given(st.lists(points, min_size=1, max_size=30))
 def test_any_front_beats_all_others(drawn: list[Point]) -> None:
-    edge = front(drawn)
+    edge = front(drawn, COST, ACCURACY)
     assert [each.cost for each in edge] == sorted({each.cost for each in edge})
     assert [each.accuracy for each in edge] == sorted({each.accuracy for each in edge})
     for point in drawn:

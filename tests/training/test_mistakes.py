@@ -20,10 +20,6 @@ SCORES = np.array(
 )
 
 
-def test_rows_are_what_it_is_and_columns_what_it_was_taken_for() -> None:
-    assert mistakes.confusion(SCORES, TRUTH, 3).tolist() == [[1, 1, 0], [1, 0, 1], [0, 0, 1]]
-
-
 def test_the_surest_mistakes_come_first() -> None:
     assert mistakes.surest(SCORES, TRUTH, 9).tolist() == [2, 3, 1]
     assert mistakes.surest(SCORES, TRUTH, 2).tolist() == [2, 3]

@@ -9,6 +9,7 @@ from toolchain.benchmark import words
 from toolchain.benchmark.columns import ON_PAGE
 from toolchain.benchmark.results import Result
 from toolchain.benchmark.summary import Row, rows
+from toolchain.support import markdown
 
 
 def table(results: Sequence[Result]) -> str:
@@ -17,22 +18,22 @@ def table(results: Sequence[Result]) -> str:
     A row whose figures do not count says why beside its name; a result that is partial or
     invalid says so in each of its rows.
     """
-    titles = words.titles(results)
-    names = [column.name for column in ON_PAGE]
-    lines = [_line(("machine", "file", *names)), "|---|---|" + "---:|" * len(names)]
-    for title, result in zip(titles, results, strict=True):
-        lines += [_row(title, result, row) for row in rows(result)]
-    for title, result in zip(titles, results, strict=True):
+    titled = list(zip(words.titles(results), results, strict=True))
+    lines = markdown.table(
+        ["machine", "file", *(f">{column.name}" for column in ON_PAGE)],
+        [_cells(title, result, row) for title, result in titled for row in rows(result)],
+    )
+    for title, result in titled:
         lines += ["", *_notes(title, result)]
     return "\n".join(lines) + "\n"
 
 
-def _row(title: str, result: Result, row: Row) -> str:
+def _cells(title: str, result: Result, row: Row) -> list[str]:
     flags = dict.fromkeys(flag for flag, _ in words.doubts(result))
     machine = escaped(title) + "".join(f" **{flag}**" for flag in flags)
     why = row.problem or ("" if row.latency else "not measured")
     name = escaped(row.name) + (f" **does not count: {escaped(why)}**" if why else "")
-    return _line((machine, name, *(column.cell(row) for column in ON_PAGE)))
+    return [machine, name, *(column.cell(row) for column in ON_PAGE)]
 
 
 def _notes(title: str, result: Result) -> Iterator[str]:
@@ -40,10 +41,6 @@ def _notes(title: str, result: Result) -> Iterator[str]:
     yield ""
     yield from (f"- **{flag}: {escaped(why)}**" for flag, why in words.doubts(result))
     yield from (f"- {what}: {escaped(value)}" for what, value in words.conditions(result))
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def escaped(text: str) -> str:

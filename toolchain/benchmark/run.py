@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ from toolchain.benchmark.worker import WARM_UP, Configuration, Worker
 from toolchain.evaluation import metrics
 from toolchain.evaluation.proof import judge
 from toolchain.model.artifact import Comparison, ModelInfo, Verdict
+from toolchain.model.images import as_picture, as_png
 from toolchain.support import files, machine
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import SILENT, Progress, clock
@@ -382,7 +382,7 @@ def _disagreements(
         Disagreement(
             image=int(picked[i]),
             truth=int(truth[i]),
-            png=_png(images[i]),
+            png=base64.b64encode(as_png(as_picture(images[i]))).decode(),
             answers={
                 str(file.path): (int(classes[n, i]), round(float(scores[n, i].max()), 4))
                 for n, file in enumerate(answered)
@@ -390,14 +390,6 @@ def _disagreements(
         )
         for i in differ[np.argsort(-sure, kind="stable")][:SHOWN]
     )
-
-
-def _png(pixels: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def _invalid(

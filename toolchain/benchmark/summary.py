@@ -100,7 +100,7 @@ def _row(
     at: Latency | None,
     faster: float | None,
 ) -> Row:
-    right = int((np.array(file.classes) == np.array(result.truth)).sum()) if file.classes else None
+    right = int(named_right(result, file).sum()) if file.classes else None
     images = len(result.truth)
     fresh = next((each for each in result.measurements if each.file == file.file), measurement)
     cold = _median_start(fresh.cold_starts) if fresh.cold_starts else None
@@ -146,6 +146,12 @@ def typical(window: Window) -> float:
     return percentile(samples((window,)), 0.5) / 1e9
 
 
+def named_right(result: Result, file: FileResult) -> NDArray[np.bool_]:
+    """Whether the file names each test image right, bool `[N]`."""
+    right: NDArray[np.bool_] = np.array(file.classes) == np.array(result.truth)
+    return right
+
+
 def recall(result: Result, file: FileResult) -> list[float]:
     """For each class, the share (0–1) of its test images that the file names right."""
     matrix = confusion(result, file)
@@ -154,9 +160,8 @@ def recall(result: Result, file: FileResult) -> list[float]:
 
 def confusion(result: Result, file: FileResult) -> NDArray[np.int64]:
     """Counts `[class shown, class named]`, int64."""
-    size = len(result.labels)
-    pairs = np.array(result.truth) * size + np.array(file.classes)
-    return np.bincount(pairs, minlength=size * size).reshape(size, size)
+    truth, named = np.array(result.truth), np.array(file.classes)
+    return metrics.confusion_matrix(truth, named, len(result.labels))
 
 
 def _per_second(window: Window) -> float:

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from toolchain.formats.keras import private
+
 
 @contextlib.contextmanager
 def unrolled(model: Any) -> Iterator[None]:
@@ -14,7 +16,9 @@ def unrolled(model: Any) -> Iterator[None]:
     TensorFlow's calibrator ends the process when it meets a loop, and onnxruntime's quantiser does
     not look into one. `unroll` is the layers' own setting (keras.io, "LSTM layer").
     """
-    loops = [layer for layer in model._flatten_layers() if getattr(layer, "unroll", None) is False]
+    loops = [
+        layer for layer in private.all_layers(model) if getattr(layer, "unroll", None) is False
+    ]
     try:
         for layer in loops:
             layer.unroll = True

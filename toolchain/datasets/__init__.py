@@ -13,7 +13,6 @@ modules and no numpy.
 from __future__ import annotations
 
 import importlib
-import io
 import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,15 +96,13 @@ def write_samples(dataset: Dataset, folder: Path) -> list[Path]:
     Raises:
         ToolchainError: the folder cannot be written.
     """
-    from PIL import Image
+    from toolchain.model.images import as_picture, as_png
 
     written = []
     for number, label in enumerate(dataset.labels):
         pixels = dataset.test_images[dataset.test_labels == number][0]
-        file = io.BytesIO()
-        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
         written.append(folder / f"{label.replace('/', '-')}.png")
-        files.replace(written[-1], file.getvalue())
+        files.replace(written[-1], as_png(as_picture(pixels)))
     return written
 
 

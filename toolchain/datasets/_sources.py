@@ -26,6 +26,22 @@ class NotThereError(ToolchainError):
     """A source does not have the files."""
 
 
+def gunzipped(data: bytes, most: int) -> bytes:
+    """The content of `data`, plain or gzipped; of what is gzipped at most so many bytes, since a
+    small file could fill the memory.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        with gzip.open(io.BytesIO(data)) as stream:
+            return stream.read(most)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(str(error)) from error
+
+
 @dataclass(frozen=True)
 class File:
     """One file: its `name`, and `size` in bytes and `sha256` of its uncompressed content."""
@@ -46,13 +62,10 @@ class File:
             ToolchainError: it is not the content of this file.
         """
         content, damage = data, ""
-        if data.startswith(b"\x1f\x8b"):
-            try:
-                with gzip.open(io.BytesIO(data)) as stream:
-                    # one byte too many is enough to refuse what would fill the memory
-                    content = stream.read(self.size + 1)
-            except (OSError, EOFError, zlib.error) as error:
-                damage = f" ({error})"
+        try:
+            content = gunzipped(data, self.size + 1)  # one byte too many is enough to refuse it
+        except ValueError as error:
+            damage = f" ({error})"
         actual = sha256(content)
         if actual != self.sha256:
             raise ToolchainError(

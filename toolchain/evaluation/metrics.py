@@ -79,8 +79,7 @@ def compare(
     file_classes, keras_classes = file_scores.argmax(1), keras_scores.argmax(1)
     tested = slice(len(labels))
     file_right, keras_right = file_classes[tested] == labels, keras_classes[tested] == labels
-    only_keras = int((keras_right & ~file_right).sum())
-    only_file = int((file_right & ~keras_right).sum())
+    only_keras, only_file = discordant_pairs(keras_right, file_right)
     right, images = int(file_right.sum()), len(labels)
     return Comparison(
         images=images,
@@ -97,6 +96,18 @@ def compare(
     )
 
 
+def confusion_matrix(
+    truth: NDArray[np.integer], named: NDArray[np.integer], classes: int
+) -> NDArray[np.int64]:
+    """How many images of each class (row) were named as each class (column), `[classes, classes]`.
+
+    `truth` and `named` are the numbers of the classes of the same images, `[N]`.
+    """
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (truth, named), 1)
+    return counts
+
+
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
     """The score interval of a proportion; `z` = 1.959964 for 95 %.
 
@@ -108,6 +119,16 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
     half = z * math.sqrt(rate * (1 - rate) / trials + spread / (4 * trials)) / (1 + spread)
     # the rate lies within by definition; rounding must not put it outside
     return max(0.0, min(rate, center - half)), min(1.0, max(rate, center + half))
+
+
+def discordant_pairs(
+    first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]
+) -> tuple[int, int]:
+    """How many of the same images only the first classifier names right, and only the second.
+
+    Both say of each image whether it is right, bool `[N]`.
+    """
+    return int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:

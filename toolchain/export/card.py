@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from toolchain.evaluation.metrics import worst_change
 from toolchain.model.artifact import Gate, Verdict, some_layers
 from toolchain.model.manifest import Entry, Manifest
+from toolchain.support import markdown
 
+COLUMNS = (
+    *("file", ">KB", ">accuracy", "95 % interval", ">against Keras", ">at worst", ">same class"),
+    *("verdict", "needs"),
+)
 CALL = """```python
 from toolchain.runtime import Classifier
 
@@ -42,10 +47,7 @@ def card(name: str, manifest: Manifest, course: Sequence[str]) -> str:
             f"{source.proof.accuracy:.2%} on all {source.proof.images} test images of "
             f"`{info.dataset}`:",
             "",
-            "| file | KB | accuracy | 95 % interval | against Keras | at worst | same class "
-            "| verdict | needs |",
-            "|---|---:|---:|---|---:|---:|---:|---|---|",
-            *(_row(file, entry) for file, entry in made),
+            *markdown.table(COLUMNS, [_cells(file, entry) for file, entry in made]),
             "",
             *_verdicts(made),
             *(
@@ -81,11 +83,17 @@ def _verdicts(made: Sequence[tuple[str, Entry]]) -> list[str]:
     return lines
 
 
-def _row(file: str, entry: Entry) -> str:
+def _cells(file: str, entry: Entry) -> list[str]:
     proof = entry.proof
     low, high = proof.interval
-    return (
-        f"| `{file}` | {entry.size / 1000:.0f} | {proof.accuracy:.2%} | {low:.2%} – {high:.2%} "
-        f"| {proof.change:+.2f} points | {worst_change(proof):+.2f} | {proof.agreement:.2%} "
-        f"| {entry.info.verdict} | {entry.info.min_runtime} |"
-    )
+    return [
+        f"`{file}`",
+        f"{entry.size / 1000:.0f}",
+        f"{proof.accuracy:.2%}",
+        f"{low:.2%} – {high:.2%}",
+        f"{proof.change:+.2f} points",
+        f"{worst_change(proof):+.2f}",
+        f"{proof.agreement:.2%}",
+        entry.info.verdict,
+        entry.info.min_runtime,
+    ]

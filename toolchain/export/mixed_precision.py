@@ -8,7 +8,6 @@ arXiv:2106.08295, on finding the layers that lose most by quantising one at a ti
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolchain.conversion import Selective
-from toolchain.support.errors import require
 from toolchain.support.progress import SILENT, Progress
+from toolchain.workstation import plots
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,30 +142,23 @@ def _in_order(noise: Sequence[Noise], chosen: Sequence[Noise]) -> tuple[Noise, .
 
 def to_png(rescue: Rescue, title: str) -> bytes:
     """The noise along the network, with what has to stay in float marked."""
-    require("matplotlib", "export")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = range(len(rescue.noise))
-    figure = Figure(figsize=(9, 1.3 + 0.3 * len(rescue.noise)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plots.figure(9, 1.3 + 0.3 * len(rescue.noise))
     figure.suptitle(title)
     axes: Any = figure.subplots()
     for row, noise in enumerate(rescue.noise):
         if noise in (rescue.kept or ()):
-            axes.axhspan(row - 0.5, row + 0.5, color="#d1592b", alpha=0.08, lw=0)
+            axes.axhspan(row - 0.5, row + 0.5, color=plots.SECOND, alpha=0.08, lw=0)
     alone = [noise.alone for noise in rescue.noise]
     together = [noise.together for noise in rescue.noise]
-    axes.plot(alone, rows, "o", color="#d1592b", markersize=6, label="only this one in int8")
-    axes.plot(together, rows, "s-", color="#1f6feb", markersize=4, label="all in int8")
+    axes.plot(alone, rows, "o", color=plots.SECOND, markersize=6, label="only this one in int8")
+    axes.plot(together, rows, "s-", color=plots.FIRST, markersize=4, label="all in int8")
     axes.set_yticks(rows, [str(noise) for noise in rescue.noise], fontsize=9)
     axes.set_ylim(len(rescue.noise) - 0.5, -0.5)
     axes.set_xlabel("signal to quantisation noise, dB")
     if rescue.kept:
-        axes.set_title("shaded: stays in float", fontsize=10, color="#a03c14")
+        axes.set_title("shaded: stays in float", fontsize=10, color=plots.MARK)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
-    return data.getvalue()
+    return plots.png(figure)

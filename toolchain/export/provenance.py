@@ -16,7 +16,7 @@ from toolchain.external import record as external_record
 from toolchain.external.record import ExternalRecord
 from toolchain.model import manifest
 from toolchain.model.folder import ModelFolder
-from toolchain.support import files
+from toolchain.support import files, markdown
 from toolchain.support.records import plain
 from toolchain.training import record as training_record
 from toolchain.training.plan import Plan
@@ -117,9 +117,7 @@ def _seeds(seeds: Sequence[SeedResult], kept: int, folder: ModelFolder) -> list[
         f"Of {len(seeds)} seeds the one that did best on the validation images, a tenth of the "
         "training images, is kept. The test images chose nothing.",
         "",
-        f"| seed | {' | '.join(names)} |",
-        f"|---|{'---:|' * len(names)}",
-        *(f"| {' | '.join(row)} |" for row in cells),
+        *markdown.table(["seed", *(f">{name}" for name in names)], cells),
         "",
     ]
 

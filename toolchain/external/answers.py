@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolchain.evaluation.metrics import mcnemar_exact, wilson_interval
+from toolchain.evaluation.metrics import (
+    confusion_matrix,
+    discordant_pairs,
+    mcnemar_exact,
+    wilson_interval,
+)
 from toolchain.support.errors import UsageError, require
 
 if TYPE_CHECKING:
@@ -155,7 +160,7 @@ def clearly_better(
 
     Where it is the best of several, Bonferroni's correction divides the level by `comparisons`.
     """
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    only_first, only_second = discordant_pairs(first, second)
     p_value = mcnemar_exact(only_first, only_second)
     return only_first > only_second and p_value < CLEAR / comparisons
 
@@ -178,7 +183,5 @@ def order(
 ) -> NDArray[np.intp] | None:
     """For each class the number that its images mostly get, `[classes]`; None where two classes
     mostly get the same."""
-    table = np.zeros((classes, classes), int)
-    np.add.at(table, (truth, named), 1)
-    mostly: NDArray[np.intp] = table.argmax(1)
+    mostly: NDArray[np.intp] = confusion_matrix(truth, named, classes).argmax(1)
     return mostly if len(set(mostly.tolist())) == classes else None

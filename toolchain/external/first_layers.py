@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from toolchain.formats.keras import frozen_graph
+from toolchain.formats.keras import frozen_graph, private
 from toolchain.support.errors import require
 
 # What brings 255 to more than this was made for small numbers: values from -1 to 1 have at most
@@ -33,10 +33,10 @@ def prepares_itself(model: Any, shape: tuple[int, ...]) -> bool:
 def _first_steps(model: Any) -> Iterator[Any]:
     """The parts of the model, from its input on, that only prepare pixels."""
     keras = require("keras", "export")
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+    nodes = private.calls(model)
+    if not nodes:
         return
     first = tensor = model.inputs[0]
-    nodes = [n for level in _graph(model)._nodes_by_depth.values() for n in level]
     while True:
         readers = [n for n in nodes if any(each is tensor for each in n.input_tensors)]
         if len(readers) != 1 or len(readers[0].outputs) != 1:
@@ -65,10 +65,6 @@ def _still(model: Any) -> Any:
     return lambda images: model(images, training=False)
 
 
-def _graph(model: Any) -> Any:
-    return getattr(model, "_functional", None) or model
-
-
 def _prepares(operation: Any) -> bool:
     """Whether it changes the pixels' size, place or scale, and computes nothing from them."""
     keras = require("keras", "export")
@@ -79,6 +75,4 @@ def _prepares(operation: Any) -> bool:
         return True  # arithmetic, as preprocess_input leaves it in a graph
     kinds = (layers.InputLayer, layers.Rescaling, layers.Normalization, layers.BatchNormalization)
     moved = (layers.Resizing, layers.CenterCrop, layers.ZeroPadding2D, layers.Reshape)
-    augmentation = keras.src.layers.preprocessing.image_preprocessing
-    changed = augmentation.base_image_preprocessing_layer.BaseImagePreprocessingLayer
-    return isinstance(operation, (*kinds, *moved, changed))
+    return isinstance(operation, (*kinds, *moved, private.augmentation_class()))

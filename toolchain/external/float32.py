@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from toolchain.formats.keras import private
 from toolchain.support.errors import ToolchainError, require
 
 OTHERS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
@@ -19,7 +20,7 @@ def in_float32(model: Any) -> Any:
     Raises:
         ToolchainError: Keras cannot build it again from its configuration.
     """
-    if not any(_types(layer) & {*OTHERS} for layer in model._flatten_layers()):
+    if not any(_types(layer) & {*OTHERS} for layer in private.all_layers(model)):
         return model
     keras = require("keras", "export")
     try:

@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Any
 
 from toolchain.external.keras2 import Graph, Layer
-from toolchain.support.errors import ToolchainError, require
+from toolchain.formats.keras import private
+from toolchain.support.errors import ToolchainError
 
 NOT_COMPUTED_WITH = re.compile(r"(.*/)?(StateVar|seed_generator_state)(:0)?")
 
@@ -64,7 +65,6 @@ def from_keras(graph: Graph, store: Any, path: str = "") -> None:
     Raises:
         ToolchainError, ValueError: they are not the layers' weights.
     """
-    saving_lib = require("keras", "export").src.saving.saving_lib
     seen: Counter[str] = Counter()
     for layer in graph.layers.values():
         name = _snake_case(layer.kind)
@@ -73,7 +73,7 @@ def from_keras(graph: Graph, store: Any, path: str = "") -> None:
         if isinstance(layer, Graph):
             from_keras(layer, store, f"{place}/")
         elif any(layer.weights()):
-            saving_lib._load_state(layer.layer, store, None, place)
+            private.load_weights(layer.layer, store, place)
 
 
 def _snake_case(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from toolchain.external import keras2, keras2_weights, keras_config
 from toolchain.formats import keras as keras_format
+from toolchain.formats.keras import private
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError, require
 
@@ -127,9 +128,8 @@ def _rebuilt(config: dict[str, Any], version: str, fill: Callable[[keras2.Graph]
 
 
 def _weights(graph: keras2.Graph, data: bytes) -> None:
-    saving_lib = require("keras", "export").src.saving.saving_lib
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, WEIGHTS)
         path.write_bytes(data)
-        with contextlib.closing(saving_lib.H5IOStore(str(path), mode="r")) as store:
+        with contextlib.closing(private.weight_store(path)) as store:
             keras2_weights.from_keras(graph, store)

@@ -13,6 +13,19 @@ from toolchain.support.errors import ToolchainError
 PIXELS = np.dtype(np.uint8)  # numpy compares it with a dtype at once; a type it looks up first
 
 
+def only_ends(inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Any, Any]:
+    """The one input and the one output of a loaded file.
+
+    Raises:
+        ToolchainError: it has more, or none.
+    """
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ToolchainError(
+            f"Expected one input and one output, found {len(inputs)} and {len(outputs)}."
+        )
+    return inputs[0], outputs[0]
+
+
 def check_contract(
     input_shape: Sequence[Any], input_type: str, output_shape: Sequence[Any], output_type: str
 ) -> tuple[tuple[int, int, int], int]:

@@ -114,6 +114,20 @@ def to_pixels(image: AnyImage, contract: InputContract, invert: bool = False) ->
     return _centred(255 - pixels if invert else pixels, shape)  # rule 9, then 10
 
 
+def as_picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """A Pillow image of uint8 `[H, W, 1]` (gray), `[H, W, 3]` (RGB) or `[H, W, 4]` (RGBA)."""
+    from PIL import Image
+
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def as_png(picture: Image.Image) -> bytes:
+    """The Pillow image as a PNG file."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
 @dataclass(frozen=True)
 class Header:
     """What a picture says of itself: pixels as one sees it, upright, and Pillow's mode."""
@@ -237,7 +251,7 @@ def _picture(image: AnyImage) -> Image.Image:
     if isinstance(image, Image.Image):
         return image
     if isinstance(image, np.ndarray):
-        return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+        return as_picture(image)
     if isinstance(image, str | Path):
         image = read_bytes(Path(image), MAX_BYTES)
     if not isinstance(image, bytes):

@@ -8,7 +8,6 @@ what they uncover repeats the picture's edge.
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -175,15 +174,15 @@ def examples(variation: Variation, images: NDArray[np.uint8]) -> bytes:
     import numpy as np
     from PIL import Image
 
+    from toolchain.model.images import as_picture, as_png
+
     vary = augment(variation) or (lambda pixels: pixels)
     shown = images[np.linspace(0, len(images) - 1, EXAMPLES).astype(int)]
     columns = [shown, *(np.asarray(vary(shown)) for _ in range(VARIANTS))]
     gap = ((0, 0), (1, 1), (1, 1), (0, 0))
     rows = np.concatenate([np.pad(each, gap, constant_values=255) for each in columns], 2)
     sheet = np.concatenate(list(rows), 0)
-    picture = Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet)
+    picture = as_picture(sheet)
     scale = max(1, 900 // picture.width)
-    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BOX)
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
+    larger = picture.width * scale, picture.height * scale
+    return as_png(picture.resize(larger, Image.Resampling.BOX))

@@ -10,7 +10,6 @@ from toolchain.report.of_training import target_line, training
 __all__ = [
     "bench",
     "calibration",
-    "comparison_cells",
     "data",
     "deployed",
     "info",

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toolchain.model.artifact import GraphSummary, ModelInfo, some_layers
 from toolchain.report.tables import print_table
-
-if TYPE_CHECKING:
-    pass
-
 
 SHOWN = 8  # digits of a hash
 MOST_NAMES = 50  # classes that are all named

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toolchain.evaluation.metrics import confusion_matrix
+from toolchain.model.images import as_picture
 from toolchain.workstation.plots import FIRST, figure, legible, png
 
 if TYPE_CHECKING:
@@ -17,15 +19,6 @@ SHOWN = 12  # images
 COLUMNS = 4
 NAMED = 30  # classes, above which their names no longer fit
 COUNTED = 15  # classes, above which the counts no longer fit
-
-
-def confusion(
-    scores: NDArray[np.float32], truth: NDArray[np.unsignedinteger], classes: int
-) -> NDArray[np.int64]:
-    """How many images of each class (row) were taken for each class (column)."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (truth, scores.argmax(1)), 1)
-    return counts
 
 
 def surest(
@@ -42,7 +35,7 @@ def picture(title: str, scores: NDArray[np.float32], dataset: Dataset) -> bytes:
     made.suptitle(title)
     panels: Any = made.subfigures(1, 2, width_ratios=(1.1, 1))
     left, right = panels
-    counts = confusion(scores, dataset.test_labels, len(dataset.labels))
+    counts = confusion_matrix(dataset.test_labels, scores.argmax(1), len(dataset.labels))
     labels = legible(dataset.labels)
     _draw_confusion(left.subplots(), counts, labels)
     _draw_images(right, scores, dataset, labels)
@@ -75,8 +68,7 @@ def _draw_images(
         axes.axis("off")
         if image is None:
             continue
-        pixels = dataset.test_images[image]
-        axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0)
+        axes.imshow(as_picture(dataset.test_images[image]), cmap="gray", vmin=0)
         said = f"{labels[scores[image].argmax()]} {scores[image].max():.1%}"
         truth = labels[dataset.test_labels[image]]
         axes.set_title(f"{said}\nis {truth}", fontsize=8, color=FIRST)

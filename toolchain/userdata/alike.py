@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.model.images import as_picture
 from toolchain.support.errors import require
 from toolchain.support.progress import Progress
 from toolchain.userdata.decoding import in_threads
@@ -44,8 +45,7 @@ def looks(images: NDArray[np.uint8], progress: Progress) -> Looks:
     from PIL import Image
 
     def one(number: int) -> tuple[bytes, NDArray[np.uint8]]:
-        pixels = images[number]
-        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
+        picture = as_picture(images[number])
         small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
         return np.packbits(phash(picture).hash).tobytes(), np.asarray(small).ravel()
 

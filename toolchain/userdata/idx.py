@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
-import io
-import zlib
 from pathlib import Path
 
 from toolchain.datasets import _idx
+from toolchain.datasets._sources import gunzipped
 from toolchain.support.errors import ToolchainError
 from toolchain.support.files import read_bytes
 from toolchain.userdata import arrays
@@ -56,13 +54,9 @@ def read(path: Path) -> Source:
 
 
 def _plain(path: Path) -> bytes:
-    data = read_bytes(path)
-    if not data.startswith(b"\x1f\x8b"):
-        return data
     try:
-        with gzip.open(io.BytesIO(data)) as stream:
-            return stream.read(MOST_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
+        return gunzipped(read_bytes(path), MOST_BYTES)
+    except ValueError as error:
         raise ToolchainError(f"{path} is damaged: {error}. Fetch the original again.") from error
 
 

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from toolchain.model.images import to_pixels
+from toolchain.model.images import as_picture, as_png, to_pixels
 from toolchain.support.errors import ToolchainError
 from toolchain.userdata.check import Finding, Report
 from toolchain.userdata.source import Source, printable
@@ -80,15 +79,11 @@ def _groups(
 
 
 def _thumbnail(report: Report, source: Source, number: int) -> Thumbnail:
-    from PIL import Image
-
     file = printable(source.pictures[number].file)
     try:
         pixels = to_pixels(source.image(number), report.contract)
     except ToolchainError:
         return Thumbnail(file, "")
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
+    picture = as_picture(pixels)
     picture.thumbnail((MOST_SIDE, MOST_SIDE))
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    return Thumbnail(file, base64.b64encode(data.getvalue()).decode())
+    return Thumbnail(file, base64.b64encode(as_png(picture)).decode())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.conversion.onnx import passes
+from toolchain.formats.keras import private
 from toolchain.formats.onnx import INFO_KEY
 from toolchain.formats.onnx.session import runtime_session
 from toolchain.model import seal
@@ -116,11 +117,7 @@ def _converted(model: Any, precision: Precision, size: int) -> Any:
 def _frozen(function: Any) -> Any:
     """The concrete TensorFlow `function` with constants for variables, and all in one graph."""
     tf = require("tensorflow", "export")
-    from tensorflow.python.framework import convert_to_constants
-
-    frozen = convert_to_constants.convert_variables_to_constants_v2(
-        function, lower_control_flow=False
-    )
+    frozen = private.with_constants(function)
     graph = frozen.graph.as_graph_def()
     compiled = [node for node in graph.node if COMPILED in node.attr]
     if not compiled:

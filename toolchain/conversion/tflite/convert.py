@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.formats.keras import private
 from toolchain.model.artifact import Precision
 from toolchain.support.errors import ToolchainError, require
 
@@ -45,24 +46,13 @@ def calibrate(model: Any, images: NDArray[np.uint8]) -> bytes:
         converter = _converter(model)
         converter.optimizations = [require("tensorflow", "export").lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in images)
-        converter._experimental_calibrate_only = True
+        private.only_calibrate(converter)
         return bytes(converter.convert())
 
 
 def quantize(calibrated: bytes, in_float: Collection[str] = ()) -> bytes:
-    """As `tf.lite.experimental.QuantizationDebugger` does it, which cannot keep dense weights per
-    tensor."""
     with _told(Precision.INT8):
-        from tensorflow.lite.python.convert import mlir_quantize
-
-        return bytes(
-            mlir_quantize(
-                calibrated,
-                denylisted_ops={"SOFTMAX"},
-                denylisted_nodes=set(in_float),
-                disable_per_channel_for_dense_layers=True,
-            )
-        )
+        return private.quantize(calibrated, in_float)
 
 
 def _converter(model: Any) -> Any:
@@ -72,7 +62,7 @@ def _converter(model: Any) -> Any:
     image = keras.Input(batch_shape=(BATCH, *model.input_shape[1:]), dtype="uint8", name="image")
     fixed = keras.Model(image, model(image), name="fixed_batch")
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    private.keep_dense_per_tensor(converter)
     return converter
 
 

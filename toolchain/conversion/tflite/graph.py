@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.formats.tflite import engines, metadata
-from toolchain.formats.tflite.session import interpreter
+from toolchain.formats.tflite.session import interpreter, operators
 from toolchain.model.artifact import GraphSummary, Operator
 
 DELEGATE = "DELEGATE"  # the name of a delegate's part of a graph
@@ -26,7 +26,7 @@ def min_runtime(data: bytes) -> str:
 def summarize(data: bytes) -> GraphSummary:
     loaded = interpreter(data, 1, engines()[0], delegates=False)
     tensors = {tensor["index"]: tensor for tensor in loaded.get_tensor_details()}
-    steps = loaded._get_ops_details()
+    steps = operators(loaded)
     computed = _known(steps, "outputs", tensors)
     given = {tensor["index"]: tensor["shape"] for tensor in loaded.get_input_details()}
     constants = _known(steps, "inputs", tensors) - computed - given.keys()
@@ -54,7 +54,7 @@ def _left_out(data: bytes) -> tuple[str, ...]:
     The runtime lists a delegate's part of the graph as one more operator behind all others; what
     lies between its inputs and its outputs is inside.
     """
-    steps = interpreter(data, 1, engines()[0], delegates=True)._get_ops_details()
+    steps = operators(interpreter(data, 1, engines()[0], delegates=True))
     plain = [step for step in steps if step["op_name"] != DELEGATE]
     makers = {index: step for step in plain for index in step["outputs"]}
     inside: set[int] = set()
@@ -116,7 +116,7 @@ class TFLiteInspector:
     def __init__(self, data: bytes) -> None:
         self._interpreter = interpreter(data, 1, engines()[0], delegates=False)
         tensors = {each["index"]: each for each in self._interpreter.get_tensor_details()}
-        steps = self._interpreter._get_ops_details()
+        steps = operators(self._interpreter)
         made = [
             (tensors[index], step["op_name"])
             for step in steps

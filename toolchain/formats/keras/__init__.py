@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.formats.contract import check_images
-from toolchain.formats.keras import frozen_graph
+from toolchain.formats.keras import frozen_graph, private
 from toolchain.model import engines as runtimes
 from toolchain.model.artifact import GraphSummary, Layer, ModelInfo, Operator, Precision
 from toolchain.support.errors import ToolchainError, require, require_installed
@@ -125,7 +125,7 @@ def load(data: bytes, suffix: str = ".keras") -> Any:
             f"Keras runs on '{keras.config.backend()}' here; the converters need TensorFlow. "
             "Set KERAS_BACKEND=tensorflow."
         )
-    if keras.src.saving.serialization_lib.in_safe_mode() is False:
+    if private.loads_unsafely():
         raise ToolchainError(
             "Keras' unsafe deserialization is switched on in this process, and it would override "
             "our safe loading. Switch it off."

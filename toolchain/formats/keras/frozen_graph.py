@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from toolchain.formats.keras import private
 from toolchain.support.errors import ToolchainError, require
 
 GRAPH = "graph.pb"  # the asset
@@ -86,11 +87,7 @@ def freeze(function: Any) -> Any:
         ToolchainError: it has operators that are not allowed, or no fixed shapes, or its batch
             cannot be set free.
     """
-    from tensorflow.python.framework import convert_to_constants
-
-    frozen = convert_to_constants.convert_variables_to_constants_v2(
-        function, lower_control_flow=False
-    )
+    frozen = private.with_constants(function)
     (takes,), (gives,) = frozen.inputs, frozen.outputs
     graph = frozen.graph.as_graph_def()
     _forget_gradients(graph)
@@ -214,7 +211,7 @@ def open_all(model: Any) -> None:
     Raises:
         ToolchainError: one has operators that are not allowed.
     """
-    for layer in model._flatten_layers():
+    for layer in private.all_layers(model):
         if isinstance(layer, layer_class()):
             layer.function  # noqa: B018 - the first look imports it
 

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from toolchain.formats.onnx.session import OnnxSession, import_engine, runtime_session
+from toolchain.formats.onnx.session import OnnxSession, runtime_session
+from toolchain.formats.onnx.session import import_engine as import_engine
 from toolchain.model import engines as runtimes
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo, Precision
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
 INFO_KEY = "toolchain"  # the property that holds the description
-__all__ = [
-    "INFO_KEY",
-    "PRECISIONS",
-    "engines",
-    "import_engine",
-    "is_whole",
-    "open_session",
-    "read_info",
-    "step",
-]
-
-
-def is_whole(data: bytes) -> bool:
-    return seal.holds(data)
+is_whole = seal.holds
 
 
 def read_info(data: bytes) -> ModelInfo | None:

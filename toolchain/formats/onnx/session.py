@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.formats.contract import check_contract, check_images
+from toolchain.formats.contract import check_contract, check_images, only_ends
 from toolchain.model import engines as runtimes
 from toolchain.support.errors import ToolchainError, require
 
@@ -23,19 +23,15 @@ class OnnxSession:
     def __init__(self, data: bytes, threads: int) -> None:
         self._session = runtime_session(data, threads, optimize=True)
         self.engine = f"onnxruntime {runtimes.version('onnxruntime')}"
-        takes, gives = self._session.get_inputs(), self._session.get_outputs()
-        if len(takes) != 1 or len(gives) != 1:
-            raise ToolchainError(
-                f"Expected one input and one output, found {len(takes)} and {len(gives)}."
-            )
+        takes, gives = only_ends(self._session.get_inputs(), self._session.get_outputs())
         self.shape, self.classes = check_contract(
-            takes[0].shape,
-            takes[0].type.removeprefix("tensor(").removesuffix(")"),
-            gives[0].shape,
-            "float32" if gives[0].type == "tensor(float)" else gives[0].type,
+            takes.shape,
+            takes.type.removeprefix("tensor(").removesuffix(")"),
+            gives.shape,
+            "float32" if gives.type == "tensor(float)" else gives.type,
         )
-        self.batch = takes[0].shape[0] if isinstance(takes[0].shape[0], int) else None
-        self._input, self._output = takes[0].name, [gives[0].name]
+        self.batch = takes.shape[0] if isinstance(takes.shape[0], int) else None
+        self._input, self._output = takes.name, [gives.name]
         self._last = np.zeros((1, *self.shape), np.uint8)  # what `invoke` computes again
         self._bound: NDArray[np.uint8] | None = None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from toolchain.formats.tflite import metadata
-from toolchain.formats.tflite.session import TFLiteSession, import_engine, interpreter
+from toolchain.formats.tflite.session import TFLiteSession, interpreter, operators
+from toolchain.formats.tflite.session import import_engine as import_engine
 from toolchain.model import engines as runtimes
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo, Precision
@@ -18,19 +19,7 @@ PRECISIONS = (
     Precision.MIXED,
 )
 BEHIND_LOGITS = ("SOFTMAX", "DEQUANTIZE", "QUANTIZE")
-__all__ = [
-    "PRECISIONS",
-    "engines",
-    "import_engine",
-    "is_whole",
-    "open_session",
-    "read_info",
-    "step",
-]
-
-
-def is_whole(data: bytes) -> bool:
-    return seal.holds(data)
+is_whole = seal.holds
 
 
 def read_info(data: bytes) -> ModelInfo | None:
@@ -43,7 +32,7 @@ def read_info(data: bytes) -> ModelInfo | None:
 def step(data: bytes) -> float | None:
     loaded = interpreter(data, 1, engines()[0], delegates=False)
     tensors = {each["index"]: each for each in loaded.get_tensor_details()}
-    makers = {index: step for step in loaded._get_ops_details() for index in step["outputs"]}
+    makers = {index: step for step in operators(loaded) for index in step["outputs"]}
     index = loaded.get_output_details()[0]["index"]
     while (maker := makers.get(index)) and maker["op_name"] in BEHIND_LOGITS:
         index = maker["inputs"][0]

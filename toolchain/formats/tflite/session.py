@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.formats.contract import check_contract, check_images
+from toolchain.formats.contract import check_contract, check_images, only_ends
 from toolchain.formats.tflite import metadata
 from toolchain.model import engines as runtimes
 from toolchain.support.errors import ToolchainError
@@ -26,20 +26,17 @@ class TFLiteSession:
         metadata.read_entries(data)  # refuses other files more kindly than the interpreter
         self._interpreter = interpreter(data, threads, engine, delegates=True)
         self.engine = f"{engine} {runtimes.version(engine)}"
-        takes = self._interpreter.get_input_details()
-        gives = self._interpreter.get_output_details()
-        if len(takes) != 1 or len(gives) != 1:
-            raise ToolchainError(
-                f"Expected one input and one output, found {len(takes)} and {len(gives)}."
-            )
-        self.batch, *shape = (int(size) for size in takes[0]["shape"])
+        takes, gives = only_ends(
+            self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        )
+        self.batch, *shape = (int(size) for size in takes["shape"])
         self.shape, self.classes = check_contract(
             [self.batch, *shape],
-            takes[0]["dtype"].__name__,
-            gives[0]["shape"],
-            gives[0]["dtype"].__name__,
+            takes["dtype"].__name__,
+            gives["shape"],
+            gives["dtype"].__name__,
         )
-        self._input, self._output = takes[0]["index"], gives[0]["index"]
+        self._input, self._output = takes["index"], gives["index"]
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         check_images(images, self.shape)
@@ -100,3 +97,12 @@ def interpreter(data: bytes, threads: int, engine: str, delegates: bool) -> Any:
             "Expected a whole TFLite file that this runtime is new enough for."
         ) from error
     return loaded
+
+
+def operators(loaded: Any) -> list[dict[str, Any]]:
+    """What an `interpreter` computes, in the order in which it does: of each operator `index`,
+    `op_name`, and the numbers of its tensors, `inputs` and `outputs`. Publicly the engines list
+    their tensors alone.
+    """
+    steps: list[dict[str, Any]] = loaded._get_ops_details()
+    return steps

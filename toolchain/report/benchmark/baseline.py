@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
 from toolchain.benchmark.results import Result
 from toolchain.benchmark.statistics import chance_of_slower
-from toolchain.benchmark.summary import Row, rows, short_name, typical
+from toolchain.benchmark.summary import Row, named_right, rows, short_name, typical
 from toolchain.evaluation import metrics
 from toolchain.support.errors import UsageError
 
@@ -135,10 +133,8 @@ def _change(
 
 
 def _accuracy(result: Result, old: Row, new: Row) -> Change:
-    truth = np.array(result.truth)
-    old_right = np.array(old.file.classes) == truth
-    new_right = np.array(new.file.classes) == truth
-    only_old, only_new = int((old_right & ~new_right).sum()), int((new_right & ~old_right).sum())
+    right = named_right(result, old.file), named_right(result, new.file)
+    only_old, only_new = metrics.discordant_pairs(*right)
     p = metrics.mcnemar_exact(only_old, only_new)
     before, after = old.accuracy or 0.0, new.accuracy or 0.0
     low, high = ((end / before if before else 1.0) for end in new.interval or (after, after))

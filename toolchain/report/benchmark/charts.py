@@ -17,6 +17,7 @@ import numpy as np
 from toolchain.benchmark import words
 from toolchain.benchmark.results import Window
 from toolchain.benchmark.summary import Latency, Row
+from toolchain.report.benchmark.pareto import front
 
 LARGEST = 20.0  # px, the radius of the largest file in the scatter
 SMALLEST = 3.0  # px, so that no file is too small to be seen
@@ -121,7 +122,7 @@ def scatter(found: Sequence[Row], colours: Mapping[str, int]) -> Scatter | None:
         return None
     x, x_ticks = duration_axis([_p50(row) for _, row in shown])
     y, y_ticks = share_axis([bound for _, row in shown for bound in _interval(row)])
-    best = pareto([row for _, row in shown])
+    best = front([row for _, row in shown], _p50, _accuracy)
     largest = max(row.file.size for _, row in shown)
     points = [
         Point(
@@ -148,15 +149,6 @@ def scatter(found: Sequence[Row], colours: Mapping[str, int]) -> Scatter | None:
 def counts(row: Row) -> bool:
     """Whether the row has figures, and they count."""
     return row.latency is not None and row.accuracy is not None and not row.problem
-
-
-def pareto(found: Sequence[Row]) -> list[Row]:
-    """Those than which none is faster and as accurate, the fastest first."""
-    front: list[Row] = []
-    for row in sorted(found, key=lambda row: (_p50(row), -_accuracy(row))):
-        if not front or _accuracy(row) > _accuracy(front[-1]):
-            front.append(row)
-    return front
 
 
 def _p50(row: Row) -> float:

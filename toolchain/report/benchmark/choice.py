@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from toolchain.benchmark.results import FileResult, Result
-from toolchain.benchmark.summary import Row, rows
+from toolchain.benchmark.summary import Row, named_right, rows
 from toolchain.evaluation import metrics
 from toolchain.support.errors import UsageError
 
@@ -143,9 +141,8 @@ def _why_not(row: Row, budget: Budget) -> str:
 
 
 def _chance_of_equal(result: Result, best: FileResult, other: FileResult) -> float:
-    truth = np.array(result.truth)
-    best_right, right = np.array(best.classes) == truth, np.array(other.classes) == truth
-    only_best, only_other = int((best_right & ~right).sum()), int((right & ~best_right).sum())
+    right = named_right(result, best), named_right(result, other)
+    only_best, only_other = metrics.discordant_pairs(*right)
     return metrics.mcnemar_exact(only_best, only_other) if only_best > only_other else 1.0
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from toolchain.benchmark import summary
 from toolchain.benchmark.results import Result
 from toolchain.workstation import plots
+
+Model = TypeVar("Model")
 
 SIDE = 4.2  # inches of a panel
 
@@ -48,12 +50,14 @@ class Panel:
     points: tuple[Point, ...]
 
 
-def front(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats in accuracy without costing more, the cheapest first."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda each: (each.cost, -each.accuracy)):
-        if not best or point.accuracy > best[-1].accuracy:
-            best.append(point)
+def front(
+    models: Iterable[Model], cost: Callable[[Model], float], accuracy: Callable[[Model], float]
+) -> list[Model]:
+    """The models that no other beats in accuracy without costing more, the cheapest first."""
+    best: list[Model] = []
+    for model in sorted(models, key=lambda each: (cost(each), -accuracy(each))):
+        if not best or accuracy(model) > accuracy(best[-1]):
+            best.append(model)
     return best
 
 
@@ -96,7 +100,7 @@ def _draw(axes: Any, panel: Panel) -> dict[str, Any]:
         if shown:
             costs, shares = zip(*((each.cost, 100 * each.accuracy) for each in shown), strict=True)
             marks[kind.value] = axes.scatter(costs, shares, s=28, zorder=3, **style)
-    edge = front(panel.points)
+    edge = front(panel.points, lambda each: each.cost, lambda each: each.accuracy)
     axes.step(
         [each.cost for each in edge],
         [100 * each.accuracy for each in edge],
