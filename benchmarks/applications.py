@@ -22,7 +22,7 @@ from toolchain.model.artifact import InputContract
 from toolchain.networks import augmentation
 from toolchain.support.errors import require
 from toolchain.support.streams import silence
-from toolchain.training.batches import Part, batches
+from toolchain.training.batches import Subset, batches
 
 BATCH = 32
 SCALES = {"mobilenetv2": "-1..1", "efficientnetv2b0": None}  # the second prepares its pixels itself
@@ -43,7 +43,7 @@ def train(name: str, size: int, epochs: int, data: Path, path: Path) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.95  # theirs is for a thousand times as many steps
-    part = Part(dataset.train_images, dataset.train_labels, np.arange(len(dataset.train_labels)))
+    part = Subset(dataset.train_images, dataset.train_labels, np.arange(len(dataset.train_labels)))
     steps = -(-len(part.rows) // BATCH) * epochs
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=1e-3, warmup_steps=steps // 10

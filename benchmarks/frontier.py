@@ -15,9 +15,9 @@ from benchmarks import arm, side_by_side
 from toolchain import datasets
 from toolchain.benchmark import run, summary
 from toolchain.cli import locate
-from toolchain.cli.progress import Bar
+from toolchain.cli.progress import ProgressBar
 from toolchain.model.folder import ModelFolder
-from toolchain.report.benchmark.pareto import Kind, Panel, Point, to_png
+from toolchain.report.benchmark.pareto import Panel, ParetoPoint, PointKind, to_png
 from toolchain.runtime import Classifier
 from toolchain.support import files
 from toolchain.support.streams import silence
@@ -39,7 +39,7 @@ def released(dataset: str) -> list[Path]:
 def measured(dataset: str) -> list[summary.Row]:
     """Accuracy and latency of the released files, taking turns."""
     images = datasets.load(dataset)
-    with Bar().shown() as progress:
+    with ProgressBar().shown() as progress:
         result = run.bench(released(dataset), images, progress=progress)
     return summary.rows(result)
 
@@ -50,11 +50,13 @@ def instructions(row: summary.Row) -> float | None:
     return found.interpreter / 1e6 if found else None
 
 
-def published(dataset: str) -> list[Point]:
+def published(dataset: str) -> list[ParetoPoint]:
     """What others say of theirs; the size is that of the weights, of one byte each."""
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         return [
-            Point(line["name"], float(line["accuracy"]), float(line["kilobytes"]), Kind.PUBLISHED)
+            ParetoPoint(
+                line["name"], float(line["accuracy"]), float(line["kilobytes"]), PointKind.PUBLISHED
+            )
             for line in csv.DictReader(file)
             if line["dataset"] == dataset
         ]
@@ -62,15 +64,15 @@ def published(dataset: str) -> list[Point]:
 
 def panels(dataset: str, rows: list[summary.Row]) -> list[Panel]:
     """Accuracy against size, latency and instructions."""
-    points: tuple[list[Point], ...] = ([], [], [])
+    points: tuple[list[ParetoPoint], ...] = ([], [], [])
     for row in rows:
         name = row.file.name
-        kind = Kind.DOCUMENTED if name.endswith("-cnn") else Kind.MEASURED
+        kind = PointKind.DOCUMENTED if name.endswith("-cnn") else PointKind.MEASURED
         latency = row.latency.p50 * 1e6 if row.latency else None
         costs = (row.file.size / 1000, latency, instructions(row))
         for cost, found in zip(costs, points, strict=True):
             if cost is not None:
-                found.append(Point(name, row.accuracy or 0.0, cost, kind))
+                found.append(ParetoPoint(name, row.accuracy or 0.0, cost, kind))
     points[0].extend(published(dataset))
     units = ("KB of the file", "µs an image, median, one thread", "million instructions, Pi 5")
     title = TITLES[dataset]

@@ -29,7 +29,7 @@ from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
 from toolchain.model.images import as_picture
 from toolchain.support.progress import Silent
-from toolchain.userdata import alike
+from toolchain.userdata import near_duplicates
 
 CONTRACT = InputContract(28, 28, 1)
 
@@ -160,24 +160,24 @@ def shapes(count: int, seed: int) -> NDArray[np.uint8]:
     return np.stack(pictures)
 
 
-def near_duplicates(name: str, some: NDArray[np.uint8], others: NDArray[np.uint8]) -> None:
+def report_near_duplicates(name: str, some: NDArray[np.uint8], others: NDArray[np.uint8]) -> None:
     """How many of `some` pair with unrelated `others`, and with altered copies of themselves."""
 
-    def found(one: NDArray[np.uint8], all_: alike.Looks) -> float:
-        return len(alike.pairs(alike.looks(one, LINES), all_)) / len(one)
+    def found(one: NDArray[np.uint8], all_: near_duplicates.Fingerprints) -> float:
+        return len(near_duplicates.pairs(near_duplicates.fingerprints(one, LINES), all_)) / len(one)
 
-    seen, strictest = alike.looks(others, LINES), alike.LEAST_CORRELATION
+    seen, strictest = near_duplicates.fingerprints(others, LINES), near_duplicates.LEAST_CORRELATION
     both = found(some, seen)
-    alike.LEAST_CORRELATION = -1  # the hash alone
+    near_duplicates.LEAST_CORRELATION = -1  # the hash alone
     hash_alone = found(some, seen)
-    alike.LEAST_CORRELATION = strictest
+    near_duplicates.LEAST_CORRELATION = strictest
     cells = [f"{hash_alone:.1%}", f"{both:.1%}"]
     altered: dict[str, list[bool]] = {}
     for pixels in some:
-        own = alike.looks(pixels[np.newaxis], Silent())
+        own = near_duplicates.fingerprints(pixels[np.newaxis], Silent())
         for what, picture in variants(as_picture(pixels)):
             other = np.asarray(picture).reshape(1, *pixels.shape)
-            pair = alike.pairs(alike.looks(other, Silent()), own)
+            pair = near_duplicates.pairs(near_duplicates.fingerprints(other, Silent()), own)
             altered.setdefault(what, []).append(bool(pair))
     if name == "Fashion-MNIST":
         columns = ["unrelated, hash alone", "unrelated", *altered]
@@ -197,8 +197,8 @@ def main() -> None:
     elif asked.alike:
         fashion = datasets.load("fashion-mnist")
         chosen = np.random.default_rng(0).permutation(10_000)[:500]
-        near_duplicates("Fashion-MNIST", fashion.test_images[chosen], fashion.train_images)
-        near_duplicates("drawn shapes", shapes(500, 1), shapes(10_000, 2))
+        report_near_duplicates("Fashion-MNIST", fashion.test_images[chosen], fashion.train_images)
+        report_near_duplicates("drawn shapes", shapes(500, 1), shapes(10_000, 2))
     elif asked.folder:
         loads(asked.folder)
     else:

@@ -31,7 +31,7 @@ from toolchain.cli.progress import LINES, say
 from toolchain.model.artifact import InputContract
 from toolchain.networks import architectures
 from toolchain.training import optimization
-from toolchain.training.batches import Part, batches
+from toolchain.training.batches import Subset, batches
 
 LIMIT = 4 * 2**30  # bytes
 PHOTOS, DRAWN, SIDE = 100_000, 1000, 96
@@ -45,7 +45,7 @@ def speed(folder: Path, rounds: int) -> None:
         userdata.load(userdata.open_pictures(folder), contract, None, LINES),
     )
     images, labels = arrays.train_images, arrays.train_labels
-    part = Part(mapped.train_images, mapped.train_labels, np.arange(len(mapped.train_labels)))
+    part = Subset(mapped.train_images, mapped.train_labels, np.arange(len(mapped.train_labels)))
     architecture = architectures.get("fashion-cnn")
     models, batch = [], architecture.recipe.batch
     for _ in range(2):

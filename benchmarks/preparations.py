@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolchain import datasets, userdata
 from toolchain.cli.progress import say
-from toolchain.external import adoption, own_model, preprocessing
-from toolchain.external.own_model import OwnModel
+from toolchain.external import external_model, importing, preprocessing
+from toolchain.external.external_model import ExternalModel
 from toolchain.external.trial import Hypothesis
 from toolchain.model.artifact import Fit, InputContract
 from toolchain.support import machine
@@ -319,9 +319,9 @@ def judge(case: Case, folder: Path) -> Answer:
         say(f"Training {case.name}.")
         learn(case, data(case.data, folder, case.fit), path)
     dataset = data(case.data, folder, Fit.PAD)
-    own = own_model.load(path)
+    own = external_model.load(path)
     pictures = userdata.open_pictures(folder / "shapes") if case.data == "shapes" else None
-    findings = adoption.examine(own, dataset, adoption.Asked(), Silent(), pictures)
+    findings = importing.examine(own, dataset, importing.Asked(), Silent(), pictures)
     trial = findings.trial
     found = [findings.options(each) for each in trial.explaining]
     advised = _advised_accuracy(own, trial.explaining[0], case, folder) if len(found) == 1 else None
@@ -334,16 +334,16 @@ def judge(case: Case, folder: Path) -> Answer:
     )
 
 
-def _own_accuracy(own: OwnModel, case: Case, dataset: Dataset) -> float:
+def _own_accuracy(own: ExternalModel, case: Case, dataset: Dataset) -> float:
     return _accuracy(own, _preparations()[case.preparation], dataset)
 
 
-def _advised_accuracy(own: OwnModel, advice: Hypothesis, case: Case, folder: Path) -> float:
+def _advised_accuracy(own: ExternalModel, advice: Hypothesis, case: Case, folder: Path) -> float:
     dataset = data(case.data, folder, advice.fit)
     return _accuracy(own, preprocessing.step(advice.preprocessing), dataset)
 
 
-def _accuracy(own: OwnModel, prepare: Prepare, dataset: Dataset) -> float:
+def _accuracy(own: ExternalModel, prepare: Prepare, dataset: Dataset) -> float:
     import numpy as np
 
     prepared = np.asarray(prepare(dataset.test_images.astype("float32")))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from toolchain import datasets, training
 from toolchain.export import exporting
-from toolchain.export.exporting import Outcome
+from toolchain.export.exporting import ExportOutcome
 from toolchain.model.artifact import Gate, Verdict
 from toolchain.model.dataset import Dataset
 from toolchain.networks.recipe import Recipe
@@ -68,12 +68,12 @@ def digits() -> Dataset:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> training.TrainingResult:
     folder = tmp_path_factory.mktemp("models") / "fashion-cnn-digits"
-    plan = training.Plan("fashion-cnn", "digits", Recipe(4), seed=1)
+    plan = training.TrainingPlan("fashion-cnn", "digits", Recipe(4), seed=1)
     return training.train(plan, digits, folder, Silent())
 
 
 @pytest.fixture(scope="session")
-def outcomes(trained: training.TrainingResult, digits: Dataset) -> dict[str, Outcome]:
+def outcomes(trained: training.TrainingResult, digits: Dataset) -> dict[str, ExportOutcome]:
     """What became of every file there is, by the end of its name: `int8.tflite`."""
     everything = exporting.targets((), ())
     made = exporting.export(
@@ -83,7 +83,7 @@ def outcomes(trained: training.TrainingResult, digits: Dataset) -> dict[str, Out
 
 
 @pytest.fixture(scope="session")
-def exported(outcomes: dict[str, Outcome], trained: training.TrainingResult) -> Path:
+def exported(outcomes: dict[str, ExportOutcome], trained: training.TrainingResult) -> Path:
     """The folder of the exported model."""
     assert {outcome.verdict for outcome in outcomes.values()} == {Verdict.PROVED}
     return trained.path.parent

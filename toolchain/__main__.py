@@ -1,14 +1,14 @@
 """Where `toolchain` and `python -m toolchain` start."""
 
-from toolchain.support.interrupts import at_once
+from toolchain.support.interrupts import exit_on_interrupt
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in a sentence and an exit code."""
-    with at_once():
+    with exit_on_interrupt():
         from toolchain import cli
-        from toolchain.support.errors import told
-    with told():
+        from toolchain.support.errors import exit_on_error
+    with exit_on_error():
         cli.main()
 
 

@@ -65,7 +65,7 @@ def run(case: Case, place: Path, toolchain: Path, seconds: float) -> Run:
     """The case's commands in `place`, up to the first that fails."""
     place.mkdir()
     home = str(place.parent / "home")
-    surroundings = os.environ | {
+    environment = os.environ | {
         "HOME": home,
         "XDG_CACHE_HOME": home,
         "TOOLCHAIN_DATA": home,
@@ -78,7 +78,7 @@ def run(case: Case, place: Path, toolchain: Path, seconds: float) -> Run:
             done = subprocess.run(
                 [toolchain, *shlex.split(command)],
                 cwd=place,
-                env=surroundings,
+                env=environment,
                 capture_output=True,
                 text=True,
                 timeout=seconds,

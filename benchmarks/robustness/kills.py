@@ -4,8 +4,8 @@ the next run finish?
 Each trial runs one of `data fetch`, `bundle`, `deploy`, `export` and `train`, the first time or
 over what an earlier one left, and kills its whole process group with SIGKILL: half of them at a
 moment of the clock, drawn from the command's duration, half just before a change of a file or the
-start of another program, drawn from all of these (see doomed.py). Then every file with a final name
-is judged, the command is run again to its end, and what it made is judged.
+start of another program, drawn from all of these (see fault_injection.py). Then every file with a
+final name is judged, the command is run again to its end, and what it made is judged.
 
     python -m benchmarks.robustness.kills --trials 200
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.robustness.commands import PROGRAM, Command, Material, commands, environment
-from benchmarks.robustness.doomed import STEPS
+from benchmarks.robustness.fault_injection import STEPS
 from benchmarks.robustness.judge import leftovers
 from benchmarks.robustness.trials import WORK, Log, publish
 from benchmarks.side_by_side import table
@@ -162,9 +162,9 @@ def _prepare(command: Command, again: bool, place: Path) -> None:
 
 def _start(command: Command, place: Path, step: int | None = None) -> subprocess.Popen[str]:
     """Start the command, or have it killed before a step of its own; 0 counts these."""
-    doomed = ["benchmarks.robustness.doomed", "--step", str(step), "--"]
+    injected = ["benchmarks.robustness.fault_injection", "--step", str(step), "--"]
     return subprocess.Popen(
-        [sys.executable, "-m", *([PROGRAM] if step is None else doomed), *command.arguments],
+        [sys.executable, "-m", *([PROGRAM] if step is None else injected), *command.arguments],
         cwd=place,
         env=environment(place),
         stdin=subprocess.DEVNULL,

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.robustness import damage, forked, ways
+from benchmarks.robustness import access_paths, damage, forked
 from benchmarks.robustness.damage import Damaged, Material
 from benchmarks.robustness.structure import offsets
 from benchmarks.robustness.trials import WORK, Log, publish
@@ -55,7 +55,7 @@ class Tried:
     """
 
     name: str
-    way: ways.Way
+    way: access_paths.Way
     every: int = 1
     starts: bool = False
     works: bool = False
@@ -70,27 +70,27 @@ def tried(suffix: str, picture: Path) -> tuple[Tried, ...]:
     """What is tried with files of this format; the first is what there is without us."""
     if suffix == "pyz":
         return (
-            Tried("the bundle reads itself", ways.open_bundle),
-            Tried("python BUNDLE --self-test", ways.program, every=10, starts=True),
+            Tried("the bundle reads itself", access_paths.open_bundle),
+            Tried("python BUNDLE --self-test", access_paths.program, every=10, starts=True),
         )
     common = (
-        Tried(LIBRARY, ways.library, starts=suffix == "keras"),
-        Tried("Classifier.load", ways.load, starts=suffix == "keras"),
+        Tried(LIBRARY, access_paths.library, starts=suffix == "keras"),
+        Tried("Classifier.load", access_paths.load, starts=suffix == "keras"),
     )
     if engines.installed("tflite") == ("tflite-runtime",):
         return common  # an environment for a device, without the command line's packages
     commands = {
-        "classify": ways.command("classify", ways.FILE, str(picture)),
-        "info": ways.command("info", ways.FILE),
+        "classify": access_paths.command("classify", access_paths.FILE, str(picture)),
+        "info": access_paths.command("info", access_paths.FILE),
     }
     tries = [
         *common,
         *(Tried(f"toolchain {name}", way, 30, True) for name, way in commands.items()),
     ]
-    bench = ways.command("bench", ways.FILE, "--limit", "50")
+    bench = access_paths.command("bench", access_paths.FILE, "--limit", "50")
     tries.append(Tried("toolchain bench", bench, 100, starts=True, works=True))
     if suffix == "keras":
-        export = ways.command("export", ways.FILE, "--dataset", "digits")
+        export = access_paths.command("export", access_paths.FILE, "--dataset", "digits")
         tries.append(Tried("toolchain export", export, 10, starts=True, works=True))
     return tuple(tries)
 

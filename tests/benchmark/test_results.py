@@ -15,7 +15,7 @@ from toolchain.benchmark import results
 from toolchain.benchmark.results import Disagreement
 from toolchain.model.artifact import Comparison
 from toolchain.support.errors import ToolchainError
-from toolchain.support.machine import State
+from toolchain.support.machine import MachineState
 
 COMPARISON = Comparison(200, 0.97, (0.93, 0.99), 0.98, 0.99, 0.125, 2, 0, 0.5)
 FULL = result(
@@ -24,7 +24,7 @@ FULL = result(
     disagreements=(Disagreement(3, 3, "iVBORw0KGgo=", {"models/m/m.keras": (0, 0.5)}),),
     partial=True,
     invalid=("the governor changed",),
-    before=State(None, "", None, None, None),
+    before=MachineState(None, "", None, None, None),
 )
 FULL = dataclasses.replace(
     FULL, files=(dataclasses.replace(FULL.files[0], against_keras=COMPARISON), *FULL.files[1:])

@@ -25,7 +25,7 @@ from toolchain.model.artifact import Precision
 from toolchain.model.dataset import Dataset
 from toolchain.networks import architectures, augmentation
 from toolchain.support import interrupts
-from toolchain.support.errors import UsageError, told
+from toolchain.support.errors import UsageError, exit_on_error
 
 EXAMPLE = re.compile(r"^ +((?:toolchain|python3) .*)$", re.MULTILINE)
 # the same name where a command means something of its own by it
@@ -250,9 +250,9 @@ def code_of(words: list[str]) -> int:
     with pytest.MonkeyPatch.context() as patch:
         for module in (cli.train, cli.export, cli.classify, cli.bench, cli.info):
             patch.setattr(module, "silence", lambda: None)
-        patch.setattr(interrupts, "no_more", lambda: None)  # pytest goes on
+        patch.setattr(interrupts, "ignore_interrupts", lambda: None)  # pytest goes on
         try:
-            with told():
+            with exit_on_error():
                 cli.app(words, prog_name="toolchain")
         except SystemExit as end:
             return int(end.code or 0)

@@ -11,13 +11,13 @@ import pytest
 from tests import ROOT
 from tests.helpers import terminal
 from toolchain.cli import progress
-from toolchain.cli.progress import Bar
+from toolchain.cli.progress import ProgressBar
 
 
 def test_a_log_hears_of_long_work_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Bar().shown() as bar:
+    with ProgressBar().shown() as bar:
         bar.at("a window", 0.1, "0:54 left")  # not ten seconds later
         monkeypatch.setattr(progress, "SILENCE", 0)
         bar.at("epoch 2", 0.2, "64 of 1,875 batches, 0:48 left")
@@ -27,7 +27,7 @@ def test_a_log_hears_of_long_work_now_and_then(
 
 
 def test_what_is_said_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bar().shown() as bar:
+    with ProgressBar().shown() as bar:
         bar.say("[bold]epoch[/] 1 of at most 5: training 50.00%, " + 100 * "x")
     (line, *_) = capsys.readouterr().err.split("\n")
     assert line == "[bold]epoch[/] 1 of at most 5: training 50.00%, " + 100 * "x"

@@ -25,7 +25,7 @@ from tests.helpers.pythons import BASE
 from tests.model import test_engines as engines_test
 from toolchain.benchmark import results
 from toolchain.delivery import bundling, deploying, signing, ssh
-from toolchain.delivery.deploying import Outcome, Plan
+from toolchain.delivery.deploying import DeployOutcome, DeployPlan
 from toolchain.device import doctor
 from toolchain.model import bundle, engines, signatures
 from toolchain.model.dataset import Dataset
@@ -80,9 +80,11 @@ def failing(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rewritten(made, tmp_path_factory.mktemp("failing") / NAME, changes)
 
 
-def deploy(path: Path, *hosts: Device | str, plan: Plan | None = None) -> tuple[Outcome, ...]:
+def deploy(
+    path: Path, *hosts: Device | str, plan: DeployPlan | None = None
+) -> tuple[DeployOutcome, ...]:
     names = [host if isinstance(host, str) else host.name for host in hosts]
-    return deploying.deploy(path, names, plan or Plan())
+    return deploying.deploy(path, names, plan or DeployPlan())
 
 
 def run(
@@ -158,7 +160,7 @@ def test_a_signature_goes_with_its_bundle(
 ) -> None:
     key, public = signing.make_key(tmp_path / "release", None)
     old, new = signed(made, key, 3, tmp_path / "old"), signed(newer, key, 4, tmp_path / "new")
-    plan = Plan(keys=(public,))
+    plan = DeployPlan(keys=(public,))
     assert deploy(old, pi, plan=plan)[0].passed
     assert deploy(new, pi, plan=plan)[0].passed
     assert pi.files() == [NAME, f"{NAME}.sig"]
@@ -169,7 +171,7 @@ def test_a_signature_goes_with_its_bundle(
     (outcome,) = deploy(made, pi)
     assert "has the signed number 4, and this one is not signed" in outcome.problem
     assert signatures.verify(pi.folder / NAME, Trust((public,)))
-    assert deploy(made, pi, plan=Plan(allow_older=True))[0].passed
+    assert deploy(made, pi, plan=DeployPlan(allow_older=True))[0].passed
     assert pi.files() == [NAME]  # no signature of another bundle stays
 
 
@@ -339,14 +341,18 @@ def test_a_bundle_that_fails_there_is_not_put_in_place(
 
 
 def test_the_exit_code_is_that_of_the_worst() -> None:
-    good, wrong, lost = Outcome("a", passed=True), Outcome("b", code=4), Outcome("c", code=1)
+    good, wrong, lost = (
+        DeployOutcome("a", passed=True),
+        DeployOutcome("b", code=4),
+        DeployOutcome("c", code=1),
+    )
     assert deploying.exit_code([good, good]) == 0
     assert deploying.exit_code([good, wrong]) == 4
     assert deploying.exit_code([good, wrong, lost]) == 1
 
 
 def test_the_measurement_comes_back(made: Path, pi: Device, tmp_path: Path) -> None:
-    (outcome,) = deploy(made, pi, plan=Plan(bench=True, out=tmp_path / "results"))
+    (outcome,) = deploy(made, pi, plan=DeployPlan(bench=True, out=tmp_path / "results"))
     assert outcome.passed, outcome.problem
     assert outcome.result == tmp_path / "results" / f"{pi.name}-m.int8.json"
     assert len(results.read(outcome.result).measurements[0].windows) == 5
@@ -378,7 +384,7 @@ def test_an_engine_is_installed_beside_it(
     pi.program("python3", f'exec {BASE} "$@"')
     (pi.folder / "env" / "bin").mkdir(parents=True)  # an earlier one was cut off
     (pi.folder / "env" / "bin" / "python").symlink_to(pi.home / "gone")
-    (outcome,) = deploy(old, pi, plan=Plan(install=True))
+    (outcome,) = deploy(old, pi, plan=DeployPlan(install=True))
     assert outcome.passed, outcome.problem
     assert outcome.command == f"toolchain/env/bin/python toolchain/{NAME}"
     assert outcome.doctor is not None
@@ -417,7 +423,7 @@ def test_a_32_bit_board_needs_the_numpy_of_its_system(made: Path, pi: Device) ->
     report = dataclasses.replace(doctor.examine(engines_test.PI_32), packages={"numpy": ""})
     told = json.dumps(plain(report))
     pi.program("python3", f'if [ $1 = -c ]; then exec {BASE} "$@"; fi; echo {shlex.quote(told)}')
-    (outcome,) = deploy(made, pi, plan=Plan(install=True))
+    (outcome,) = deploy(made, pi, plan=DeployPlan(install=True))
     assert outcome.failed == "install"
     assert outcome.problem.endswith("sudo apt install python3-numpy python3-pil python3-venv")
 
@@ -432,7 +438,7 @@ def test_a_32_bit_board_needs_what_checks_signatures_from_its_system(
     told = json.dumps(plain(report))
     pi.program("python3", f'if [ $1 = -c ]; then exec {BASE} "$@"; fi; echo {shlex.quote(told)}')
     bundled = signed(made, key, 3, tmp_path / "signed")
-    (outcome,) = deploy(bundled, pi, plan=Plan(install=True))
+    (outcome,) = deploy(bundled, pi, plan=DeployPlan(install=True))
     assert outcome.failed == "install"
     assert outcome.problem.endswith("python3-venv python3-cryptography")
 
@@ -443,7 +449,7 @@ def test_without_venv_it_says_what_to_install(made: Path, pi: Device) -> None:
         f'if [ "$1 $2" = "-m venv" ]; then mkdir env; echo "ensurepip is not available."; exit 1; '
         f'else exec {BASE} -I -S "$@"; fi',
     )
-    (outcome,) = deploy(made, pi, plan=Plan(install=True))
+    (outcome,) = deploy(made, pi, plan=DeployPlan(install=True))
     assert outcome.failed == "install"
     assert outcome.problem.endswith("sudo apt install python3-venv")
     assert pi.files() == []
@@ -493,7 +499,7 @@ def test_any_name_will_do_for_the_folder(
     made: Path, pi: Device, folder: str, tmp_path: Path
 ) -> None:
     bundle_ = Path(shutil.copy(made, tmp_path / "-e it's; *.pyz"))
-    (outcome,) = deploy(bundle_, pi, plan=Plan(folder=folder))
+    (outcome,) = deploy(bundle_, pi, plan=DeployPlan(folder=folder))
     assert outcome.passed, outcome.problem
     there = pi.home / folder.removeprefix("~/")
     assert [path.name for path in there.iterdir()] == [bundle_.name]
@@ -510,7 +516,7 @@ def test_any_name_will_do_for_the_folder(
 @pytest.mark.parametrize("folder", ["", "~", "~/", "a\nb", "a\0b"])
 def test_no_folder(made: Path, folder: str) -> None:
     with pytest.raises(UsageError, match="is no folder"):
-        deploy(made, "pi", plan=Plan(folder=folder))
+        deploy(made, "pi", plan=DeployPlan(folder=folder))
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from toolchain import formats, training
 from toolchain.cli import export as cli_export
 from toolchain.evaluation.proof import Proof, judge, prove
 from toolchain.export import exporting, reference
-from toolchain.export.exporting import Outcome, Target
-from toolchain.export.mixed_precision import Noise, Rescue
+from toolchain.export.exporting import ExportOutcome, Target
+from toolchain.export.mixed_precision import MixedPrecision, Noise
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.artifact import DEFAULT_GATE, Gate, Precision, Verdict
@@ -38,7 +38,7 @@ INT8 = (Target("tflite", Precision.INT8),)
 IMPOSSIBLE = Gate(largest_drop=0.5, least_agreement=1.01)
 
 
-def export(folder: Path, dataset: Dataset, gate: Gate, seed: int = 0) -> Outcome:
+def export(folder: Path, dataset: Dataset, gate: Gate, seed: int = 0) -> ExportOutcome:
     (outcome,) = exporting.export(folder, dataset, INT8, gate, 50, seed, Silent())
     return outcome
 
@@ -57,7 +57,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_file_is_proved_on_the_whole_test_set(
-    outcomes: dict[str, Outcome], digits: Dataset
+    outcomes: dict[str, ExportOutcome], digits: Dataset
 ) -> None:
     assert len(outcomes) == 6
     for outcome in outcomes.values():
@@ -116,7 +116,7 @@ def test_files_of_an_earlier_training_are_set_aside(
 ) -> None:
     first = export(folder, digits, LENIENT)
     old = first.artifact.path.read_bytes()
-    plan = training.Plan("fashion-cnn", "digits", Recipe(1), seed=9)
+    plan = training.TrainingPlan("fashion-cnn", "digits", Recipe(1), seed=9)
     training.train(plan, digits, folder, Silent())
     # the new model is not mistaken for a damaged old one, and the old file is what it was
     assert not manifest.verify(*with_content(folder / f"{folder.name}.keras"))
@@ -259,13 +259,13 @@ def test_advice_names_the_file_that_stays(folder: Path, digits: Dataset) -> None
 
 
 def test_advice_stays_readable_where_most_layers_stay_in_float(
-    outcomes: dict[str, Outcome],
+    outcomes: dict[str, ExportOutcome],
 ) -> None:
     """As in MobileNetV3, of which 88 operators of 106 did."""
     noise = tuple(Noise(f"expanded_{n}", "CONV_2D", f"{n}", 20.0, 10.0) for n in range(106))
     rejected = judge(compared(2_000, only_keras=900), DEFAULT_GATE)
     outcome = dataclasses.replace(
-        outcomes["int8.tflite"], proof=rejected, rescue=Rescue(noise, noise[:88])
+        outcomes["int8.tflite"], proof=rejected, mixed_precision=MixedPrecision(noise, noise[:88])
     )
     words = exporting.advice(outcome)
     assert "in int8 but for expanded_0 (CONV_2D), expanded_1" in words
@@ -273,7 +273,7 @@ def test_advice_stays_readable_where_most_layers_stay_in_float(
     assert len(words) < 1_000
 
 
-def test_an_undecided_file_is_said_to_want_more_images(outcomes: dict[str, Outcome]) -> None:
+def test_an_undecided_file_is_said_to_want_more_images(outcomes: dict[str, ExportOutcome]) -> None:
     proof = judge(compared(20, only_keras=1), DEFAULT_GATE)
     outcome = dataclasses.replace(outcomes["int8.tflite"], proof=proof)
     words = exporting.advice(outcome)
@@ -299,7 +299,7 @@ def test_what_a_file_is_published_as_stands_in_file_manifest_and_card(
 
 
 def test_agreement_is_measured_on_training_images_too_where_tests_are_few(
-    outcomes: dict[str, Outcome], digits: Dataset
+    outcomes: dict[str, ExportOutcome], digits: Dataset
 ) -> None:
     for outcome in outcomes.values():
         compared = present(outcome.proof).comparison.compared_images
@@ -358,7 +358,7 @@ def test_a_converter_that_fails_costs_its_own_files(
     ],
 )
 def test_the_exit_code_is_that_of_the_worst_file(
-    outcomes: dict[str, Outcome],
+    outcomes: dict[str, ExportOutcome],
     verdicts: tuple[Verdict | None, ...],
     code: int,
     capsys: pytest.CaptureFixture[str],

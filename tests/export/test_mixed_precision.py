@@ -25,7 +25,7 @@ from tests.helpers.present import present
 from tests.helpers.unbalanced import unbalance
 from toolchain import conversion, formats
 from toolchain.export import exporting, mixed_precision
-from toolchain.export.exporting import Outcome
+from toolchain.export.exporting import ExportOutcome
 from toolchain.export.mixed_precision import Noise
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
@@ -44,13 +44,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trained: TrainingResult) ->
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, digits: Dataset) -> tuple[Outcome, ...]:
+def made(folder: Path, digits: Dataset) -> tuple[ExportOutcome, ...]:
     """What the export of int8 comes to."""
     return exporting.export(folder, digits, INT8, LENIENT, 200, 0, Silent())
 
 
 def test_int8_fails_and_the_mixed_file_passes_the_same_gate(
-    made: list[Outcome], folder: Path, digits: Dataset
+    made: list[ExportOutcome], folder: Path, digits: Dataset
 ) -> None:
     int8, mixed = made
     assert present(int8.proof).comparison.keras_accuracy > 0.9  # float has lost nothing
@@ -62,8 +62,8 @@ def test_int8_fails_and_the_mixed_file_passes_the_same_gate(
     assert mixed.artifact.path.name == "unbalanced.mixed.tflite"
 
 
-def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[Outcome]) -> None:
-    found = made[0].rescue
+def test_the_layers_that_hurt_are_told_from_those_that_suffer(made: list[ExportOutcome]) -> None:
+    found = made[0].mixed_precision
     assert found is not None
     by_name = {str(noise): noise for noise in found.noise}
     assert len(by_name) == 7
@@ -102,7 +102,7 @@ def test_a_sound_model_has_little_noise_anywhere(trained: TrainingResult, digits
 
 
 def test_the_mixed_file_says_everywhere_what_stays_in_float(
-    made: list[Outcome], folder: Path
+    made: list[ExportOutcome], folder: Path
 ) -> None:
     path = made[1].artifact.path
     known = manifest.read(folder)
@@ -117,7 +117,9 @@ def test_the_mixed_file_says_everywhere_what_stays_in_float(
     assert "conv2d_1 (CONV_2D)" in run("info", path).stdout
 
 
-def test_the_mixed_file_is_small_and_one_computation(made: list[Outcome], folder: Path) -> None:
+def test_the_mixed_file_is_small_and_one_computation(
+    made: list[ExportOutcome], folder: Path
+) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     converter = conversion.get("tflite")
@@ -134,7 +136,9 @@ def test_the_mixed_file_is_small_and_one_computation(made: list[Outcome], folder
 
 
 @pytest.mark.skipif(not OLD.exists(), reason="tflite-runtime has no wheel for this Python")
-def test_tflite_runtime_answers_alike(made: list[Outcome], digits: Dataset, tmp_path: Path) -> None:
+def test_tflite_runtime_answers_alike(
+    made: list[ExportOutcome], digits: Dataset, tmp_path: Path
+) -> None:
     path = made[1].artifact.path
     expected = formats.of(path).open_session(path.read_bytes(), 1).run(digits.test_images)
     np.save(tmp_path / "images.npy", digits.test_images)
@@ -152,7 +156,7 @@ def test_tflite_runtime_answers_alike(made: list[Outcome], digits: Dataset, tmp_
 
 
 def test_a_device_gets_the_mixed_file_where_there_is_no_int8(
-    made: list[Outcome], folder: Path, tmp_path: Path, digits: Dataset
+    made: list[ExportOutcome], folder: Path, tmp_path: Path, digits: Dataset
 ) -> None:
     picture = tmp_path / "picture.png"
     Image.fromarray(digits.test_images[0, :, :, 0]).save(picture)
@@ -168,7 +172,7 @@ def test_a_device_gets_the_mixed_file_where_there_is_no_int8(
     assert ": pass" in done.stdout
 
 
-def test_the_benchmark_knows_the_mixed_file(made: list[Outcome], folder: Path) -> None:
+def test_the_benchmark_knows_the_mixed_file(made: list[ExportOutcome], folder: Path) -> None:
     done = run("bench", folder, "--precision", "mixed", "--limit", 100, "--json", "-")
     (file,) = json.loads(done.stdout)["files"]
     assert (file["precision"], file["problem"]) == ("mixed", "")
@@ -191,7 +195,7 @@ def test_the_person_is_told(trained: TrainingResult, tmp_path: Path) -> None:
     )
     assert (own / "told.mixed.tflite").read_bytes() == mixed
     assert [each["proof"]["verdict"] for each in again] == ["rejected", "proved"]
-    assert [each["layer"] for each in again[0]["rescue"]["kept"]] == [
+    assert [each["layer"] for each in again[0]["mixed_precision"]["kept"]] == [
         *("conv2d", "max_pooling2d", "conv2d_1")
     ]
 
@@ -203,8 +207,8 @@ def test_it_gives_up_where_only_float_would_do(
     said = Heard()
     gate = Gate(largest_drop=0.5, least_agreement=1.01)
     (outcome,) = exporting.export(own, digits, INT8, gate, 50, 0, said)
-    assert outcome.rescue is not None
-    assert outcome.rescue.kept is None
+    assert outcome.mixed_precision is not None
+    assert outcome.mixed_precision.kept is None
     assert "No choice of layers to keep in float passes" in exporting.advice(outcome)
     assert not list(own.glob("*.mixed.*"))
     assert any("trying 6 of 7" in words for words in said)  # up to the last but all
@@ -219,8 +223,8 @@ def test_a_mixed_file_that_saves_nothing_is_not_made(
     monkeypatch.setattr(mixed_precision, "search", but_for_pooling)  # all weights in float
     own = unbalance(trained.path, tmp_path / "large")
     (outcome,) = exporting.export(own, digits, INT8, LENIENT, 50, 0, Silent())
-    assert outcome.rescue is not None
-    assert outcome.rescue.kept is None
+    assert outcome.mixed_precision is not None
+    assert outcome.mixed_precision.kept is None
     assert "smaller than the file in float32" in exporting.advice(outcome)
     assert not list(own.glob("*.mixed.*"))
 
@@ -289,9 +293,9 @@ def test_search_finds_the_fewest_in_few_trials(ratios: list[float], data: st.Dat
 
 def test_the_picture_marks_what_stays_in_float() -> None:
     noise = tuple(Noise(f"layer_{i}", "CONV_2D", f"{i}", 10.0 * i, 0.0) for i in range(5))
-    plain = mixed_precision.to_png(mixed_precision.Rescue(noise, None), "a model")
-    marked = mixed_precision.to_png(mixed_precision.Rescue(noise, noise[:2]), "a model")
+    plain = mixed_precision.to_png(mixed_precision.MixedPrecision(noise, None), "a model")
+    marked = mixed_precision.to_png(mixed_precision.MixedPrecision(noise, noise[:2]), "a model")
     assert plain != marked
     assert Image.open(io.BytesIO(marked)).format == "PNG"
-    taller = mixed_precision.to_png(mixed_precision.Rescue(noise * 10, None), "a model")
+    taller = mixed_precision.to_png(mixed_precision.MixedPrecision(noise * 10, None), "a model")
     assert Image.open(io.BytesIO(taller)).height > 2 * Image.open(io.BytesIO(plain)).height

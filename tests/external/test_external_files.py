@@ -19,8 +19,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 import tests.external.keras2.make as keras2_make
 from tests.helpers.forked import run
 from toolchain import conversion
-from toolchain.external import keras2, own_model
-from toolchain.external.adoption import Asked, adopt
+from toolchain.external import external_model, keras2
+from toolchain.external.importing import Asked, import_model
 from toolchain.external.preprocessing import NAMED, Scale
 from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Precision
@@ -40,7 +40,7 @@ def network(*front: keras.Layer, shape: tuple[int, ...] = SHAPE) -> keras.Model:
     )
 
 
-def answers(own: own_model.OwnModel, images: np.ndarray) -> np.ndarray:
+def answers(own: external_model.ExternalModel, images: np.ndarray) -> np.ndarray:
     image = keras.Input(own.shape)
     return np.asarray(keras.Model(image, own.built_on(image))(images, training=False))
 
@@ -62,7 +62,7 @@ def keras_2(name: str, folder: Path) -> Path:
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 @pytest.mark.parametrize("name", ["small", "func", "nested", "arith"])
 def test_keras_2_files_answer_as_in_keras_2(name: str, suffix: str, tmp_path: Path) -> None:
-    own = own_model.load(keras_2(f"{name}{suffix}", tmp_path))
+    own = external_model.load(keras_2(f"{name}{suffix}", tmp_path))
     given = answers(own, keras2_make.images())
     np.testing.assert_allclose(given, np.load(KERAS_2 / "answers.npz")[name], atol=1e-5)
     published = keras_format.load(keras_format.convert(own.model, Precision.FLOAT32, None))
@@ -75,7 +75,7 @@ def test_what_keras_3_cannot_compute_gets_a_way_on(tmp_path: Path) -> None:
         config = file.attrs["model_config"]
         file.attrs["model_config"] = config.replace('"math.abs"', '"image.adjust_jpeg_quality"')
     with pytest.raises(ToolchainError, match=r"written by Keras 2\.21\.0") as refused:
-        own_model.load(path)
+        external_model.load(path)
     assert "tf.image.adjust_jpeg_quality" in str(refused.value)
     assert "tf.saved_model.save(model, 'my_model')" in str(refused.value)
 
@@ -86,7 +86,7 @@ def test_weights_that_find_no_place_are_an_error(tmp_path: Path) -> None:
         weights = file["model_weights/conv2d_1"]
         weights.attrs["weight_names"] = weights.attrs["weight_names"][:1]
     with pytest.raises(ToolchainError, match="the weights of 'conv2d_1'"):
-        own_model.load(path)
+        external_model.load(path)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "relu", "leaky_relu", "silu"])
@@ -96,7 +96,7 @@ def test_functions_of_tensorflow_are_known(name: str, suffix: str, tmp_path: Pat
     model = network(layers.Dense(5, activation=function))
     path = tmp_path / f"model{suffix}"
     model.save(path)
-    own = own_model.load(path)
+    own = external_model.load(path)
     np.testing.assert_allclose(answers(own, IMAGES), model(IMAGES), atol=1e-6)
     published = keras_format.convert(own.model, Precision.FLOAT32, None)
     assert b"_v2" not in zipfile.ZipFile(io.BytesIO(published)).read("config.json")
@@ -105,7 +105,7 @@ def test_functions_of_tensorflow_are_known(name: str, suffix: str, tmp_path: Pat
 def test_a_function_that_keras_lacks_is_named(tmp_path: Path) -> None:
     network(layers.Dense(5, activation=tf.math.erf)).save(tmp_path / "model.keras")
     with pytest.raises(ToolchainError, match="'erf', which is no part of Keras"):
-        own_model.load(tmp_path / "model.keras")
+        external_model.load(tmp_path / "model.keras")
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -126,8 +126,8 @@ def test_a_function_of_ones_own_is_frozen(digits: Dataset, tmp_path: Path) -> No
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(digits.train_images / 255, digits.train_labels, epochs=4, verbose=0)
     model.save(tmp_path / "mine.keras")
-    own = own_model.load(tmp_path / "mine.keras")
-    adopt(own, digits, Asked(NAMED[Scale.UNIT]), tmp_path / "out", Silent())
+    own = external_model.load(tmp_path / "mine.keras")
+    import_model(own, digits, Asked(NAMED[Scale.UNIT]), tmp_path / "out", Silent())
     data = (tmp_path / "out" / "out.keras").read_bytes()
     custom = keras.saving.get_custom_objects()
     known = custom.pop("tests>steep")
@@ -158,7 +158,7 @@ def test_one_in_and_one_out_whatever_the_nesting(kind: str, suffix: str, tmp_pat
     model, path = NESTED[kind](), tmp_path / f"model{suffix}"
     model.save(path) if suffix else model.export(path, verbose=False)
     expected = keras.Model(model.inputs[0], model.outputs[0])(IMAGES)
-    own = own_model.load(path)
+    own = external_model.load(path)
     np.testing.assert_allclose(answers(own, IMAGES), expected, atol=1e-6)
 
 
@@ -170,25 +170,25 @@ def test_images_that_were_made_flat(
 ) -> None:
     model = network(shape=(count,))
     model.save(tmp_path / "flat.keras")
-    own = own_model.load(tmp_path / "flat.keras", size)
+    own = external_model.load(tmp_path / "flat.keras", size)
     images = IMAGES[..., : shape[2]]
     assert own.shape == shape
     np.testing.assert_allclose(answers(own, images), model(images.reshape(3, -1)), atol=1e-6)
     with pytest.raises(UsageError, match=r"in a row.*--size 8"):
-        own_model.load(tmp_path / "flat.keras")
+        external_model.load(tmp_path / "flat.keras")
     with pytest.raises(UsageError, match=r"in a row.*--size 8"):
-        own_model.load(tmp_path / "flat.keras", (9, 9))
+        external_model.load(tmp_path / "flat.keras", (9, 9))
 
 
 def test_the_lines_for_channels_first_work(tmp_path: Path) -> None:
     model = network(shape=(3, 8, 8))
     model.save(tmp_path / "first.keras")
     with pytest.raises(UsageError, match="channels_first") as refused:
-        own_model.load(tmp_path / "first.keras")
+        external_model.load(tmp_path / "first.keras")
     lines = str(refused.value).split("In Python: ")[1].split(" If its layers")[0].rstrip(".")
     path = str(tmp_path / "my_model.keras")
     exec(lines.replace("my_model.keras", path), {"keras": keras, "model": model})
-    own = own_model.load(Path(path))
+    own = external_model.load(Path(path))
     np.testing.assert_allclose(answers(own, IMAGES), model(IMAGES.transpose(0, 3, 1, 2)), atol=1e-6)
 
 
@@ -199,7 +199,7 @@ def test_a_batch_of_one_is_set_free(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"model{suffix}"
     model.save(path) if suffix else model.export(path, verbose=False)
     alone = np.concatenate([model(image[None]) for image in IMAGES])
-    np.testing.assert_allclose(answers(own_model.load(path), IMAGES), alone, atol=1e-6)
+    np.testing.assert_allclose(answers(external_model.load(path), IMAGES), alone, atol=1e-6)
 
 
 class Program(tf.Module):
@@ -228,7 +228,7 @@ class Program(tf.Module):
 def test_quantisation_aware_saved_models(tmp_path: Path) -> None:
     program = Program()
     tf.saved_model.save(program, tmp_path / "aware", signatures=program.quantized)
-    own = own_model.load(tmp_path / "aware")
+    own = external_model.load(tmp_path / "aware")
     np.testing.assert_allclose(answers(own, IMAGES), program.quantized(IMAGES), atol=1e-6)
 
 
@@ -236,25 +236,25 @@ def test_the_only_signature_is_the_one(tmp_path: Path) -> None:
     program = Program()
     tf.saved_model.save(program, tmp_path / "one", signatures={"predict": program.alone})
     alone = np.concatenate([program.alone(image[None]) for image in IMAGES])
-    own = own_model.load(tmp_path / "one")
+    own = external_model.load(tmp_path / "one")
     np.testing.assert_allclose(answers(own, IMAGES), alone, atol=1e-5)
     both = {"first": program.alone, "second": program.quantized}
     tf.saved_model.save(program, tmp_path / "two", signatures=both)
     with pytest.raises(UsageError, match=r"first \(1 inputs, 1 outputs\), second"):
-        own_model.load(tmp_path / "two")
+        external_model.load(tmp_path / "two")
 
 
 def test_a_batch_that_cannot_be_set_free_is_refused(tmp_path: Path) -> None:
     program = Program()
     tf.saved_model.save(program, tmp_path / "mixed", signatures=program.mixed)
     with pytest.raises(ToolchainError, match="one image at a time"):
-        own_model.load(tmp_path / "mixed")
+        external_model.load(tmp_path / "mixed")
 
 
 def test_recurrent_saved_models(tmp_path: Path) -> None:
     model = network(layers.Reshape((8, 24)), layers.LSTM(3, return_sequences=True), layers.GRU(3))
     model.export(tmp_path / "rows", verbose=False)
-    own = own_model.load(tmp_path / "rows")
+    own = external_model.load(tmp_path / "rows")
     np.testing.assert_allclose(answers(own, IMAGES), model(IMAGES), atol=1e-5)
 
 
@@ -262,7 +262,7 @@ def test_an_unpacked_keras_file(tmp_path: Path) -> None:
     model = network()
     model.save(tmp_path / "model.keras")
     zipfile.ZipFile(tmp_path / "model.keras").extractall(tmp_path / "model")
-    own = own_model.load(tmp_path / "model")
+    own = external_model.load(tmp_path / "model")
     np.testing.assert_allclose(answers(own, IMAGES), model(IMAGES), atol=1e-6)
 
 
@@ -271,7 +271,7 @@ def test_h5_content_under_the_name_keras(tmp_path: Path) -> None:
     model = network()
     model.save(tmp_path / "model.h5")
     shutil.move(tmp_path / "model.h5", tmp_path / "model.keras")
-    own = own_model.load(tmp_path / "model.keras")
+    own = external_model.load(tmp_path / "model.keras")
     np.testing.assert_allclose(answers(own, IMAGES), model(IMAGES), atol=1e-6)
 
 
@@ -279,7 +279,7 @@ def test_a_lambda_layer_of_keras_own_function_gets_a_way_on(tmp_path: Path) -> N
     prepare = layers.Lambda(keras.applications.mobilenet_v2.preprocess_input)
     network(prepare).save(tmp_path / "model.keras")
     with pytest.raises(ToolchainError, match=r"model\.export\('my_model'\)") as refused:
-        own_model.load(tmp_path / "model.keras")
+        external_model.load(tmp_path / "model.keras")
     assert "Decorate" not in str(refused.value)
 
 
@@ -288,9 +288,9 @@ def test_weights_without_a_model_and_layers_without_weights(tmp_path: Path) -> N
     model.save_weights(tmp_path / "model.weights.h5")
     (tmp_path / "model.json").write_text(model.to_json())
     with pytest.raises(UsageError, match="weights of a model, but not the model"):
-        own_model.load(tmp_path / "model.weights.h5")
+        external_model.load(tmp_path / "model.weights.h5")
     with pytest.raises(UsageError, match="layers of a model without weights"):
-        own_model.load(tmp_path / "model.json")
+        external_model.load(tmp_path / "model.json")
 
 
 OTHERS: dict[str, tuple[bytes, str]] = {
@@ -317,9 +317,9 @@ OTHERS: dict[str, tuple[bytes, str]] = {
 def test_what_is_no_model_is_told_what_it_is(name: str, tmp_path: Path) -> None:
     content, told = OTHERS[name]
     (tmp_path / name).write_bytes(content)
-    assert own_model.is_own(tmp_path / name)
+    assert external_model.is_external(tmp_path / name)
     with pytest.raises(UsageError, match=told):
-        own_model.demand_model(tmp_path / name)
+        external_model.demand_model(tmp_path / name)
 
 
 def test_the_command_line_tells_what_is_there_and_leaves_nothing(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_weights_in_the_group_of_a_whole_model_are_told_as_weights(tmp_path: Pat
     with h5py.File(path, "w") as file:
         file.create_group("model_weights")
     with pytest.raises(UsageError, match="holds the weights of a model, but not the model"):
-        own_model.load(path)
+        external_model.load(path)
 
 
 class OwnGradient(tf.Module):
@@ -372,7 +372,7 @@ def test_a_saved_model_with_gradients_of_its_own_becomes_tflite(tmp_path: Path) 
     content = (tmp_path / "saved" / "saved_model.pb").read_bytes()
     nodes = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].object_graph_def.nodes
     assert "captured_tensor" in {node.WhichOneof("kind") for node in nodes}
-    own = own_model.load(tmp_path / "saved")
+    own = external_model.load(tmp_path / "saved")
     np.testing.assert_allclose(answers(own, IMAGES), module(IMAGES), atol=1e-6)
     image = keras.Input(SHAPE, dtype="uint8")
     whole = keras.Model(image, own.built_on(keras.ops.cast(image, "float32")))

@@ -28,9 +28,9 @@ from tests.helpers.present import present
 from toolchain import conversion, formats
 from toolchain.evaluation import metrics
 from toolchain.export import exporting
-from toolchain.external import own_model
-from toolchain.external.adoption import Asked, adopt, examine
-from toolchain.external.answers import Meaning
+from toolchain.external import external_model
+from toolchain.external.importing import Asked, examine, import_model
+from toolchain.external.outputs import OutputKind
 from toolchain.external.preprocessing import NAMED, Preprocessing, Scale
 from toolchain.external.record import ExternalRecord
 from toolchain.formats import keras as keras_format
@@ -123,13 +123,13 @@ def unit(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
 def adopted(
     model: keras.Model, folder: Path, dataset: Dataset, scale: Scale | None = None
 ) -> tuple[ExternalRecord, np.ndarray]:
-    """The adoption, and what the published file gives for the test images."""
+    """How it was understood, and what the published file gives for the test images."""
     path = folder / "mine.keras"
     model.save(path)
-    adoption = adopt(own_model.load(path), dataset, asking(scale), folder / "out", quiet)
+    record = import_model(external_model.load(path), dataset, asking(scale), folder / "out", quiet)
     data = (folder / "out" / "out.keras").read_bytes()
     session = keras_format.open_session(data, threads=1)
-    return adoption, metrics.scores(session, dataset.test_images)
+    return record, metrics.scores(session, dataset.test_images)
 
 
 @pytest.mark.parametrize("scale", list(PREPARED))
@@ -144,12 +144,12 @@ def test_each_preparation_is_asked_for_once_and_folded_in(
     wrong = Scale.SIGNED if scale is Scale.CAFFE else Scale.CAFFE
     with pytest.raises(UsageError, match="clearly more are right"):
         adopted(model, tmp_path, colour, wrong)
-    adoption, given = adopted(model, tmp_path, colour, scale)
-    assert adoption.preprocessing == NAMED[scale]
-    assert not adoption.doubt
+    record, given = adopted(model, tmp_path, colour, scale)
+    assert record.preprocessing == NAMED[scale]
+    assert not record.doubt
     expected = model.predict(prepare(raw(colour.test_images)), verbose=0)
     np.testing.assert_allclose(given, expected, atol=2e-5)
-    assert adoption.accuracy == (expected.argmax(1) == colour.test_labels).mean() > 0.9
+    assert record.accuracy == (expected.argmax(1) == colour.test_labels).mean() > 0.9
     published = keras_format.load((tmp_path / "out" / "out.keras").read_bytes())
     data = conversion.get("onnx").convert(published, Precision.FLOAT32, None)
     session = formats.get("onnx").open_session(data, 1)
@@ -158,10 +158,10 @@ def test_each_preparation_is_asked_for_once_and_folded_in(
 
 def test_pixels_that_nobody_prepared(digits: Dataset, tmp_path: Path) -> None:
     model = fit(network((28, 28, 1)), raw(digits.train_images), digits.train_labels)
-    adoption, given = adopted(model, tmp_path, digits, Scale.NONE)
+    record, given = adopted(model, tmp_path, digits, Scale.NONE)
     expected = model.predict(raw(digits.test_images), verbose=0)
     np.testing.assert_allclose(given, expected, atol=1e-5)
-    assert adoption.accuracies.keys() > {"0..1", "-1..1", "per-image", "none"}
+    assert record.accuracies.keys() > {"0..1", "-1..1", "per-image", "none"}
 
 
 def adapted(images: np.ndarray) -> keras.Layer:
@@ -199,8 +199,8 @@ def test_a_model_that_prepares_its_pixels_needs_no_scale(
 ) -> None:
     model = network((28, 28, 1), *INSIDE[kind](digits))
     fit(model, raw(digits.train_images), digits.train_labels)
-    adoption, given = adopted(model, tmp_path, digits)
-    assert adoption.preprocessing == Preprocessing()
+    record, given = adopted(model, tmp_path, digits)
+    assert record.preprocessing == Preprocessing()
     expected = model.predict(raw(digits.test_images), verbose=0)
     np.testing.assert_allclose(given, expected, atol=1e-5)
     with pytest.raises(UsageError, match=r"prepare (raw pixels|them)|clearly more"):
@@ -239,20 +239,20 @@ def test_a_model_of_raw_pixels_and_probabilities_stays_as_it_is(
 @pytest.mark.parametrize(
     ("end", "meaning"),
     [
-        ("softmax", Meaning.PROBABILITIES),
-        ("log_softmax", Meaning.LOG_PROBABILITIES),
-        ("linear", Meaning.LOGITS),
-        ("relu", Meaning.LOGITS),
+        ("softmax", OutputKind.PROBABILITIES),
+        ("log_softmax", OutputKind.LOG_PROBABILITIES),
+        ("linear", OutputKind.LOGITS),
+        ("relu", OutputKind.LOGITS),
     ],
 )
 def test_answers_become_probabilities(
-    end: str, meaning: Meaning, digits: Dataset, tmp_path: Path
+    end: str, meaning: OutputKind, digits: Dataset, tmp_path: Path
 ) -> None:
     model = network((28, 28, 1), layers.Rescaling(1 / 255), end="linear")
     fit(model, raw(digits.train_images), digits.train_labels)
     model.layers[-1].activation = keras.activations.get(end)
-    adoption, given = adopted(model, tmp_path, digits)
-    assert adoption.gives is meaning
+    record, given = adopted(model, tmp_path, digits)
+    assert record.gives is meaning
     plain = model.predict(raw(digits.test_images), verbose=0)
     expected = plain if end == "softmax" else keras.ops.softmax(plain)
     np.testing.assert_allclose(given, expected, atol=1e-5)
@@ -267,13 +267,13 @@ def test_one_number_for_two_classes_becomes_two(
 ) -> None:
     model = network((28, 28, 1), layers.Rescaling(1 / 255), outputs=1, end=end)
     fit(model, raw(low_or_high.train_images), low_or_high.train_labels)
-    adoption, given = adopted(model, tmp_path, low_or_high)
-    assert adoption.gives is (Meaning.PROBABILITY if end == "sigmoid" else Meaning.LOGIT)
+    record, given = adopted(model, tmp_path, low_or_high)
+    assert record.gives is (OutputKind.PROBABILITY if end == "sigmoid" else OutputKind.LOGIT)
     second = model.predict(raw(low_or_high.test_images), verbose=0)
     if end == "linear":
         second = keras.ops.convert_to_numpy(keras.ops.sigmoid(second))
     np.testing.assert_allclose(given, np.concatenate([1 - second, second], 1), atol=1e-5)
-    assert adoption.accuracy > 0.8
+    assert record.accuracy > 0.8
 
 
 def test_yes_or_no_for_each_class_is_refused(digits: Dataset, tmp_path: Path) -> None:
@@ -334,7 +334,9 @@ def test_classes_in_another_order_are_told(unit: Path, digits: Dataset, tmp_path
         test_labels=place[digits.test_labels],
     )
     with pytest.raises(UsageError, match="another order") as refused:
-        adopt(own_model.load(unit), renamed, asking(Scale.UNIT), tmp_path / "out", quiet)
+        import_model(
+            external_model.load(unit), renamed, asking(Scale.UNIT), tmp_path / "out", quiet
+        )
     assert "eight gets two" in str(refused.value)
     assert not (tmp_path / "out" / "out.keras").exists()
 
@@ -345,7 +347,7 @@ def test_adopting_again_keeps_what_was_exported(
     folder = tmp_path / "out"
     target = exporting.targets(("onnx",), (Precision.FLOAT32,))
     for _ in range(2):
-        adopt(own_model.load(unit), digits, asking(Scale.UNIT), folder, quiet)
+        import_model(external_model.load(unit), digits, asking(Scale.UNIT), folder, quiet)
         said = Heard()
         (outcome,) = exporting.export(folder, digits, target, DEFAULT_GATE, 50, 0, said)
         assert outcome.verdict is Verdict.PROVED
@@ -355,14 +357,14 @@ def test_adopting_again_keeps_what_was_exported(
 def test_nothing_that_is_only_there_is_replaced(
     unit: Path, trained: TrainingResult, digits: Dataset, tmp_path: Path
 ) -> None:
-    own = own_model.load(unit)
+    own = external_model.load(unit)
     with pytest.raises(ToolchainError, match="trained there"):
-        adopt(own, digits, asking(Scale.UNIT), trained.path.parent, quiet)
+        import_model(own, digits, asking(Scale.UNIT), trained.path.parent, quiet)
     beside = tmp_path / "mine" / "mine.keras"
     beside.parent.mkdir()
     shutil.copy(unit, beside)
     with pytest.raises(ToolchainError, match="would replace"):
-        adopt(own_model.load(beside), digits, asking(Scale.UNIT), beside.parent, quiet)
+        import_model(external_model.load(beside), digits, asking(Scale.UNIT), beside.parent, quiet)
     assert beside.read_bytes() == unit.read_bytes()
 
 
@@ -409,23 +411,23 @@ def test_any_size_needs_one(colour: Dataset, tmp_path: Path) -> None:
     features = layers.GlobalMaxPooling2D()(layers.Conv2D(4, 5)(image))
     keras.Model(image, layers.Dense(10)(features)).save(tmp_path / "any.keras")
     with pytest.raises(UsageError, match="--size"):
-        own_model.load(tmp_path / "any.keras")
-    own = own_model.load(tmp_path / "any.keras", (28, 28), Fit.CROP)
+        external_model.load(tmp_path / "any.keras")
+    own = external_model.load(tmp_path / "any.keras", (28, 28), Fit.CROP)
     assert own.input == InputContract(28, 28, 3, Fit.CROP)
     with pytest.raises(ToolchainError, match="cannot take images of 3×3"):
-        own_model.load(tmp_path / "any.keras", (3, 3))
+        external_model.load(tmp_path / "any.keras", (3, 3))
     network((28, 28, 1)).save(tmp_path / "fixed.keras")
     with pytest.raises(UsageError, match="28×28 pixels, not 32×32"):
-        own_model.load(tmp_path / "fixed.keras", (32, 32))
+        external_model.load(tmp_path / "fixed.keras", (32, 32))
 
 
 def test_images_without_channels(digits: Dataset, tmp_path: Path) -> None:
     model = network((28, 28), layers.Rescaling(1 / 255))
     fit(model, raw(digits.train_images[..., 0]), digits.train_labels)
-    adoption, given = adopted(model, tmp_path, digits)
+    record, given = adopted(model, tmp_path, digits)
     expected = model.predict(raw(digits.test_images[..., 0]), verbose=0)
     np.testing.assert_allclose(given, expected, atol=1e-5)
-    assert adoption.accuracy > 0.9
+    assert record.accuracy > 0.9
 
 
 def two_inputs() -> keras.Model:
@@ -459,7 +461,7 @@ def test_other_models_than_classifiers_are_refused(
 ) -> None:
     model().save(tmp_path / "mine.keras")
     with pytest.raises(UsageError, match=words):
-        own_model.load(tmp_path / "mine.keras")
+        external_model.load(tmp_path / "mine.keras")
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -468,7 +470,7 @@ def test_code_in_a_file_is_not_run(suffix: str, tmp_path: Path) -> None:
     model = keras.Model(image, layers.Lambda(lambda x: keras.ops.mean(x, (1, 2)))(image))
     model.save(tmp_path / f"mine{suffix}")
     with pytest.raises(ToolchainError, match=r"Lambda layer.*model\.export"):
-        own_model.load(tmp_path / f"mine{suffix}")
+        external_model.load(tmp_path / f"mine{suffix}")
 
 
 class Unknown(layers.Layer):
@@ -480,14 +482,14 @@ class Unknown(layers.Layer):
 def test_layers_of_ones_own_are_named(suffix: str, tmp_path: Path) -> None:
     network((28, 28, 1), Unknown()).save(tmp_path / f"mine{suffix}")
     with pytest.raises(ToolchainError, match=r"it uses 'Unknown'.*--import MODULE"):
-        own_model.load(tmp_path / f"mine{suffix}")
+        external_model.load(tmp_path / f"mine{suffix}")
 
 
 def test_unsafe_loading_is_refused(unit: Path) -> None:
     keras.config.enable_unsafe_deserialization()
     try:
         with pytest.raises(ToolchainError, match="unsafe"):
-            own_model.load(unit)
+            external_model.load(unit)
     finally:
         keras.src.backend.common.global_state.set_global_attribute("safe_mode_saving", None)
 
@@ -504,24 +506,24 @@ def test_damaged_files_are_our_error(suffix: str, unit: Path, tmp_path: Path) ->
             damaged[place] ^= 0xFF
         path.write_bytes(damaged)
         with contextlib.suppress(ToolchainError):  # some damage does no harm
-            own_model.load(path)
+            external_model.load(path)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ToolchainError, match=f"mine{suffix}"):
-        own_model.load(path)
+        external_model.load(path)
 
 
 def test_h5_of_keras_2(digits: Dataset, tmp_path: Path) -> None:
     model = network((28, 28, 1), layers.Rescaling(1 / 255))
     fit(model, raw(digits.train_images), digits.train_labels).save(tmp_path / "mine.h5")
-    own = own_model.load(tmp_path / "mine.h5")
-    assert adopt(own, digits, Asked(), tmp_path / "out", quiet).accuracy > 0.9
+    own = external_model.load(tmp_path / "mine.h5")
+    assert import_model(own, digits, Asked(), tmp_path / "out", quiet).accuracy > 0.9
 
 
 def test_what_is_ones_own(trained: TrainingResult, unit: Path, tmp_path: Path) -> None:
-    assert own_model.is_own(unit)
-    assert not own_model.is_own(trained.path)
-    assert not own_model.is_own(trained.path.parent)
-    assert not own_model.is_own(tmp_path / "nothing.keras")
+    assert external_model.is_external(unit)
+    assert not external_model.is_external(trained.path)
+    assert not external_model.is_external(trained.path.parent)
+    assert not external_model.is_external(tmp_path / "nothing.keras")
 
 
 # SavedModels
@@ -536,13 +538,15 @@ def test_a_saved_model_travels_inside_the_file(digits: Dataset, tmp_path: Path) 
     model = network((28, 28, 1), layers.Rescaling(1 / 255), end="linear")
     fit(model, raw(digits.train_images), digits.train_labels)
     folder = saved(model, tmp_path / "mine")
-    adoption = adopt(own_model.load(folder), digits, asking(Scale.NONE), tmp_path / "out", quiet)
+    record = import_model(
+        external_model.load(folder), digits, asking(Scale.NONE), tmp_path / "out", quiet
+    )
     shutil.rmtree(folder)
     data = (tmp_path / "out" / "out.keras").read_bytes()
     given = metrics.scores(keras_format.open_session(data, 1), digits.test_images)
     expected = keras.ops.softmax(model.predict(raw(digits.test_images), verbose=0))
     np.testing.assert_allclose(given, expected, atol=1e-5)
-    assert adoption.gives is Meaning.LOGITS
+    assert record.gives is OutputKind.LOGITS
     assert keras_format.summarize(data).parameters == model.count_params()
     assert keras_format.summarize(data).opaque
 
@@ -574,7 +578,7 @@ def test_saved_models_that_do_more_than_compute_are_refused(what: str, tmp_path:
     tf.saved_model.save(module, tmp_path / "mine", signatures=module.__call__)
     (tmp_path / "new").unlink(missing_ok=True)  # tracing may have run it
     with pytest.raises(ToolchainError, match=f"operators that are no part.*{what}"):
-        own_model.load(tmp_path / "mine")
+        external_model.load(tmp_path / "mine")
     assert not (tmp_path / "new").exists()
 
 
@@ -591,7 +595,7 @@ def test_saved_models_with_tables_are_refused(tmp_path: Path) -> None:
     module = Table()
     tf.saved_model.save(module, tmp_path / "mine", signatures=module.__call__)
     with pytest.raises(ToolchainError, match="more than variables and functions: resource"):
-        own_model.load(tmp_path / "mine")
+        external_model.load(tmp_path / "mine")
 
 
 def test_a_call_that_tensorflow_may_swap_is_refused(tmp_path: Path) -> None:
@@ -602,7 +606,7 @@ def test_a_call_that_tensorflow_may_swap_is_refused(tmp_path: Path) -> None:
         function.attr["api_implements"].s = b"other"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ToolchainError, match="api_implements"):
-        own_model.load(folder)
+        external_model.load(folder)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x08", b"nonsense", None])
@@ -613,13 +617,13 @@ def test_damaged_saved_models_are_our_error(damage: bytes | None, tmp_path: Path
     else:
         (folder / "saved_model.pb").write_bytes(damage)
     with pytest.raises(ToolchainError, match=str(folder)):
-        own_model.load(folder)
+        external_model.load(folder)
 
 
 def test_a_keras_file_cannot_smuggle_operators_in(digits: Dataset, tmp_path: Path) -> None:
     """Somebody changes the graph inside a published file."""
     folder = saved(network((28, 28, 1), end="linear"), tmp_path / "mine")
-    data = keras_format.convert(own_model.load(folder).model, Precision.FLOAT32, None)
+    data = keras_format.convert(external_model.load(folder).model, Precision.FLOAT32, None)
     graph = tf.compat.v1.GraphDef()
     node = graph.node.add(name="spy", op="ReadFile")
     node.attr["dtype"].type = types_pb2.DT_STRING
@@ -695,7 +699,7 @@ def test_what_a_subclassed_model_does_to_its_pixels_is_seen(
 
     model = fit(Own(), raw(digits.train_images) * scale / 255, digits.train_labels)
     model.save(tmp_path / "own.keras")
-    found = examine(own_model.load(tmp_path / "own.keras"), digits, Asked(), quiet)
+    found = examine(external_model.load(tmp_path / "own.keras"), digits, Asked(), quiet)
     assert found.inside is (scale == 255)
 
 
@@ -724,7 +728,7 @@ def test_files_that_belong_to_pictures_say_so(
 ) -> None:
     pictures = dataclasses.replace(digits, name="my-pictures")
     folder = tmp_path / "mine"
-    adopt(own_model.load(unit), pictures, asking(Scale.UNIT), folder, quiet)
+    import_model(external_model.load(unit), pictures, asking(Scale.UNIT), folder, quiet)
     target = exporting.targets(("tflite",), (Precision.FLOAT32,))
     exporting.export(folder, pictures, target, DEFAULT_GATE, 50, 0, quiet)
     path = folder / "mine.float32.tflite"

@@ -9,7 +9,7 @@ import keras
 import pytest
 from keras import layers
 
-from toolchain.external import first_layers, own_model
+from toolchain.external import external_model, first_layers
 
 SHAPE = (8, 8, 3)
 
@@ -53,5 +53,5 @@ def test_the_graph_of_a_saved_model(
     build: Callable[[], keras.Model], expected: bool, tmp_path: Path
 ) -> None:
     build().export(tmp_path / "saved", verbose=False)
-    own = own_model.load(tmp_path / "saved")
+    own = external_model.load(tmp_path / "saved")
     assert first_layers.prepares_itself(own.model, own.shape) is expected

@@ -15,9 +15,9 @@ from keras import layers
 from tests.helpers.userdata_pictures import save
 from toolchain import userdata
 from toolchain.export import provenance
-from toolchain.external import adoption, own_model, preprocessing
-from toolchain.external.adoption import Asked
+from toolchain.external import external_model, importing, preprocessing
 from toolchain.external.findings import Findings
+from toolchain.external.importing import Asked
 from toolchain.external.preprocessing import NAMED, Preprocessing, Scale, asked_for, of_moments
 from toolchain.external.trial import Answers
 from toolchain.model.artifact import Fit
@@ -165,8 +165,8 @@ def trained(
 
 def findings(network: keras.Model, digits: Dataset, tmp_path: Path, asked: Asked) -> Findings:
     network.save(tmp_path / "mine.keras")
-    own = own_model.load(tmp_path / "mine.keras")
-    return adoption.examine(own, digits, asked, Silent())
+    own = external_model.load(tmp_path / "mine.keras")
+    return importing.examine(own, digits, asked, Silent())
 
 
 def test_pixels_prepared_in_no_known_way_get_no_advice(digits: Dataset, tmp_path: Path) -> None:
@@ -230,10 +230,10 @@ def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
     network.save(tmp_path / "mine.keras")
 
     def found(fit: Fit) -> Findings:
-        own = own_model.load(tmp_path / "mine.keras", None, fit)
+        own = external_model.load(tmp_path / "mine.keras", None, fit)
         pictures = userdata.open_pictures(tmp_path / "photos")
         dataset = userdata.load(pictures, own.input, None, Silent())
-        return adoption.examine(own, dataset, Asked(), Silent(), pictures)
+        return importing.examine(own, dataset, Asked(), Silent(), pictures)
 
     with pytest.raises(UsageError, match=r"with --fit stretch clearly more are right.* Use it"):
         found(Fit.PAD).used(None)

@@ -18,12 +18,14 @@ from toolchain.benchmark.results import (
     Window,
 )
 from toolchain.model.artifact import Precision
-from toolchain.support.machine import Machine, State
+from toolchain.support.machine import Machine, MachineState
 
 LABELS = ("鞋", "bag", "coat", "dress")
 IMAGES = 200
 BARE = 10_000_000  # bytes of an interpreter that does nothing
-QUIET = State(load=0.5, governor="performance", limit_khz=1_800_000, temperature=45.5, throttled=0)
+QUIET = MachineState(
+    load=0.5, governor="performance", limit_khz=1_800_000, temperature=45.5, throttled=0
+)
 
 
 def window(*microseconds: int, interpreter: int = 50, kilohertz: int = 0) -> Window:

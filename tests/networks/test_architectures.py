@@ -134,7 +134,7 @@ def test_width_sets_the_size_of_small_cnn() -> None:
 
 
 def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) -> None:
-    plan = training.Plan("small-cnn", "digits", Recipe(6), seed=1)
+    plan = training.TrainingPlan("small-cnn", "digits", Recipe(6), seed=1)
     result = training.train(plan, digits, tmp_path / "small", Silent())
     chosen = exporting.targets((), (Precision.INT8,))
     made = {
@@ -155,7 +155,7 @@ def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) 
     )
 
 
-def operators(outcome: exporting.Outcome) -> str:
+def operators(outcome: exporting.ExportOutcome) -> str:
     path = outcome.artifact.path
     summary = conversion.of(path).summarize(path.read_bytes())
     return " ".join(operator.name for operator in summary.operators)

@@ -49,7 +49,7 @@ def test_nothing_is_done_unless_asked_for() -> None:
 
 def test_a_mirrored_picture_is_mirrored(digits: Dataset) -> None:
     images = digits.train_images[:200]
-    found = varied(Variation(mirror=0.5), images)
+    found = varied(Variation(flip=0.5), images)
     mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(found, images, strict=True)])
     same = np.array([np.array_equal(a, b) for a, b in zip(found, images, strict=True)])
     assert (mirrored | same).all()
@@ -67,13 +67,13 @@ def test_a_shift_is_of_whole_pixels_and_bounded() -> None:
 
 def test_what_is_uncovered_repeats_the_edge() -> None:
     white = np.full((20, 28, 28, 3), 255, np.uint8)
-    assert (varied(Variation(shift=0.2, turn=20, zoom=0.2, bend=0.05), white) == 255).all()
+    assert (varied(Variation(shift=0.2, rotate=20, zoom=0.2, elastic=0.05), white) == 255).all()
 
 
 def test_a_turn_is_bounded_and_goes_both_ways() -> None:
     images = np.zeros((300, 65, 65, 1), np.uint8)
     images[:, 32, 32:] = 255  # a hand of a clock, from the middle to the right
-    found = varied(Variation(turn=10), images)[..., 0].astype(float)
+    found = varied(Variation(rotate=10), images)[..., 0].astype(float)
     ends = found[:, :, 60:64].sum(2) @ np.arange(65) / found[:, :, 60:64].sum((1, 2))
     degrees = np.degrees(np.arctan2(ends - 32, 30))
     assert -10.5 < degrees.min() < -8
@@ -82,14 +82,14 @@ def test_a_turn_is_bounded_and_goes_both_ways() -> None:
 
 def test_brightness_and_contrast_stay_within_bounds() -> None:
     gray = np.full((300, 8, 8, 1), 100, np.uint8)
-    found = varied(Variation(shine=0.2), gray)[:, 0, 0, 0].astype(int)
+    found = varied(Variation(brightness=0.2), gray)[:, 0, 0, 0].astype(int)
     assert 49 <= found.min() < 60
     assert 140 < found.max() <= 151
 
 
 def test_several_choices_do_the_most_of_each() -> None:
     both = chosen(["flip", "standard", "light"])
-    assert (both.mirror, both.shift, both.shine) == (0.5, 0.08, 0.2)
+    assert (both.flip, both.shift, both.brightness) == (0.5, 0.08, 0.2)
 
 
 def test_an_unknown_choice_says_what_there_is() -> None:

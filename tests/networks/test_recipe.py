@@ -17,7 +17,7 @@ from toolchain.networks import architectures
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Plan, optimization
+from toolchain.training import TrainingPlan, optimization
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ class StopsAfter(Silent):
 
 
 def test_all_of_it_together_survives_an_interruption(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("small-cnn", "digits", RECIPE, seed=2, deterministic=False)
+    plan = TrainingPlan("small-cnn", "digits", RECIPE, seed=2, deterministic=False)
     stopped = training.train(plan, digits, tmp_path / "model", StopsAfter())
     assert stopped.stopped == "interrupted"
     result = training.train(plan, digits, tmp_path / "model", Silent())
@@ -134,7 +134,7 @@ def test_all_of_it_together_survives_an_interruption(tmp_path: Path, digits: Dat
 
 
 def test_seeds_are_compared_on_the_same_images(digits: Dataset) -> None:
-    plan = Plan("small-cnn", "digits", RECIPE)
+    plan = TrainingPlan("small-cnn", "digits", RECIPE)
     first, second = (
         training.split(dataclasses.replace(plan, seed=seed), digits)[1].rows for seed in (0, 1)
     )

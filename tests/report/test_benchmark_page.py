@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.helpers import browser
 from tests.helpers.benchmark_results import LABELS, Measured, result, steady, window
-from toolchain.benchmark import words
+from toolchain.benchmark import formatting
 from toolchain.benchmark.columns import ON_PAGE
 from toolchain.benchmark.markdown import table
 from toolchain.benchmark.results import Disagreement, Result
@@ -131,11 +131,13 @@ def test_no_name_breaks_the_table() -> None:
 
 
 def test_titles_say_no_more_than_tells_them_apart() -> None:
-    assert words.titles([WORKSTATION, BOARD]) == ["Board", "Raspberry Pi"]
-    assert words.titles([WORKSTATION, DIGITS]) == ["Board · fashion-mnist", "Board · digits"]
+    assert formatting.titles([WORKSTATION, BOARD]) == ["Board", "Raspberry Pi"]
+    assert formatting.titles([WORKSTATION, DIGITS]) == ["Board · fashion-mnist", "Board · digits"]
     later = dataclasses.replace(WORKSTATION, started="2026-07-02T12:34:56+00:00")
-    assert words.titles([WORKSTATION, later])[1] == "Board · fashion-mnist · 2026-07-02 12:34:56"
-    assert words.titles([WORKSTATION]) == ["Board"]
+    assert (
+        formatting.titles([WORKSTATION, later])[1] == "Board · fashion-mnist · 2026-07-02 12:34:56"
+    )
+    assert formatting.titles([WORKSTATION]) == ["Board"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_titles_say_no_more_than_tells_them_apart() -> None:
     ],
 )
 def test_durations_have_three_digits_and_a_unit(seconds: float, said: str) -> None:
-    assert words.duration(seconds) == said
+    assert formatting.duration(seconds) == said
 
 
 # the charts

@@ -10,21 +10,32 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.helpers.benchmark_results import Measured, result, steady
-from toolchain.report.benchmark.pareto import Kind, Panel, Point, front, of_result, to_png
+from toolchain.report.benchmark.pareto import (
+    Panel,
+    ParetoPoint,
+    PointKind,
+    front,
+    of_result,
+    to_png,
+)
 
 COST, ACCURACY = attrgetter("cost"), attrgetter("accuracy")
 points = st.builds(
-    Point, st.just("m"), st.integers(0, 9).map(lambda n: n / 10), st.integers(1, 9).map(float)
+    ParetoPoint, st.just("m"), st.integers(0, 9).map(lambda n: n / 10), st.integers(1, 9).map(float)
 )
 
 
 def test_the_front_is_what_no_other_beats() -> None:
-    cheap, dear, beaten = Point("a", 0.90, 1.0), Point("b", 0.95, 5.0), Point("c", 0.89, 2.0)
+    cheap, dear, beaten = (
+        ParetoPoint("a", 0.90, 1.0),
+        ParetoPoint("b", 0.95, 5.0),
+        ParetoPoint("c", 0.89, 2.0),
+    )
     assert front([dear, beaten, cheap], COST, ACCURACY) == [cheap, dear]
 
 
 @given(st.lists(points, min_size=1, max_size=30))
-def test_any_front_beats_all_others(drawn: list[Point]) -> None:
+def test_any_front_beats_all_others(drawn: list[ParetoPoint]) -> None:
     edge = front(drawn, COST, ACCURACY)
     assert [each.cost for each in edge] == sorted({each.cost for each in edge})
     assert [each.accuracy for each in edge] == sorted({each.accuracy for each in edge})
@@ -48,7 +59,9 @@ def test_a_result_gives_size_and_latency() -> None:
 
 
 def test_the_picture_has_a_row_for_each_data_set() -> None:
-    shown = tuple(Point(kind, 0.9 + i / 100, 10.0**i, kind) for i, kind in enumerate(Kind))
+    shown = tuple(
+        ParetoPoint(kind, 0.9 + i / 100, 10.0**i, kind) for i, kind in enumerate(PointKind)
+    )
     panel = Panel("fashion-mnist", "KB of the file", shown)
     with Image.open(io.BytesIO(to_png([[panel, panel, panel], [panel]]))) as picture:
         wide, high = picture.size

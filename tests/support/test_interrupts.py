@@ -15,7 +15,11 @@ import pytest
 
 from benchmarks.robustness import interrupts as campaign
 from tests import ROOT
-from toolchain.support.interrupts import Held, at_once, deaf_children
+from toolchain.support.interrupts import (
+    InterruptHeld,
+    children_ignore_interrupts,
+    exit_on_interrupt,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +36,11 @@ def press() -> None:
 
 
 def steps_before(released: bool, presses: int) -> list[str]:
-    """What is reached inside `Held` before Ctrl-C takes effect."""
+    """What is reached inside `InterruptHeld` before Ctrl-C takes effect."""
     reached = []
 
     def work() -> None:
-        with Held() as held:
+        with InterruptHeld() as held:
             for number in range(presses):
                 press()
                 reached.append(f"pressed {number + 1}")
@@ -62,7 +66,7 @@ def test_pressed_twice_it_does_not_wait() -> None:
 def test_who_answers_ctrl_c_otherwise_goes_on_doing_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with Held() as held, at_once(), deaf_children():
+        with InterruptHeld() as held, exit_on_interrupt(), children_ignore_interrupts():
             press()
             held.release()
     finally:
@@ -75,17 +79,18 @@ def run(code: str) -> int:
     return done.returncode
 
 
-def test_at_once_ends_the_process() -> None:
-    begin = "import os, signal; from toolchain.support.interrupts import at_once\n"
+def test_exit_on_interrupt_ends_the_process() -> None:
+    begin = "import os, signal; from toolchain.support.interrupts import exit_on_interrupt\n"
     pressed = "os.kill(os.getpid(), signal.SIGINT)\n"
-    assert run(f"{begin}with at_once():\n  {pressed}  print('never')") == 130
+    assert run(f"{begin}with exit_on_interrupt():\n  {pressed}  print('never')") == 130
 
 
-def test_deaf_children_are_deaf_from_the_first_instruction() -> None:
+def test_children_ignore_interrupts_from_the_first_instruction() -> None:
     code = (
         "import os, signal, subprocess, sys\n"
-        "from toolchain.support.interrupts import deaf_children\n"
-        "with deaf_children(): p = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)\n"
+        "from toolchain.support.interrupts import children_ignore_interrupts\n"
+        "with children_ignore_interrupts():\n"
+        "    p = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)\n"
         "p.send_signal(signal.SIGINT)\n"
         "p.communicate(b'go on')\n"
         "sys.exit(p.returncode)\n"

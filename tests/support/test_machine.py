@@ -113,7 +113,7 @@ def test_garbage_is_no_error(garbage: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = tree(Path(folder), dict.fromkeys(RASPBERRY_PI_4 | X86, garbage))
         assert isinstance(machine.describe(root), machine.Machine)
-        assert isinstance(machine.state(root), machine.State)
+        assert isinstance(machine.state(root), machine.MachineState)
         assert machine.kilohertz(root) is not None
         assert machine.peak_bytes(root) is not None
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from toolchain.model.dataset import Dataset
-from toolchain.training.batches import Part, batches
+from toolchain.training.batches import Subset, batches
 
 
-def part(dataset: Dataset, rows: list[int]) -> Part:
-    return Part(dataset.train_images, dataset.train_labels, np.array(rows))
+def part(dataset: Dataset, rows: list[int]) -> Subset:
+    return Subset(dataset.train_images, dataset.train_labels, np.array(rows))
 
 
 def gone_through(found: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +47,7 @@ def test_from_a_file_that_is_mapped(tmp_path: Path, digits: Dataset) -> None:
     np.save(tmp_path / "images.npy", digits.train_images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     rows = np.arange(100)
-    pixels, _ = gone_through(batches(Part(mapped, digits.train_labels, rows), 32))
+    pixels, _ = gone_through(batches(Subset(mapped, digits.train_labels, rows), 32))
     assert np.array_equal(pixels, digits.train_images[:100])
 
 

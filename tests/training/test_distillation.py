@@ -22,7 +22,7 @@ from toolchain.networks import architectures
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Plan, optimization, teaching
+from toolchain.training import TrainingPlan, distillation, optimization
 from toolchain.training.fitting import fit
 from toolchain.training.own_teacher import with_own_teacher
 from toolchain.training.resume import fit_unless_done
@@ -36,7 +36,7 @@ def test_a_student_learns_what_only_its_teacher_knows(
     """The labels it gets are drawn at random; what it answers rightly the teacher taught it."""
     labels = np.random.default_rng(0).permutation(digits.train_labels)
     wrong = dataclasses.replace(digits, train_labels=labels)
-    plan = Plan(
+    plan = TrainingPlan(
         "fashion-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path), seed=1
     )
     alone = training.train(dataclasses.replace(plan, teacher=None), wrong, tmp_path / "a", Silent())
@@ -49,7 +49,7 @@ def test_the_teacher_is_no_part_of_the_student(
     tmp_path: Path, digits: Dataset, trained: training.TrainingResult
 ) -> None:
     teacher = training.teacher_file(trained.path)
-    plan = Plan("small-cnn", "digits", RECIPE, teacher=teacher)
+    plan = TrainingPlan("small-cnn", "digits", RECIPE, teacher=teacher)
     before = trained.path.read_bytes()
     result = training.train(plan, digits, tmp_path / "model", Silent())
     model = keras_format.load(result.path.read_bytes())
@@ -63,23 +63,23 @@ def test_what_is_learnt_is_the_softened_answers(
     digits: Dataset, trained: training.TrainingResult
 ) -> None:
     """The loss against the formula of the paper."""
-    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
+    plan = TrainingPlan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
     student = architectures.get("small-cnn").build(digits.contract, len(digits.labels))
     optimization.compile_model(student, RECIPE, 100)
-    learner = teaching.taught(student, plan, digits)
+    learner = distillation.student_trainer(student, plan, digits)
     pixels, truth = digits.train_images[:50], digits.train_labels[:50].astype(np.int64)
     ours = np.asarray(student(pixels, training=False), np.float64)
     theirs = keras_format.open_session(trained.path.read_bytes(), 1).run(pixels).astype(np.float64)
 
     def softened(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        powers = np.maximum(probabilities, teaching.LEAST) ** (1 / teaching.TEMPERATURE)
+        powers = np.maximum(probabilities, distillation.LEAST) ** (1 / distillation.TEMPERATURE)
         shares: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
         return shares
 
     p, q = softened(theirs), softened(ours)
-    divergence = teaching.TEMPERATURE**2 * (p * np.log(p / q)).sum(1).mean()
+    divergence = distillation.TEMPERATURE**2 * (p * np.log(p / q)).sum(1).mean()
     labels = -np.log(ours[np.arange(50), truth]).mean()
-    expected = teaching.LABELS_SHARE * labels + (1 - teaching.LABELS_SHARE) * divergence
+    expected = distillation.LABELS_SHARE * labels + (1 - distillation.LABELS_SHARE) * divergence
     found = learner.compute_loss(x=pixels, y=truth, y_pred=student(pixels, training=False))
     assert float(found) == pytest.approx(expected, rel=1e-3)
 
@@ -87,7 +87,7 @@ def test_what_is_learnt_is_the_softened_answers(
 def test_a_teacher_of_other_classes_is_refused(
     tmp_path: Path, digits: Dataset, trained: training.TrainingResult
 ) -> None:
-    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
+    plan = TrainingPlan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(trained.path))
     others = dataclasses.replace(digits, labels=tuple("abcdefghij"))
     with pytest.raises(UsageError, match="other classes"):
         training.train(plan, others, tmp_path / "model", Silent())
@@ -100,14 +100,14 @@ def test_a_teacher_that_does_not_say_what_it_is_is_refused(tmp_path: Path, digit
             architectures.get("fashion-cnn").build(digits.contract, 10), Precision.FLOAT32, None
         )
     )
-    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(path))
+    plan = TrainingPlan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(path))
     with pytest.raises(ToolchainError, match="does not say what it is"):
         training.train(plan, digits, tmp_path / "model", Silent())
 
 
 def test_a_teacher_and_class_weights_do_not_go_together(trained: training.TrainingResult) -> None:
     with pytest.raises(UsageError, match=r"Leave out --class-weight, or learn .* --teacher none"):
-        Plan(
+        TrainingPlan(
             "small-cnn",
             "digits",
             RECIPE,
@@ -116,7 +116,9 @@ def test_a_teacher_and_class_weights_do_not_go_together(trained: training.Traini
         )
 
 
-TAUGHT = Plan("small-cnn", "digits", Recipe(1, hold_out=True, teacher="fashion-cnn"), seed=5)
+TAUGHT = TrainingPlan(
+    "small-cnn", "digits", Recipe(1, hold_out=True, teacher="fashion-cnn"), seed=5
+)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +203,7 @@ def test_a_teacher_changed_meanwhile_is_refused(
 ) -> None:
     path = tmp_path / "teacher.keras"
     path.write_bytes(trained.path.read_bytes())
-    plan = Plan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(path))
+    plan = TrainingPlan("small-cnn", "digits", RECIPE, teacher=training.teacher_file(path))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ToolchainError, match="was changed after the run began"):
         training.train(plan, digits, tmp_path / "model", Silent())

@@ -11,11 +11,13 @@ from toolchain.cli import locate
 from toolchain.model.folder import ModelFolder
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import ToolchainError
-from toolchain.training import Plan, TrainingRecord, record
+from toolchain.training import TrainingPlan, TrainingRecord, record
 from toolchain.training.plan import TeacherFile
 
 RECORD = TrainingRecord(
-    plan=Plan("small-cnn", "d", Recipe(3), teacher=TeacherFile(Path("/far/away/t.keras"), "ab")),
+    plan=TrainingPlan(
+        "small-cnn", "d", Recipe(3), teacher=TeacherFile(Path("/far/away/t.keras"), "ab")
+    ),
     stopped="epochs",
     epoch=3,
     training_accuracy=0.9,

@@ -23,11 +23,11 @@ from toolchain.model.dataset import Dataset
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Plan
+from toolchain.training import TrainingPlan
 from toolchain.training.history import Epoch, History
 
 TRAIN = ("train", "fashion-cnn", "--dataset", "digits")
-PLAN = Plan("fashion-cnn", "digits", Recipe(2), seed=3)
+PLAN = TrainingPlan("fashion-cnn", "digits", Recipe(2), seed=3)
 FALLING = Recipe(2, schedule="cosine", hold_out=True)
 
 
@@ -68,14 +68,17 @@ def row(number: int, accuracy: float = 0.9, watched: float = 0.9, loss: float = 
 def test_when_a_run_stops(
     settings: dict[str, Any], rows: list[Epoch], expected: str | None
 ) -> None:
-    plan = Plan("fashion-cnn", "digits", **settings)
+    plan = TrainingPlan("fashion-cnn", "digits", **settings)
     assert plan.stop(History(plan.watched, tuple(rows))) == expected
 
 
 def test_test_images_never_choose() -> None:
     assert PLAN.watched == "test"  # for looking only
-    assert Plan("fashion-cnn", "digits", Recipe(5), patience=3).watched == "validation"
-    assert Plan("fashion-cnn", "digits", Recipe(5), monitor="validation").watched == "validation"
+    assert TrainingPlan("fashion-cnn", "digits", Recipe(5), patience=3).watched == "validation"
+    assert (
+        TrainingPlan("fashion-cnn", "digits", Recipe(5), monitor="validation").watched
+        == "validation"
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_test_images_never_choose() -> None:
 )
 def test_impossible_plans_are_usage_errors(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        Plan("fashion-cnn", "digits", **settings)
+        TrainingPlan("fashion-cnn", "digits", **settings)
 
 
 def test_a_run_leaves_model_history_and_picture(trained: training.TrainingResult) -> None:
@@ -121,7 +124,7 @@ def test_the_model_knows_what_it_is(trained: training.TrainingResult, digits: Da
     assert info.accuracy == trained.test_accuracy == pytest.approx(right)
 
 
-PATIENT = Plan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
+PATIENT = TrainingPlan("fashion-cnn", "digits", Recipe(40), patience=1, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -149,21 +152,26 @@ def test_who_holds_images_out_keeps_the_best(
 ) -> None:
     ended = len(patient.history.epochs)
     for hold_out, expected in ((True, ended - 1), (False, ended)):
-        plan = Plan("fashion-cnn", "digits", Recipe(ended, hold_out=hold_out), seed=3)
+        plan = TrainingPlan("fashion-cnn", "digits", Recipe(ended, hold_out=hold_out), seed=3)
         assert training.train(plan, digits, tmp_path / "model", Silent()).epoch == expected
 
 
 def test_where_the_schedule_falls_the_last_weights_are_kept() -> None:
-    plan, rising = Plan("fashion-cnn", "digits", FALLING), (row(1, loss=0.2), row(2, loss=0.3))
+    plan, rising = (
+        TrainingPlan("fashion-cnn", "digits", FALLING),
+        (row(1, loss=0.2), row(2, loss=0.3)),
+    )
     history = History(plan.watched, rising)
     assert plan.kept(history, "epochs") == 2
     assert plan.kept(history, "patience") == plan.kept(history, "interrupted") == 1
-    constant = Plan("fashion-cnn", "digits", Recipe(2, hold_out=True))
+    constant = TrainingPlan("fashion-cnn", "digits", Recipe(2, hold_out=True))
     assert constant.kept(history, "epochs") == 1
 
 
 def test_a_reached_target_is_what_the_file_holds(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", Recipe(40), patience=30, target_accuracy=0.95, seed=3)
+    plan = TrainingPlan(
+        "fashion-cnn", "digits", Recipe(40), patience=30, target_accuracy=0.95, seed=3
+    )
     result = training.train(plan, digits, tmp_path / "model", Silent())
     assert result.stopped == "target"
     assert result.epoch == len(result.history.epochs)
@@ -175,7 +183,7 @@ def test_where_the_schedule_falls_the_target_is_judged_at_the_end(
     target: float, stopped: str, tmp_path: Path, digits: Dataset
 ) -> None:
     recipe = FALLING.with_({"augment": ("elastic",)})
-    plan = Plan("fashion-cnn", "digits", recipe, target_accuracy=target, seed=3)
+    plan = TrainingPlan("fashion-cnn", "digits", recipe, target_accuracy=target, seed=3)
     result = training.train(plan, digits, tmp_path / "model", Silent())
     assert (len(result.history.epochs), result.stopped) == (2, stopped)
     assert result.reached == (stopped == "target")
@@ -301,7 +309,7 @@ def test_a_target_that_is_not_reached_exits_with_3(tmp_path: Path) -> None:
 
 
 def test_a_model_cannot_have_a_name_that_is_no_text(tmp_path: Path, digits: Dataset) -> None:
-    plan = Plan("fashion-cnn", "digits", Recipe(1))
+    plan = TrainingPlan("fashion-cnn", "digits", Recipe(1))
     with pytest.raises(UsageError, match="is not UTF-8"):
         training.train(plan, digits, tmp_path / os.fsdecode(b"caf\xe9"), Silent())
     assert list(tmp_path.iterdir()) == []

@@ -23,8 +23,8 @@ from toolchain.model.artifact import InputContract
 from toolchain.model.dataset import Dataset
 from toolchain.support.errors import ToolchainError
 from toolchain.support.records import as_json
-from toolchain.userdata import alike
-from toolchain.userdata.check import Finding, Report, Severity, check
+from toolchain.userdata import near_duplicates
+from toolchain.userdata.check import DataReport, Finding, Severity, check
 from toolchain.userdata.contracts import AskedInput
 from toolchain.userdata.page import page
 
@@ -72,7 +72,7 @@ def faulty(tmp_path: Path, digits: Dataset) -> Path:
     return folder
 
 
-def by_kind(report: Report) -> dict[str, Finding]:
+def by_kind(report: DataReport) -> dict[str, Finding]:
     found = {finding.kind: finding for finding in report.findings}
     assert len(found) == len(report.findings)
     return found
@@ -181,27 +181,27 @@ def test_pictures_saved_again_are_found_and_others_are_not(tmp_path: Path, digit
         for pixels in first[:50]
         for each in variants(Image.fromarray(pixels[:, :, 0]), tmp_path)
     ]
-    seen = alike.looks(first, silent)
-    found = alike.pairs(alike.looks(np.stack(again), silent), seen)
+    seen = near_duplicates.fingerprints(first, silent)
+    found = near_duplicates.pairs(near_duplicates.fingerprints(np.stack(again), silent), seen)
     right = sum(other == one // 2 for one, other in found)
     assert right >= 0.9 * len(again)
-    false = alike.pairs(alike.looks(others, silent), seen)
+    false = near_duplicates.pairs(near_duplicates.fingerprints(others, silent), seen)
     assert len(false) <= 0.03 * len(others)
 
 
 def test_plain_pictures_are_not_alike_for_being_plain() -> None:
     shades = np.stack([np.full((28, 28, 1), shade, np.uint8) for shade in (0, 90, 255)])
-    looks = alike.looks(shades, silent)
-    assert alike.pairs(looks, looks) == []
+    looks = near_duplicates.fingerprints(shades, silent)
+    assert near_duplicates.pairs(looks, looks) == []
 
 
 def test_bits_are_counted_with_any_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 2**64, 1000, np.uint64)
     values[:2] = 0, 2**64 - 1
     expected = [int(value).bit_count() for value in values]
-    assert alike._count_bits(values).tolist() == expected
+    assert near_duplicates._count_bits(values).tolist() == expected
     monkeypatch.delattr(np, "bitwise_count", raising=False)
-    assert alike._count_bits(values).tolist() == expected
+    assert near_duplicates._count_bits(values).tolist() == expected
 
 
 def test_the_command_tells_all_and_ends_with_1_on_errors(faulty: Path, clean: Path) -> None:

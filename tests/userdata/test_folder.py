@@ -14,7 +14,7 @@ from tests.helpers.heard import Heard
 from tests.helpers.userdata_pictures import ASKED, CONTRACT, save, silent
 from toolchain import userdata
 from toolchain.support.errors import ToolchainError
-from toolchain.userdata.check import Report, Severity, check
+from toolchain.userdata.check import DataReport, Severity, check
 from toolchain.userdata.layout import part_of
 from toolchain.userdata.split import Part
 
@@ -71,7 +71,7 @@ def test_parts_are_read_as_what_they_are(
     assert counts == [(4, 4 if validation else 0, 4)] * 2
 
 
-def check_of(tmp_path: Path) -> Report:
+def check_of(tmp_path: Path) -> DataReport:
     return check(userdata.open_pictures(tmp_path / "f"), ASKED, silent)
 
 

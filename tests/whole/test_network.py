@@ -77,7 +77,9 @@ def everything_offline() -> None:
         test_labels=everything.test_labels[:100],
     )
     folder = Path("small-cnn-digits").resolve()
-    training.train(training.Plan("small-cnn", "digits", Recipe(1)), digits, folder, Silent())
+    training.train(
+        training.TrainingPlan("small-cnn", "digits", Recipe(1)), digits, folder, Silent()
+    )
     targets, gate = exporting.targets(("tflite",), (Precision.FLOAT32,)), DEFAULT_GATE
     (made,) = exporting.export(folder, digits, targets, gate, 50, seed=0, progress=Silent())
     assert made.verdict is Verdict.PROVED

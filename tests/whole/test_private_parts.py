@@ -22,7 +22,9 @@ def names(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Attribute():
             yield ast.unparse(node)
-        case ast.Call(ast.Name("getattr" | "hasattr" | "setattr"), [thing, ast.Constant(str(name)), *_]):
+        case ast.Call(
+            ast.Name("getattr" | "hasattr" | "setattr"), [thing, ast.Constant(str(name)), *_]
+        ):
             yield f"{ast.unparse(thing)}.{name}"
         case ast.Import() | ast.ImportFrom():
             module = getattr(node, "module", None)

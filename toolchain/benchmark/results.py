@@ -13,7 +13,7 @@ from pathlib import Path
 from toolchain.model.artifact import DEFAULT_GATE, Comparison, Gate, Precision, Verdict
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError
-from toolchain.support.machine import Machine, State
+from toolchain.support.machine import Machine, MachineState
 from toolchain.support.records import plain, read_versioned
 
 SCHEMA = 2
@@ -142,8 +142,8 @@ class Result:
     started: str
     toolchain: str
     machine: Machine
-    before: State
-    after: State
+    before: MachineState
+    after: MachineState
     conditions: Conditions
     dataset: str
     labels: tuple[str, ...]

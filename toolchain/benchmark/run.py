@@ -393,7 +393,7 @@ def _disagreements(
 
 
 def _invalid(
-    before: machine.State, after: machine.State, measured: Sequence[_Measured]
+    before: machine.MachineState, after: machine.MachineState, measured: Sequence[_Measured]
 ) -> list[str]:
     frequencies = tuple(window.kilohertz for each in measured for window in each.windows)
     found = machine.changes(before, after, frequencies)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from toolchain.benchmark.results import Window
 from toolchain.runtime import Classifier
 from toolchain.support.errors import ToolchainError
-from toolchain.support.interrupts import deaf_children
+from toolchain.support.interrupts import children_ignore_interrupts
 from toolchain.support.machine import kilohertz
 
 WARM_UP = 0.1  # seconds before each window that do not count
@@ -44,7 +44,7 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(theirs, configuration, images), daemon=True
         )
-        with deaf_children():  # Ctrl-C is for the one that measures
+        with children_ignore_interrupts():  # Ctrl-C is for the one that measures
             self._process.start()
         theirs.close()
 

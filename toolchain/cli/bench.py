@@ -93,7 +93,7 @@ def bench(
     from toolchain import report
     from toolchain.benchmark import results, run
     from toolchain.cli import locate_data
-    from toolchain.cli.progress import Bar, say
+    from toolchain.cli.progress import ProgressBar, say
     from toolchain.report.benchmark import baseline as earlier
     from toolchain.report.benchmark import choice
     from toolchain.report.benchmark import pareto as drawing
@@ -104,7 +104,7 @@ def bench(
     before = results.read(baseline) if baseline else None
     paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
     found = locate_data.of_file(paths[0], data, dataset, data_dir)
-    with Bar().shown() as progress:
+    with ProgressBar().shown() as progress:
         result = run.bench(paths, found, counts, official, limit, progress)
     usual = results.default_path(result)
     if json == "-":

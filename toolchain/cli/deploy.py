@@ -52,13 +52,13 @@ def deploy(
     from toolchain.cli.progress import LINES, say
     from toolchain.delivery import deploying
 
-    outcomes: list[deploying.Outcome] = []
+    outcomes: list[deploying.DeployOutcome] = []
 
-    def tell(outcome: deploying.Outcome) -> None:
+    def tell(outcome: deploying.DeployOutcome) -> None:
         outcomes.append(outcome)
         say(f"{outcome.host}: {'done' if outcome.passed else f'failed: {outcome.failed}'}")
 
-    plan = deploying.Plan(to, install, bench, official, out, tuple(trust or ()), allow_older)
+    plan = deploying.DeployPlan(to, install, bench, official, out, tuple(trust or ()), allow_older)
     try:
         deploying.deploy(bundle_, host, plan, LINES, tell)
     except KeyboardInterrupt:

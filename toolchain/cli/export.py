@@ -31,7 +31,7 @@ from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
     from toolchain.export.calibration import Study
-    from toolchain.export.exporting import Outcome
+    from toolchain.export.exporting import ExportOutcome
     from toolchain.external.preprocessing import Preprocessing
     from toolchain.model.dataset import Dataset
 
@@ -146,17 +146,17 @@ def export(
     from toolchain.cli import locate_data
     from toolchain.cli.progress import LINES, import_keras
     from toolchain.export import calibration, exporting, reference
-    from toolchain.external import own_model, preprocessing
+    from toolchain.external import external_model, preprocessing
 
     gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
     prepared = preprocessing.asked_for(scale, mean, std, bgr)
     own = _Own(prepared, one_of_, labels, import_, size, fit, name, dataset)
-    if own_model.is_own(Path(model)):
-        folder, found = _adopted(Path(model), own, data, data_dir)
+    if external_model.is_external(Path(model)):
+        folder, found = _imported(Path(model), own, data, data_dir)
     else:
         folder = locate.trained_folder(model)
-        own_model.demand_none(folder)
+        external_model.demand_none(folder)
         if own != _Own():
             raise UsageError(
                 f"{model} is a model that toolchain made, so --dataset, --scale, --mean, --std, "
@@ -173,7 +173,7 @@ def export(
         draws = calibration.disjoint(found, samples, calibration_study, seed)
         _print_studies(calibration.study(folder, names, found, gate, draws, LINES), json)
         return
-    outcomes: list[Outcome] = []
+    outcomes: list[ExportOutcome] = []
     try:
         exporting.export(
             *(folder, found, chosen, gate, calibration_samples, seed, LINES), outcomes.append
@@ -197,26 +197,26 @@ class _Own:
     dataset: str | None = None
 
 
-def _adopted(
+def _imported(
     path: Path, own: _Own, data: Path | None, data_dir: Path | None
 ) -> tuple[Path, Dataset]:
     """The folder below models/ that a model trained elsewhere now has, and what judges it."""
     from toolchain import userdata
     from toolchain.cli import locate_data
     from toolchain.cli.progress import LINES, import_keras, say
-    from toolchain.external import labels, own_model
-    from toolchain.external.adoption import Asked, adopt
+    from toolchain.external import external_model, labels
+    from toolchain.external.importing import Asked, import_model
     from toolchain.userdata.contracts import sides
     from toolchain.workstation import user_modules
 
     folder = _own_folder(path, own.name)
     size = sides(own.size) if own.size else None
-    own_model.demand_model(path)
+    external_model.demand_model(path)
     locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
     import_keras()
     if own.module:
         user_modules.module(own.module)  # so that its layers are registered
-    loaded = own_model.load(path, size, own.fit or Fit.PAD)
+    loaded = external_model.load(path, size, own.fit or Fit.PAD)
     source = userdata.open_pictures(data) if data else None
     if source:
         found = userdata.load(source, loaded.input, None, LINES)
@@ -224,7 +224,7 @@ def _adopted(
         found = locate_data.named(own.dataset, None, data_dir)
     found = labels.ordered(found, path, own.labels, loaded.outputs, LINES)
     asked = Asked(own.preprocessing, own.one_of)
-    say(f"{path.name}: {adopt(loaded, found, asked, folder, LINES, source)}")
+    say(f"{path.name}: {import_model(loaded, found, asked, folder, LINES, source)}")
     return folder, found
 
 
@@ -234,7 +234,7 @@ def _own_folder(path: Path, name: str | None) -> Path:
     return locate.OWN / (name or path.resolve().stem)
 
 
-def _print_outcomes(outcomes: Sequence[Outcome], json: bool) -> None:
+def _print_outcomes(outcomes: Sequence[ExportOutcome], json: bool) -> None:
     from toolchain import report
 
     if json:
@@ -243,7 +243,7 @@ def _print_outcomes(outcomes: Sequence[Outcome], json: bool) -> None:
         report.proof(outcomes)
 
 
-def _demand_proved(outcomes: Sequence[Outcome]) -> None:
+def _demand_proved(outcomes: Sequence[ExportOutcome]) -> None:
     """
     Raises:
         ProofFailedError: a file was rejected.

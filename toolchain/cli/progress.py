@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 
 from toolchain.support.errors import require, require_installed
-from toolchain.support.interrupts import at_once
+from toolchain.support.interrupts import exit_on_interrupt
 
 SILENCE = 10.0  # seconds after which a log, where no bar can be drawn, gets a line
 
@@ -34,7 +34,7 @@ def import_keras() -> None:
     if "keras" in sys.modules:
         return
     say("Importing TensorFlow.")
-    with at_once():
+    with exit_on_interrupt():
         require("keras", "export")
 
 
@@ -56,7 +56,7 @@ class Lines:
 LINES = Lines()
 
 
-class Bar(Lines):
+class ProgressBar(Lines):
     """Progress as a bar, with what is said above it; as lines where no bar can be drawn."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Bar(Lines):
         self._task = self._bar.add_task("starting", total=1.0, beside="")
 
     @contextmanager
-    def shown(self) -> Iterator[Bar]:
+    def shown(self) -> Iterator[ProgressBar]:
         """The bar is on the screen inside this block."""
         with self._bar:
             yield self

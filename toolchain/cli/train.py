@@ -158,7 +158,7 @@ def train(
         silence()
     from toolchain import report, training
     from toolchain.cli import locate_data
-    from toolchain.cli.progress import Bar, import_keras, say
+    from toolchain.cli.progress import ProgressBar, import_keras, say
 
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
@@ -173,7 +173,7 @@ def train(
         "augment": tuple(augment) if augment else None,
         "hold_out": (data is not None or seeds > 1) or None,
     }
-    plan = training.Plan(
+    plan = training.TrainingPlan(
         architecture=architecture or model,
         dataset="",
         recipe=_recipe(known, asked, teacher),
@@ -198,7 +198,7 @@ def train(
         found = _checked_pictures(data, size, color, fit, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
-    with Bar().shown() as progress:
+    with ProgressBar().shown() as progress:
         result = training.train(plan, found, folder, progress, seeds)
     if json:
         typer.echo(result.record.to_json(), nl=False)

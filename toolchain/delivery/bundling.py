@@ -49,15 +49,15 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit({interrupts.CODE})
 
-from toolchain.support.interrupts import at_once
+from toolchain.support.interrupts import exit_on_interrupt
 
 if __name__ == "__main__":
-    with at_once():
+    with exit_on_interrupt():
         from pathlib import Path
 
         from toolchain.device.command_line import main
-        from toolchain.support.errors import told
-    with told():
+        from toolchain.support.errors import exit_on_error
+    with exit_on_error():
         main(Path(__file__).parent)
 """
 

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from toolchain.benchmark import results
 from toolchain.delivery import ssh
-from toolchain.delivery.ssh import Answer, Connection
+from toolchain.delivery.ssh import CommandResult, Connection
 from toolchain.device import doctor
-from toolchain.device.doctor import Report
+from toolchain.device.doctor import DoctorReport
 from toolchain.model import bundle, engines, signatures
 from toolchain.model.signatures import Trust
 from toolchain.runtime import selftest
@@ -65,7 +65,7 @@ HASH = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeployPlan:
     """What is wanted of each host. `folder` counts from the home there.
 
     `install`: an engine where none is, and for a signed bundle what checks signatures; `bench`:
@@ -84,7 +84,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeployOutcome:
     """What became of one host.
 
     `failed` is the step that did not succeed, `problem` why in a sentence, `code` the exit code
@@ -100,8 +100,8 @@ class Outcome:
     code: int = 0
     command: str = ""
     engine: str = ""
-    self_test: tuple[selftest.Outcome, ...] = ()
-    doctor: Report | None = None
+    self_test: tuple[selftest.SelfTestOutcome, ...] = ()
+    doctor: DoctorReport | None = None
     result: Path | None = None
 
 
@@ -110,7 +110,7 @@ class _Visit:
     """One bundle on its way to one host."""
 
     line: Connection
-    plan: Plan
+    plan: DeployPlan
     held: bundle.Bundle
     data: bytes
     signature: bytes
@@ -127,29 +127,29 @@ class _Visit:
     def temporary_signature(self) -> str:
         return f".new.{self.name}{signatures.SIGNATURE}.{self.ending}"
 
-    def run(self, script: str, *arguments: str, given: bytes = b"") -> Answer:
+    def run(self, script: str, *arguments: str, given: bytes = b"") -> CommandResult:
         return self.line.run(script, self.plan.folder, *arguments, given=given)
 
-    def bundle(self, name: str, *arguments: str) -> Answer:
+    def bundle(self, name: str, *arguments: str) -> CommandResult:
         """Run the bundle that is called so there."""
         return self.run(PYTHON, f"./{name}", *arguments, "--json")
 
 
-Step = Callable[[_Visit, Outcome], Outcome]
+Step = Callable[[_Visit, DeployOutcome], DeployOutcome]
 
 
 @dataclass(frozen=True)
 class _SelfTest:
-    outcomes: tuple[selftest.Outcome, ...]
+    outcomes: tuple[selftest.SelfTestOutcome, ...]
 
 
 def deploy(
     path: Path,
     hosts: Sequence[str],
-    plan: Plan,
+    plan: DeployPlan,
     progress: Progress = SILENT,
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-) -> tuple[Outcome, ...]:
+    on_outcome: Callable[[DeployOutcome], None] = lambda outcome: None,
+) -> tuple[DeployOutcome, ...]:
     """Bring the bundle at `path` to hosts, all at once; returns what became of each, in the order
     of `hosts`. `on_outcome` gets each as soon as its host is done.
 
@@ -180,7 +180,7 @@ def deploy(
     return tuple(visit.result() for visit in done)
 
 
-def _signature(path: Path, data: bytes, plan: Plan, progress: Progress) -> bytes:
+def _signature(path: Path, data: bytes, plan: DeployPlan, progress: Progress) -> bytes:
     """The bundle's signature, empty where it has none, checked as far as can be and is asked."""
     if plan.keys:
         progress.say(
@@ -194,7 +194,7 @@ def _signature(path: Path, data: bytes, plan: Plan, progress: Progress) -> bytes
     return signature
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> int:
+def exit_code(outcomes: Sequence[DeployOutcome]) -> int:
     """0 if all went well, 4 if only proofs failed, otherwise 1."""
     codes = {outcome.code for outcome in outcomes} - {0}
     if not codes:
@@ -212,9 +212,9 @@ def _folder(text: str) -> str:
     return folder if folder.startswith("/") else f"./{folder}"
 
 
-def _carry_out(visit: _Visit, progress: Progress) -> Outcome:
+def _carry_out(visit: _Visit, progress: Progress) -> DeployOutcome:
     """All steps, up to the first that fails."""
-    outcome = Outcome(visit.line.host)
+    outcome = DeployOutcome(visit.line.host)
     for name, step in _steps(visit.plan):
         progress.say(f"{visit.line.host}: {name}")
         try:
@@ -227,7 +227,7 @@ def _carry_out(visit: _Visit, progress: Progress) -> Outcome:
     return dataclasses.replace(outcome, passed=True)
 
 
-def _steps(plan: Plan) -> list[tuple[str, Step]]:
+def _steps(plan: DeployPlan) -> list[tuple[str, Step]]:
     """In this order: a bundle gets its name only after it has passed."""
     steps: list[tuple[str, Step]] = [("connect", _connect)]
     if not plan.allow_older:
@@ -248,7 +248,7 @@ def _clean_up(visit: _Visit) -> None:
         return  # unreachable: the next deploy does it
 
 
-def _demand(answer: Answer, what: str) -> str:
+def _demand(answer: CommandResult, what: str) -> str:
     """What a command printed.
 
     Raises:
@@ -264,13 +264,13 @@ def _demand(answer: Answer, what: str) -> str:
     return answer.out
 
 
-def _connect(visit: _Visit, outcome: Outcome) -> Outcome:
+def _connect(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     visit.line.open()
     _demand(visit.run(PREPARE, visit.name), f"The folder {visit.plan.folder} cannot be used")
     return outcome
 
 
-def _compare_signatures(visit: _Visit, outcome: Outcome) -> Outcome:
+def _compare_signatures(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     """The numbers are taken at their word: who could write a false one there could do anything."""
     name = f"{visit.name}{signatures.SIGNATURE}"
     there = _demand(visit.run(SIGNATURE, name), f"{name} cannot be read")
@@ -290,7 +290,7 @@ def _compare_signatures(visit: _Visit, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _copy(visit: _Visit, outcome: Outcome) -> Outcome:
+def _copy(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     _copy_file(visit, visit.data, visit.temporary)
     if visit.signature:
         _copy_file(visit, visit.signature, visit.temporary_signature)
@@ -309,7 +309,7 @@ def _copy_file(visit: _Visit, data: bytes, name: str) -> None:
         )
 
 
-def _doctor(visit: _Visit, outcome: Outcome) -> Outcome:
+def _doctor(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     answer = visit.bundle(visit.temporary, "--doctor")
     if "needs Python 3.11" in answer.err:
         raise ToolchainError(
@@ -318,7 +318,7 @@ def _doctor(visit: _Visit, outcome: Outcome) -> Outcome:
         )
     said = _demand(answer, "The bundle does not run there")
     try:
-        report = from_json(Report, said)
+        report = from_json(DoctorReport, said)
     except ValueError as error:
         raise _not_understood("doctor", error) from error
     if not visit.plan.install and not _can_answer(visit.held, report):
@@ -333,7 +333,7 @@ def _not_understood(what: str, error: Exception) -> ToolchainError:
     )
 
 
-def _can_answer(held: bundle.Bundle, report: Report) -> bool:
+def _can_answer(held: bundle.Bundle, report: DoctorReport) -> bool:
     """Whether there is an engine for this bundle, new enough, and numpy and Pillow."""
     needed = held.entry.info.min_runtime or ""
     return all(report.packages.get(name) for name in doctor.PACKAGES) and any(
@@ -343,12 +343,12 @@ def _can_answer(held: bundle.Bundle, report: Report) -> bool:
     )
 
 
-def _lacks(held: bundle.Bundle, report: Report) -> str:
+def _lacks(held: bundle.Bundle, report: DoctorReport) -> str:
     said = report.advice.get(held.suffix, "Its engine is too old.")
     return f"Pictures cannot be answered there with .{held.suffix} files. {said}"
 
 
-def _install(visit: _Visit, outcome: Outcome) -> Outcome:
+def _install(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     """An engine into the environment `env` beside the bundle, unless there is one already; and
     what checks signatures, where the bundle is signed: it may be told there to trust a key."""
     report, signed = outcome.doctor, bool(visit.signature)
@@ -372,7 +372,7 @@ def _install(visit: _Visit, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _make_environment(visit: _Visit, report: Report, unchecked: bool) -> None:
+def _make_environment(visit: _Visit, report: DoctorReport, unchecked: bool) -> None:
     system_only = engines.system_only(report.programs)
     lacking = ["numpy"] * (not report.packages.get("numpy")) + [engines.SIGNATURES] * unchecked
     if system_only and lacking:
@@ -389,14 +389,14 @@ def _make_environment(visit: _Visit, report: Report, unchecked: bool) -> None:
     _demand(answer, "The environment cannot be made")
 
 
-def _demand_pip(answer: Answer) -> None:
+def _demand_pip(answer: CommandResult) -> None:
     errors = [line for line in answer.err.splitlines() if line.startswith("ERROR: ")]
     if errors:  # what follows them is advice of pip's
         answer = dataclasses.replace(answer, err=errors[-1].removeprefix("ERROR: "))
     _demand(answer, "pip could not install what is missing")
 
 
-def _self_test(visit: _Visit, outcome: Outcome) -> Outcome:
+def _self_test(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     answer = visit.bundle(visit.temporary, "--self-test")
     if answer.code != ProofFailedError.exit_code:
         _demand(answer, "The self-test did not run to its end")
@@ -417,7 +417,7 @@ def _self_test(visit: _Visit, outcome: Outcome) -> Outcome:
     )
 
 
-def _place(visit: _Visit, outcome: Outcome) -> Outcome:
+def _place(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     answer = visit.run(PLACE, visit.temporary, visit.name, visit.temporary_signature)
     python = _demand(answer, "The bundle cannot be renamed").strip()
     folder = visit.plan.folder
@@ -428,7 +428,7 @@ def _place(visit: _Visit, outcome: Outcome) -> Outcome:
     return dataclasses.replace(outcome, command=shlex.join([python, f"{folder}/{visit.name}"]))
 
 
-def _bench(visit: _Visit, outcome: Outcome) -> Outcome:
+def _bench(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     answer = visit.bundle(visit.name, "--bench", *(["--official"] if visit.plan.official else []))
     if answer.code != ProofFailedError.exit_code:
         _demand(answer, "The bundle is in place, but was not measured")

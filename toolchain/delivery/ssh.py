@@ -40,7 +40,7 @@ UNSAFE = re.compile(r"[\s\x00-\x1f\x7f'\"`$;&<>|(){}*?]")
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """What a command on the other machine ended with and said."""
 
     code: int
@@ -127,9 +127,9 @@ class Connection:
                 code = holder.wait()
                 said.seek(0)
                 text = said.read().decode(errors="replace")
-                raise ToolchainError(self._why_not(Answer(code, "", text)))
+                raise ToolchainError(self._why_not(CommandResult(code, "", text)))
 
-    def run(self, script: str, *arguments: str, given: bytes = b"") -> Answer:
+    def run(self, script: str, *arguments: str, given: bytes = b"") -> CommandResult:
         """Run a script of `sh`, of one line, with arguments and standard input.
 
         Raises:
@@ -149,7 +149,7 @@ class Connection:
                 f"See what it is busy with, with `ssh {self.host} top`, and try again."
             ) from None
         text = out.decode(errors="replace").partition(f"{BEGIN}\n")[2]
-        answer = Answer(process.returncode, text, err.decode(errors="replace"))
+        answer = CommandResult(process.returncode, text, err.decode(errors="replace"))
         if answer.code == OWN_FAILURE or answer.code < 0:
             raise ToolchainError(self._lost(answer.last_words()))
         return answer
@@ -195,7 +195,7 @@ class Connection:
         reason = f" ({words})" if words else ""
         return f"The connection to {self.host} was lost{reason}. Deploy again once it is back."
 
-    def _why_not(self, answer: Answer) -> str:
+    def _why_not(self, answer: CommandResult) -> str:
         """What ssh's own words mean for the person who typed the host."""
         host, words = self.host, answer.last_words().rstrip(".")
         if "IDENTIFICATION HAS CHANGED" in answer.err:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from toolchain.model import engines
 from toolchain.model.engines import ENGINES, Engine, Here
 from toolchain.support import machine
-from toolchain.support.machine import Machine, State
+from toolchain.support.machine import Machine, MachineState
 
 PACKAGES = ("numpy", "pillow")  # without which no engine answers pictures
 SIGNATURES = "signatures"  # the key of their advice
@@ -30,7 +30,7 @@ class EngineHere:
 
 
 @dataclass(frozen=True)
-class Report:
+class DoctorReport:
     """What the doctor found. `packages` are the versions of numpy, Pillow and what checks
     signatures, empty where missing.
 
@@ -39,7 +39,7 @@ class Report:
     """
 
     machine: Machine
-    state: State
+    state: MachineState
     features: tuple[str, ...]
     programs: str
     engines: tuple[EngineHere, ...]
@@ -47,7 +47,7 @@ class Report:
     advice: dict[str, str]
 
 
-def examine(here: Here | None = None) -> Report:
+def examine(here: Here | None = None) -> DoctorReport:
     """Look at this machine, or at what is said of another Python on it."""
     place = here or engines.here()
     found = tuple(_engine(each, place) for each in ENGINES)
@@ -58,7 +58,7 @@ def examine(here: Here | None = None) -> Report:
     advice = {each: engines.advice(each, place) for each in sorted(missing, reverse=True)}
     if not packages[engines.SIGNATURES]:
         advice[SIGNATURES] = engines.signatures_advice(place)
-    return Report(
+    return DoctorReport(
         machine=machine.describe(),
         state=machine.state(),
         features=machine.features(),
@@ -82,7 +82,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def lines(report: Report, formats: Sequence[str], signed: bool) -> list[str]:
+def lines(report: DoctorReport, formats: Sequence[str], signed: bool) -> list[str]:
     """The report for people who have files of such formats, and whether these are `signed`."""
     here, state = report.machine, report.state
     needs = {each: f".{each} files" for each in formats}
@@ -114,7 +114,7 @@ def _engine_line(engine: EngineHere) -> str:
     return f"{engine.name} (.{engine.format}): {fits}"
 
 
-def _state(state: State) -> list[str]:
+def _state(state: MachineState) -> list[str]:
     known = {
         "load": state.load,
         "governor": state.governor or None,

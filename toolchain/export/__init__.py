@@ -1,6 +1,6 @@
 """From a trained model to proven files."""
 
 from toolchain.export.calibration import study
-from toolchain.export.exporting import Outcome, Target, export, targets
+from toolchain.export.exporting import ExportOutcome, Target, export, targets
 
-__all__ = ["Outcome", "Target", "export", "study", "targets"]
+__all__ = ["ExportOutcome", "Target", "export", "study", "targets"]

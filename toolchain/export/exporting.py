@@ -22,7 +22,7 @@ from toolchain.export import calibration as calibrations
 from toolchain.export import mixed_precision, provenance
 from toolchain.export import reference as references
 from toolchain.export.card import card
-from toolchain.export.mixed_precision import Rescue
+from toolchain.export.mixed_precision import MixedPrecision
 from toolchain.export.reference import Reference
 from toolchain.model import manifest
 from toolchain.model.artifact import (
@@ -59,11 +59,12 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExportOutcome:
     """What became of one target.
 
     `artifact` is the file as it is published, or would be. Where no file could be made, `error`
-    says why, and there is no `proof`. `rescue` is what was found out about a rejected file in int8.
+    says why, and there is no `proof`. `mixed_precision` is what was found out about the layers of a
+    rejected file in int8.
     """
 
     artifact: Artifact
@@ -71,7 +72,7 @@ class Outcome:
     size: int = 0
     proof: Proof | None = None
     error: str = ""
-    rescue: Rescue | None = None
+    mixed_precision: MixedPrecision | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -137,8 +138,8 @@ def export(
     calibration_samples: int | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-) -> tuple[Outcome, ...]:
+    on_outcome: Callable[[ExportOutcome], None] = lambda outcome: None,
+) -> tuple[ExportOutcome, ...]:
     """Make the chosen files of the model in `folder`, by default all, each proved.
 
     A file that is rejected is kept as `NAME.rejected`; any other replaces its predecessor. A format
@@ -154,7 +155,7 @@ def export(
     """
     chosen = targets((), ()) if chosen is None else chosen
     model = ModelFolder(folder)
-    made: list[Outcome] = []
+    made: list[ExportOutcome] = []
     with files.exclusive(folder):
         history = provenance.section(folder)
         samples = calibration_samples or calibrations.usual(dataset)
@@ -195,7 +196,9 @@ def _enter_source(folder: Path, reference: Reference, progress: Progress) -> Non
     )
 
 
-def _export_one(target: Target, context: ExportContext, progress: Progress) -> Iterator[Outcome]:
+def _export_one(
+    target: Target, context: ExportContext, progress: Progress
+) -> Iterator[ExportOutcome]:
     converter = conversion.get(target.format)
     pixels = context.pixels if target.precision is Precision.INT8 else None
     outcome = _make(
@@ -205,20 +208,23 @@ def _export_one(target: Target, context: ExportContext, progress: Progress) -> I
     )
     selective = conversion.selective(target.format)
     if target.precision is Precision.INT8 and selective and outcome.verdict is Verdict.REJECTED:
-        yield from _rescued(outcome, selective, context, progress)
+        yield from _with_mixed_file(outcome, selective, context, progress)
     else:
         yield outcome
 
 
-def _rescued(
-    rejected: Outcome, converter: conversion.Selective, context: ExportContext, progress: Progress
-) -> Iterator[Outcome]:
+def _with_mixed_file(
+    rejected: ExportOutcome,
+    converter: conversion.Selective,
+    context: ExportContext,
+    progress: Progress,
+) -> Iterator[ExportOutcome]:
     """The rejected file in int8 with what was found out about its layers, then the mixed file."""
     path = rejected.artifact.path
     target = Target(path.suffix[1:], Precision.MIXED)
     try:
         calibrated = converter.calibrate(context.reference.model, context.pixels)
-        found = _rescue(target, converter, calibrated, context, progress)
+        found = _search_mixed(target, converter, calibrated, context, progress)
     except ToolchainError as error:
         progress.say(f"note: the layers could not be measured: {error}")
         yield rejected
@@ -226,7 +232,7 @@ def _rescued(
     info = rejected.artifact.info
     title = f"{info.architecture} · int8{path.suffix}, rejected"
     files.replace(layers_picture(path), mixed_precision.to_png(found, title))
-    yield dataclasses.replace(rejected, rescue=found)
+    yield dataclasses.replace(rejected, mixed_precision=found)
     if found.kept:
         outputs, names = [each.output for each in found.kept], tuple(map(str, found.kept))
         yield _make(target, lambda: converter.quantize(calibrated, outputs), context, names)
@@ -237,7 +243,7 @@ def _make(
     convert: Callable[[], bytes],
     context: ExportContext,
     float_layers: tuple[str, ...] = (),
-) -> Outcome:
+) -> ExportOutcome:
     """Convert, prove and publish one file; a converter or a runtime that fails costs no other."""
     started = time.monotonic()
     try:
@@ -245,19 +251,19 @@ def _make(
     except ToolchainError as error:
         planned = dataclasses.replace(context.reference.info, precision=target.precision)
         artifact = Artifact(context.path(target), planned)
-        return Outcome(artifact, time.monotonic() - started, error=str(error))
+        return ExportOutcome(artifact, time.monotonic() - started, error=str(error))
     artifact = Artifact(context.path(target), info)
     _publish(artifact, final, proof, context)
-    return Outcome(artifact, time.monotonic() - started, len(final), proof)
+    return ExportOutcome(artifact, time.monotonic() - started, len(final), proof)
 
 
-def _rescue(
+def _search_mixed(
     target: Target,
     converter: conversion.Selective,
     calibrated: bytes,
     context: ExportContext,
     progress: Progress,
-) -> Rescue:
+) -> MixedPrecision:
     """Which operators the rejected file in int8 loses most in, and which to keep in float."""
     progress.say("rejected: measuring what int8 does to each layer")
     images = context.pixels[: mixed_precision.IMAGES]
@@ -276,7 +282,7 @@ def _rescue(
         mixed = converter.quantize(calibrated, [each.output for each in kept])
         if len(mixed) >= len(converter.convert(context.reference.model, Precision.FLOAT32, None)):
             kept = None  # as good as the file in float32, and no smaller
-    return Rescue(noise, kept)
+    return MixedPrecision(noise, kept)
 
 
 def _proved(
@@ -337,7 +343,7 @@ def _publish(artifact: Artifact, data: bytes, proof: Proof, context: ExportConte
     files.remove(layers_picture(path))
 
 
-def advice(outcome: Outcome) -> str:
+def advice(outcome: ExportOutcome) -> str:
     """What became of a target that was not proved, and what to try; empty where it was."""
     path = outcome.artifact.path
     if outcome.proof is None:
@@ -357,17 +363,18 @@ def _undecided_advice(path: Path, proof: Proof) -> str:
     )
 
 
-def _rejected_advice(outcome: Outcome, proof: Proof) -> str:
+def _rejected_advice(outcome: ExportOutcome, proof: Proof) -> str:
     path, precision = outcome.artifact.path, outcome.artifact.info.precision
     tries = "another precision"
     if precision.is_calibrated:
         tries = f"more --calibration-samples, or {tries}"
     elif precision is not Precision.DYNAMIC:
         tries += ", and please report it: only files in 8 bits are expected to lose anything"
-    rescued = f"{_rescue_advice(path, outcome.rescue)} " if outcome.rescue else ""
+    found = outcome.mixed_precision
+    layers = f"{_noise_advice(path, found)} " if found else ""
     return (
         f"{path.name} was rejected and is kept as {path.name}.rejected: "
-        f"{'; '.join(proof.doubts)}. {rescued}Try {tries}; {ALLOWED}{_still_there(path)}"
+        f"{'; '.join(proof.doubts)}. {layers}Try {tries}; {ALLOWED}{_still_there(path)}"
     )
 
 
@@ -375,7 +382,7 @@ def _still_there(path: Path) -> str:
     return f" {path.name}, made earlier, is still there." if path.exists() else ""
 
 
-def _rescue_advice(path: Path, found: Rescue) -> str:
+def _noise_advice(path: Path, found: MixedPrecision) -> str:
     worst = ", ".join(f"{noise} {noise.alone:.1f} dB" for noise in found.worst_first[:WORST])
     harm = f"int8 harms most: {worst}; {layers_picture(path).name} shows all."
     if found.kept is None:

@@ -45,7 +45,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Rescue:
+class MixedPrecision:
     """What was found out about a file in int8 that failed, operators in the order they run.
 
     `kept` are those that have to stay in float; None where no choice of them helps, or only one
@@ -140,23 +140,23 @@ def _in_order(noise: Sequence[Noise], chosen: Sequence[Noise]) -> tuple[Noise, .
     return tuple(each for each in noise if each in chosen)
 
 
-def to_png(rescue: Rescue, title: str) -> bytes:
+def to_png(found: MixedPrecision, title: str) -> bytes:
     """The noise along the network, with what has to stay in float marked."""
-    rows = range(len(rescue.noise))
-    figure = plots.figure(9, 1.3 + 0.3 * len(rescue.noise))
+    rows = range(len(found.noise))
+    figure = plots.figure(9, 1.3 + 0.3 * len(found.noise))
     figure.suptitle(title)
     axes: Any = figure.subplots()
-    for row, noise in enumerate(rescue.noise):
-        if noise in (rescue.kept or ()):
+    for row, noise in enumerate(found.noise):
+        if noise in (found.kept or ()):
             axes.axhspan(row - 0.5, row + 0.5, color=plots.SECOND, alpha=0.08, lw=0)
-    alone = [noise.alone for noise in rescue.noise]
-    together = [noise.together for noise in rescue.noise]
+    alone = [noise.alone for noise in found.noise]
+    together = [noise.together for noise in found.noise]
     axes.plot(alone, rows, "o", color=plots.SECOND, markersize=6, label="only this one in int8")
     axes.plot(together, rows, "s-", color=plots.FIRST, markersize=4, label="all in int8")
-    axes.set_yticks(rows, [str(noise) for noise in rescue.noise], fontsize=9)
-    axes.set_ylim(len(rescue.noise) - 0.5, -0.5)
+    axes.set_yticks(rows, [str(noise) for noise in found.noise], fontsize=9)
+    axes.set_ylim(len(found.noise) - 0.5, -0.5)
     axes.set_xlabel("signal to quantisation noise, dB")
-    if rescue.kept:
+    if found.kept:
         axes.set_title("shaded: stays in float", fontsize=10, color=plots.MARK)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

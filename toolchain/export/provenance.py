@@ -19,7 +19,7 @@ from toolchain.model.folder import ModelFolder
 from toolchain.support import files, markdown
 from toolchain.support.records import plain
 from toolchain.training import record as training_record
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.record import SeedResult, TrainingRecord
 
 INT8 = "int8.tflite"
@@ -63,7 +63,7 @@ def _training(record: TrainingRecord, folder: ModelFolder) -> list[str]:
     return lines + (_seeds(record.seeds, plan.seed, folder) if len(record.seeds) > 1 else [])
 
 
-def _teacher(plan: Plan, folder: ModelFolder) -> str:
+def _teacher(plan: TrainingPlan, folder: ModelFolder) -> str:
     """What its own teacher took and is worth, a sentence; empty where there is none."""
     record = training_record.read(folder.teacher.path) if plan.recipe.teacher else None
     if record is None:
@@ -74,7 +74,7 @@ def _teacher(plan: Plan, folder: ModelFolder) -> str:
     )
 
 
-def _recipe(plan: Plan) -> str:
+def _recipe(plan: TrainingPlan) -> str:
     """All that was chosen, in the words of the options."""
     chosen = plain(plan) | plain(plan.recipe)
     needless = ["architecture", "dataset", "recipe", "seed", "teacher"]

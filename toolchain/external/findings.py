@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolchain.external import answers
+from toolchain.external import outputs
 from toolchain.external.preprocessing import Preprocessing
 from toolchain.external.trial import Hypothesis, Trial
 from toolchain.model.artifact import Fit
@@ -170,4 +170,4 @@ class Findings:
 
     def _is_no_lot(self, each: Hypothesis) -> bool:
         found = self.trial.answers[each]
-        return answers.better_than_chance(found.named, found.truth)
+        return outputs.better_than_chance(found.named, found.truth)

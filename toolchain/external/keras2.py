@@ -38,7 +38,7 @@ CHANGED = "hard_sigmoid"  # 0.2 x + 0.5 in Keras 2, x / 6 + 0.5 in Keras 3
 CONSTANT = "_CONSTANT_VALUE"  # in the place of a layer's name
 
 
-def build(config: dict[str, Any]) -> tuple[Any, Graph]:
+def build(config: dict[str, Any]) -> tuple[Any, Keras2Graph]:
     """The Keras 3 model of a `config` that Keras 2 wrote, and the layers in the order of the file.
 
     Raises:
@@ -53,11 +53,11 @@ def build(config: dict[str, Any]) -> tuple[Any, Graph]:
         )
     shape, kind = _input(config)
     image = keras.Input(shape, dtype=kind)
-    graph = Graph(config, "")
+    graph = Keras2Graph(config, "")
     return keras.Model(image, graph(image)), graph
 
 
-class Layer:
+class Keras2Layer:
     """One layer; `layer` is Keras 3's, or what stands for it where it has no weights."""
 
     def __init__(self, config: dict[str, Any], path: str) -> None:
@@ -78,7 +78,7 @@ class Layer:
         return (first, last) if self.trainable else ([], first + last)
 
 
-class Graph(Layer):
+class Keras2Graph(Keras2Layer):
     """A model: layers that feed each other."""
 
     def __init__(self, config: dict[str, Any], path: str) -> None:
@@ -90,7 +90,7 @@ class Graph(Layer):
         below = f"{path}{self.name}." if path or self.nodes else ""
         self.layers = {
             each["config"]["name"] if isinstance(each["config"], dict) else str(number): (
-                Graph if each["class_name"] in MODELS else Layer
+                Keras2Graph if each["class_name"] in MODELS else Keras2Layer
             )(each, below)
             for number, each in enumerate(settings["layers"])
         }
@@ -167,7 +167,7 @@ def _references(nested: Any, count: int, what: str) -> list[tuple[str, int]]:
     return found
 
 
-def _found(node: Any, layers: dict[str, Layer] | None) -> Iterator[tuple[str, int]]:
+def _found(node: Any, layers: dict[str, Keras2Layer] | None) -> Iterator[tuple[str, int]]:
     if _is_reference(node, layers):
         yield node[0], node[1]
     elif isinstance(node, list | dict):
@@ -175,14 +175,14 @@ def _found(node: Any, layers: dict[str, Layer] | None) -> Iterator[tuple[str, in
             yield from _found(each, layers)
 
 
-def _is_reference(node: Any, layers: dict[str, Layer] | None) -> bool:
+def _is_reference(node: Any, layers: dict[str, Keras2Layer] | None) -> bool:
     """Whether it is `[name, number of the call, number of the output, …]`."""
     if not (isinstance(node, list) and len(node) >= 3 and isinstance(node[0], str)):
         return False
     return isinstance(node[1], int) and (layers is None or node[0] in layers)
 
 
-def _mentioned(node: Any, layers: dict[str, Layer]) -> list[tuple[str, int]]:
+def _mentioned(node: Any, layers: dict[str, Keras2Layer]) -> list[tuple[str, int]]:
     """The calls that a call waits for, those in its settings included."""
     settings = [each[3] for each in _entries(node) if len(each) > 3]
     return [*_found(_entries(node), layers), *_found(settings, layers)]
@@ -195,7 +195,7 @@ def _entries(node: Any) -> list[Any]:
 
 
 def _arguments(
-    node: Any, layers: dict[str, Layer], known: dict[tuple[str, int], Any]
+    node: Any, layers: dict[str, Keras2Layer], known: dict[tuple[str, int], Any]
 ) -> tuple[Any, dict[str, Any]]:
     """What a layer is called with: its inputs, one alone or in a list, and its settings."""
 

@@ -6,14 +6,14 @@ import re
 from collections import Counter
 from typing import Any
 
-from toolchain.external.keras2 import Graph, Layer
+from toolchain.external.keras2 import Keras2Graph, Keras2Layer
 from toolchain.formats.keras import private
 from toolchain.support.errors import ToolchainError
 
 NOT_COMPUTED_WITH = re.compile(r"(.*/)?(StateVar|seed_generator_state)(:0)?")
 
 
-def from_h5(graph: Graph, file: Any) -> None:
+def from_h5(graph: Keras2Graph, file: Any) -> None:
     """Give the layers of `graph` the weights of an open `.h5` file: a group for each layer of the
     outermost model, which lists its weights, first those that were trained.
 
@@ -42,7 +42,7 @@ def _is_idle(name: str) -> bool:
     return NOT_COMPUTED_WITH.fullmatch(name) is not None
 
 
-def _assign(layer: Layer, values: list[tuple[str, Any]]) -> None:
+def _assign(layer: Keras2Layer, values: list[tuple[str, Any]]) -> None:
     first, last = layer.weights()
     places = [*first, *last]
     fitting = len(places) == len(values) and all(
@@ -58,7 +58,7 @@ def _assign(layer: Layer, values: list[tuple[str, Any]]) -> None:
         place.assign(value)
 
 
-def from_keras(graph: Graph, store: Any, path: str = "") -> None:
+def from_keras(graph: Keras2Graph, store: Any, path: str = "") -> None:
     """Give the layers the weights of a `.keras` file, Keras' `store` of them: each lies below
     `layers/` under the name of its class and, from the second on, a number.
 
@@ -70,7 +70,7 @@ def from_keras(graph: Graph, store: Any, path: str = "") -> None:
         name = _snake_case(layer.kind)
         place = f"{path}layers/{name}" + (f"_{seen[name]}" if seen[name] else "")
         seen[name] += 1
-        if isinstance(layer, Graph):
+        if isinstance(layer, Keras2Graph):
             from_keras(layer, store, f"{place}/")
         elif any(layer.weights()):
             private.load_weights(layer.layer, store, place)
@@ -83,10 +83,10 @@ def _snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def settle(graph: Graph) -> None:
+def settle(graph: Keras2Graph) -> None:
     """What layers compute from their weights: a Normalization its mean and deviation."""
     for layer in graph.layers.values():
-        if isinstance(layer, Graph):
+        if isinstance(layer, Keras2Graph):
             settle(layer)
         elif hasattr(layer.layer, "finalize_state"):
             layer.layer.finalize_state()

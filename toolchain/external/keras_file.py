@@ -105,7 +105,9 @@ def _is_keras2(version: str, config: dict[str, Any]) -> bool:
     return "batch_input_shape" in json.dumps(config)
 
 
-def _rebuilt(config: dict[str, Any], version: str, fill: Callable[[keras2.Graph], None]) -> Any:
+def _rebuilt(
+    config: dict[str, Any], version: str, fill: Callable[[keras2.Keras2Graph], None]
+) -> Any:
     """A model of Keras 2 in Keras 3's layers, once `fill` has given them their weights.
 
     Raises:
@@ -127,7 +129,7 @@ def _rebuilt(config: dict[str, Any], version: str, fill: Callable[[keras2.Graph]
     return model
 
 
-def _weights(graph: keras2.Graph, data: bytes) -> None:
+def _weights(graph: keras2.Keras2Graph, data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, WEIGHTS)
         path.write_bytes(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.external.answers import Meaning
+from toolchain.external.outputs import OutputKind
 from toolchain.external.preprocessing import Preprocessing
 from toolchain.model.artifact import Fit
 from toolchain.model.folder import ModelFolder
@@ -31,7 +31,7 @@ class ExternalRecord:
     sha256: str
     preprocessing: Preprocessing
     fit: Fit
-    gives: Meaning
+    gives: OutputKind
     accuracies: dict[str, float]
     probed: int
     accuracy: float

@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from toolchain.external import answers, preprocessing
-from toolchain.external.answers import Meaning
-from toolchain.external.own_model import OwnModel
+from toolchain.external import outputs, preprocessing
+from toolchain.external.external_model import ExternalModel
+from toolchain.external.outputs import OutputKind
 from toolchain.external.preprocessing import Preprocessing
 from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Fit
@@ -113,7 +113,7 @@ class Answers:
 
     def _best(self, temperatures: Iterable[float]) -> NDArray[np.float64]:
         places = np.arange(len(self.truth))
-        tried = [answers.tempered(self.logs, t)[places, self.truth] for t in temperatures]
+        tried = [outputs.tempered(self.logs, t)[places, self.truth] for t in temperatures]
         return max(tried, key=lambda scores: float(scores.mean()))
 
 
@@ -140,7 +140,7 @@ class Trial:
 
     answers: Mapping[Hypothesis, Answers]
     overflowed: tuple[Hypothesis, ...]
-    gives: Meaning
+    gives: OutputKind
     other_tone: Callable[[Hypothesis], float | None]
 
     @cached_property
@@ -176,7 +176,7 @@ class Trial:
         and for each class of the data its number in the model, `[classes]`; None where none does
         and makes clearly more pictures right than any hypothesis in the order of the data."""
         orders = {
-            h: answers.order(found.named, found.truth, classes) for h, found in self.answers.items()
+            h: outputs.order(found.named, found.truth, classes) for h, found in self.answers.items()
         }
         turned = {
             h: Answers(self.answers[h].logs, order[self.answers[h].truth])
@@ -188,7 +188,7 @@ class Trial:
         best = max(turned, key=lambda each: float(turned[each].scores.mean()))
         found, order = turned[best], orders[best]
         usual = self.answers[self.most_right]
-        clear = answers.clearly_better(found.right, usual.right, comparisons=len(turned))
+        clear = outputs.clearly_better(found.right, usual.right, comparisons=len(turned))
         if order is None or not clear or _clearly_above(found.free_scores, found.scores):
             return None
         return best, order
@@ -208,7 +208,7 @@ class Trial:
         return not any(_clearly_above(other.free_scores, scores) for other in self.answers.values())
 
     def _is_no_lot(self, each: Hypothesis) -> bool:
-        return answers.better_than_chance(self.answers[each].named, self.answers[each].truth)
+        return outputs.better_than_chance(self.answers[each].named, self.answers[each].truth)
 
     def is_better(self, first: Hypothesis, second: Hypothesis) -> bool:
         """Whether the first has clearly the better log score."""
@@ -217,7 +217,7 @@ class Trial:
     def is_more_right(self, first: Hypothesis, second: Hypothesis) -> bool:
         """Whether clearly more pictures are right under the first."""
         right = (self.answers[first].right, self.answers[second].right)
-        return answers.clearly_better(*right, comparisons=len(self.answers))
+        return outputs.clearly_better(*right, comparisons=len(self.answers))
 
     @property
     def accuracies(self) -> dict[str, float]:
@@ -226,7 +226,7 @@ class Trial:
 
 
 def hold(
-    own: OwnModel,
+    own: ExternalModel,
     pictures: Mapping[Fit, NDArray[np.uint8]],
     truth: NDArray[np.integer],
     hypotheses: Sequence[Hypothesis],
@@ -259,7 +259,7 @@ def hold(
             "The model gives values that are not numbers (NaN or infinite) for test images, with "
             "every way to prepare the pixels. Was it trained, and saved whole?"
         )
-    gives = answers.meaning(np.concatenate(list(values.values())), one_of)
+    gives = outputs.output_kind(np.concatenate(list(values.values())), one_of)
 
     @cache
     def other_tone(each: Hypothesis) -> float | None:
@@ -271,19 +271,19 @@ def hold(
         def tried(tone: Tone, shown: Labelled) -> Answers:
             bent = _prepared(own, each, _bent(shown.pictures, tone))
             toned = center + spread * tone.brightness + tone.contrast * (bent - center)
-            return Answers(answers.log_probabilities(answer(toned), gives), shown.truth)
+            return Answers(outputs.log_probabilities(answer(toned), gives), shown.truth)
 
         first = Labelled(pictures[each.fit], truth)
         return _other_tone(tried, first.half(0), first.half(1).and_also(more(each.fit)))
 
     found = {
-        each: Answers(answers.log_probabilities(given, gives), truth)
+        each: Answers(outputs.log_probabilities(given, gives), truth)
         for each, given in values.items()
     }
     return Trial(found, tuple(overflowed), gives, other_tone)
 
 
-def _answering(own: OwnModel) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+def _answering(own: ExternalModel) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """What takes prepared images, and gives what the model gives, float32 `[N, outputs]`."""
     tf, keras = require("tensorflow", "export"), require("keras", "export")
     kind = "uint8" if own.takes_pixels else "float32"
@@ -303,7 +303,7 @@ def _answering(own: OwnModel) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     return answer
 
 
-def _prepared(own: OwnModel, each: Hypothesis, images: NDArray[Any]) -> NDArray[Any]:
+def _prepared(own: ExternalModel, each: Hypothesis, images: NDArray[Any]) -> NDArray[Any]:
     if own.takes_pixels:
         return images
     keras = require("keras", "export")

@@ -31,7 +31,7 @@ class Architecture:
     """A model and how it is trained unless somebody says otherwise.
 
     `dataset` is the one it is documented with, None where it belongs to none. `target_accuracy`
-    (0–1) is to be reached on the training images, see `training.Plan`. `width` is the number of
+    (0–1) is to be reached on the training images, see `TrainingPlan`. `width` is the number of
     channels it begins with; None where that cannot be chosen.
     """
 

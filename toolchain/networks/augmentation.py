@@ -27,41 +27,41 @@ EXAMPLES, VARIANTS = 6, 8
 class Variation:
     """How far each picture may be varied; 0 is not at all.
 
-    `mirror`: the share of pictures whose left and right change places. `shift`: by up to this
-    share of a side, in whole pixels. `turn`: by up to so many degrees. `zoom`: larger or smaller
-    by up to this share. `bend`: the standard deviation, as a share of a side, of what each point
-    of a coarse grid moves. `shine`: brightness by up to this share of white, contrast by up to
+    `flip`: the share of pictures whose left and right change places. `shift`: by up to this
+    share of a side, in whole pixels. `rotate`: by up to so many degrees. `zoom`: larger or smaller
+    by up to this share. `elastic`: the standard deviation, as a share of a side, of what each point
+    of a coarse grid moves. `brightness`: brightness by up to this share of white, contrast by up to
     this share.
     """
 
-    mirror: float = 0.0
+    flip: float = 0.0
     shift: float = 0.0
-    turn: float = 0.0
+    rotate: float = 0.0
     zoom: float = 0.0
-    bend: float = 0.0
-    shine: float = 0.0
+    elastic: float = 0.0
+    brightness: float = 0.0
 
     def __str__(self) -> str:
         said = (
-            (self.mirror, f"{self.mirror:.0%} of the pictures mirrored left to right"),
+            (self.flip, f"{self.flip:.0%} of the pictures mirrored left to right"),
             (self.shift, f"moved by up to {self.shift:.0%} of a side"),
-            (self.turn, f"turned by up to {self.turn:.0f}°"),
+            (self.rotate, f"turned by up to {self.rotate:.0f}°"),
             (self.zoom, f"up to {self.zoom:.0%} larger or smaller"),
-            (self.bend, "bent"),
-            (self.shine, f"brightness and contrast changed by up to {self.shine:.0%}"),
+            (self.elastic, "bent"),
+            (self.brightness, f"brightness and contrast changed by up to {self.brightness:.0%}"),
         )
         return ", ".join(words for amount, words in said if amount) or "nothing"
 
 
 CHOICES = {
     # for things that bear no writing
-    "flip": Variation(mirror=0.5),
+    "flip": Variation(flip=0.5),
     # for small networks, which anything more confuses
     "light": Variation(shift=0.04),
     # for photos
-    "standard": Variation(shift=0.08, turn=10, zoom=0.1, shine=0.2),
+    "standard": Variation(shift=0.08, rotate=10, zoom=0.1, brightness=0.2),
     # for handwriting and drawings
-    "elastic": Variation(shift=0.06, turn=8, zoom=0.1, bend=0.025),
+    "elastic": Variation(shift=0.06, rotate=8, zoom=0.1, elastic=0.025),
     # where a network's own recipe varies something
     "none": Variation(),
 }
@@ -96,14 +96,14 @@ def augment(variation: Variation) -> Callable[[Any], Any] | None:
 
     def vary(pixels: Any) -> Any:
         values = tf.cast(pixels, tf.float32)
-        if variation.mirror:
-            some = _uniform(tf, values, 1, 0, 1) < variation.mirror
+        if variation.flip:
+            some = _uniform(tf, values, 1, 0, 1) < variation.flip
             values = tf.where(some, tf.reverse(values, [2]), values)
-        if variation.shift or variation.turn or variation.zoom or variation.bend:
+        if variation.shift or variation.rotate or variation.zoom or variation.elastic:
             values = _sampled(tf, values, _places(tf, values, variation))
-        if variation.shine:
-            contrast = _uniform(tf, values, 1, 1 - variation.shine, 1 + variation.shine)
-            brightness = 255 * _uniform(tf, values, 1, -variation.shine, variation.shine)
+        if variation.brightness:
+            contrast = _uniform(tf, values, 1, 1 - variation.brightness, 1 + variation.brightness)
+            brightness = 255 * _uniform(tf, values, 1, -variation.brightness, variation.brightness)
             mean = tf.reduce_mean(values, [1, 2, 3], keepdims=True)
             values = (values - mean) * contrast + mean + brightness
         return tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
@@ -129,7 +129,7 @@ def _places(tf: Any, values: Any, variation: Variation) -> Any:
     sides = np.array([height, width], np.float32)
     middle = (sides - 1) / 2
     grid = np.moveaxis(np.indices((height, width), np.float32), 0, -1) - middle
-    angle = _uniform(tf, values, 1, -variation.turn, variation.turn) * np.float32(np.pi / 180)
+    angle = _uniform(tf, values, 1, -variation.rotate, variation.rotate) * np.float32(np.pi / 180)
     zoom = _uniform(tf, values, 1, 1 - variation.zoom, 1 + variation.zoom)
     shift = tf.round(sides * _uniform(tf, values, 2, -variation.shift, variation.shift))
     down, across = grid[..., :1], grid[..., 1:]
@@ -141,8 +141,8 @@ def _places(tf: Any, values: Any, variation: Variation) -> Any:
         -1,
     )
     places = turned * zoom + middle + shift
-    if variation.bend:
-        coarse = tf.random.normal((tf.shape(values)[0], GRID, GRID, 2), 0, variation.bend)
+    if variation.elastic:
+        coarse = tf.random.normal((tf.shape(values)[0], GRID, GRID, 2), 0, variation.elastic)
         places += sides * tf.image.resize(coarse, (height, width), "bicubic")
     return places
 

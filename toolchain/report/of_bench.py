@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:
     """The files side by side, which one to ship, and how all was measured."""
-    from toolchain.benchmark import words
+    from toolchain.benchmark import formatting
     from toolchain.benchmark.columns import ON_TERMINAL
     from toolchain.benchmark.summary import rows
 
@@ -44,8 +44,8 @@ def bench(result: Result, chosen: Choice, changes: Sequence[Change]) -> None:
     )
     out = console()
     lines = (_decision_lines(chosen), _thread_lines(found), map(_change_line, changes))
-    told = (f"{flag}: {why}" for flag, why in words.doubts(result))
-    how = (f"{what}: {text}" for what, text in words.conditions(result))
+    told = (f"{flag}: {why}" for flag, why in formatting.doubts(result))
+    how = (f"{what}: {text}" for what, text in formatting.conditions(result))
     for line in itertools.chain(*lines, how, told):
         out.print(line, soft_wrap=True)
 

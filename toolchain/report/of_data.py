@@ -10,8 +10,8 @@ from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
     from toolchain.datasets import Status
+    from toolchain.userdata.check import DataReport as Checked
     from toolchain.userdata.check import Example, Finding
-    from toolchain.userdata.check import Report as Checked
 
 
 def data(found: Sequence[Status]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
-    from toolchain.delivery.deploying import Outcome as Deployed
+    from toolchain.delivery.deploying import DeployOutcome as Deployed
 
 
 def deployed(outcomes: Sequence[Deployed]) -> None:

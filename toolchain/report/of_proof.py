@@ -11,8 +11,8 @@ from toolchain.report.tables import console, print_table
 
 if TYPE_CHECKING:
     from toolchain.export.calibration import Study
-    from toolchain.export.exporting import Outcome
-    from toolchain.export.mixed_precision import Rescue
+    from toolchain.export.exporting import ExportOutcome
+    from toolchain.export.mixed_precision import MixedPrecision
 
 # a word that matters stands out
 VERDICTS = {
@@ -22,7 +22,7 @@ VERDICTS = {
 }
 
 
-def proof(outcomes: Sequence[Outcome]) -> None:
+def proof(outcomes: Sequence[ExportOutcome]) -> None:
     """The exported files of one model against Keras, and those that could not be made."""
     name, source = outcomes[0].artifact.info.name, outcomes[0].artifact.path.name.split(".")[0]
     print_table(
@@ -43,11 +43,11 @@ def proof(outcomes: Sequence[Outcome]) -> None:
         [_cells(outcome, source) for outcome in outcomes],
     )
     for outcome in outcomes:
-        if outcome.rescue:
-            _noise(outcome.artifact.path.name, outcome.rescue)
+        if outcome.mixed_precision:
+            _noise(outcome.artifact.path.name, outcome.mixed_precision)
 
 
-def _measured_on(outcomes: Sequence[Outcome]) -> str:
+def _measured_on(outcomes: Sequence[ExportOutcome]) -> str:
     """Keras' accuracy, and which images the figures are from."""
     compared = next((each.proof.comparison for each in outcomes if each.proof), None)
     if compared is None:
@@ -57,7 +57,7 @@ def _measured_on(outcomes: Sequence[Outcome]) -> str:
     return f"{words}, same class on {more} training images as well" if more > 0 else words
 
 
-def _cells(outcome: Outcome, source: str) -> tuple[str, ...]:
+def _cells(outcome: ExportOutcome, source: str) -> tuple[str, ...]:
     file = outcome.artifact.path.name.removeprefix(f"{source}.")
     if outcome.proof is None:
         return (file, *["–"] * 8, f"{outcome.seconds:.1f}", "NOT MADE")
@@ -75,7 +75,7 @@ def _cells(outcome: Outcome, source: str) -> tuple[str, ...]:
     )
 
 
-def _noise(file: str, found: Rescue) -> None:
+def _noise(file: str, found: MixedPrecision) -> None:
     """What int8 does to each operator of a file that failed, the worst first."""
     print_table(
         f"{file}: signal to quantisation noise, worst operator first",

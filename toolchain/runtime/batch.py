@@ -15,7 +15,7 @@ from toolchain.support.records import as_json
 
 
 @dataclass(frozen=True)
-class Answer:
+class FileAnswer:
     """What became of one image: its classes, or the reason why there are none."""
 
     image: str
@@ -32,7 +32,7 @@ class Answer:
         return self.error if self.image in self.error else f"{self.image}: {self.error}"
 
 
-def print_answers(answers: Iterable[Answer], json: bool) -> None:
+def print_answers(answers: Iterable[FileAnswer], json: bool) -> None:
     """Print answers as they come, or all of them as JSON; complaints go to standard error.
 
     Raises:
@@ -54,16 +54,16 @@ def print_answers(answers: Iterable[Answer], json: bool) -> None:
 
 def classify_paths(
     classifier: Classifier, paths: Iterable[Path], top: int, invert: bool
-) -> Iterator[Answer]:
+) -> Iterator[FileAnswer]:
     """An answer for each image file in `paths`, which may be folders of them."""
     for path in paths:
         try:
             found, _ = images.find_images(path)
         except ToolchainError as error:
-            yield Answer(str(path), error=str(error))
+            yield FileAnswer(str(path), error=str(error))
             continue
         for image in found:
             try:
-                yield Answer(str(image), tuple(classifier.classify(image, top, invert)))
+                yield FileAnswer(str(image), tuple(classifier.classify(image, top, invert)))
             except ToolchainError as error:
-                yield Answer(str(image), error=str(error))
+                yield FileAnswer(str(image), error=str(error))

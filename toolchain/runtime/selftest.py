@@ -20,7 +20,7 @@ STEPS = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SelfTestOutcome:
     """One engine on the golden vectors.
 
     `largest_difference` is that of any probability (0–1), `same_class` the share of images (0–1)
@@ -46,7 +46,7 @@ class Outcome:
         )
 
 
-def self_test(bundle: Bundle, engine: str | None = None) -> list[Outcome]:
+def self_test(bundle: Bundle, engine: str | None = None) -> list[SelfTestOutcome]:
     """The golden vectors in each engine that is installed for the model, or in the one named.
 
     An engine passes where no probability differs by more than the file's tolerance, and where a top
@@ -75,19 +75,19 @@ def tolerance(data: bytes, suffix: str, precision: Precision) -> float:
     return precision.tolerance if step is None else math.tanh(STEPS * step / 2)
 
 
-def _tried(bundle: Bundle, engine: str) -> Outcome:
+def _tried(bundle: Bundle, engine: str) -> SelfTestOutcome:
     golden = bundle.golden()
     try:
         classifier = Classifier.of_bytes(bundle.data, bundle.suffix, 1, engine)
         scores = classifier.scores(golden.images)
     except ToolchainError as error:
-        return Outcome(engine, len(golden.truth), 1.0, 0.0, False, str(error))
+        return SelfTestOutcome(engine, len(golden.truth), 1.0, 0.0, False, str(error))
     allowed = tolerance(bundle.data, bundle.suffix, bundle.entry.info.precision)
     expected, rows = golden.probabilities, np.arange(len(golden.truth))
     largest = float(np.abs(scores - expected).max())
     classes, wanted = scores.argmax(1), expected.argmax(1)
     close = expected[rows, wanted] - expected[rows, classes] <= allowed
-    return Outcome(
+    return SelfTestOutcome(
         engine=classifier.engine,
         images=len(rows),
         largest_difference=largest,

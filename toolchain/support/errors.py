@@ -69,7 +69,7 @@ class BenchFailedError(ToolchainError):
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Around a whole command: a user's mistake ends it with a sentence and an exit code."""
     try:
         yield
@@ -85,7 +85,7 @@ def told() -> Iterator[None]:
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(ToolchainError.exit_code) from None
     finally:
-        interrupts.no_more()
+        interrupts.ignore_interrupts()
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def require(module: str, extra: str) -> ModuleType:
         ToolchainError: as `require_installed`.
     """
     require_installed(module, extra)
-    with interrupts.Held():  # what is raised in an import gets lost between C++ and Python
+    with interrupts.InterruptHeld():  # what is raised in an import gets lost between C++ and Python
         return importlib.import_module(module)
 
 

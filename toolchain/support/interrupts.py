@@ -18,7 +18,7 @@ from _signal import (  # type: ignore[import-not-found]
 CODE = 130  # what shells give a command that Ctrl-C ended: 128 + SIGINT
 
 
-class _Meanwhile:
+class _OtherHandler:
     """Inside, another answer to Ctrl-C than an exception; where it is not answered with one, as in
     a shell's background job, or where this is not the main thread, nothing changes."""
 
@@ -26,7 +26,7 @@ class _Meanwhile:
         self._handler = handler
         self._set = False
 
-    def __enter__(self) -> _Meanwhile:
+    def __enter__(self) -> _OtherHandler:
         self._set = getsignal(SIGINT) is default_int_handler and _handle(self._handler)
         return self
 
@@ -35,14 +35,14 @@ class _Meanwhile:
             _handle(default_int_handler)
 
 
-class Held(_Meanwhile):
+class InterruptHeld(_OtherHandler):
     """Inside, Ctrl-C waits for a safe place, at the latest the end. Pressed twice, it does not."""
 
     def __init__(self) -> None:
         super().__init__(self._press)
         self._pressed = False
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> InterruptHeld:
         super().__enter__()
         return self
 
@@ -64,25 +64,25 @@ class Held(_Meanwhile):
         self._pressed = True
 
 
-def at_once() -> _Meanwhile:
+def exit_on_interrupt() -> _OtherHandler:
     """Inside, Ctrl-C ends the process on the spot.
 
     For where nothing is under way yet and an exception would be garbled, as while modules are
     imported: what is raised there gets lost between C++ and Python.
     """
-    return _Meanwhile(lambda _number, _frame: os._exit(CODE))
+    return _OtherHandler(lambda _number, _frame: os._exit(CODE))
 
 
-def deaf_children() -> _Meanwhile:
+def children_ignore_interrupts() -> _OtherHandler:
     """Processes that are started inside do not hear Ctrl-C, from their first instruction on.
 
     A terminal sends it to all, but only the one that started them knows what is to be done. This
     process does not hear it either meanwhile, which should be short.
     """
-    return _Meanwhile(SIG_IGN)  # which children inherit
+    return _OtherHandler(SIG_IGN)  # which children inherit
 
 
-def no_more() -> None:
+def ignore_interrupts() -> None:
     """From now on Ctrl-C does nothing: the command is over, and Python clears up."""
     _handle(SIG_IGN)
 

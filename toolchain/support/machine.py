@@ -55,7 +55,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class State:
+class MachineState:
     """What may change during a run; None or an empty word where the system does not tell.
 
     `load` is the mean number of running processes over a minute, `limit_khz` the frequency the
@@ -116,10 +116,10 @@ def parse_threads(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def state(root: Path = ROOT) -> State:
+def state(root: Path = ROOT) -> MachineState:
     """How the machine is now."""
     frequency = root / "sys/devices/system/cpu/cpu0/cpufreq"
-    return State(
+    return MachineState(
         load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         governor=_read(frequency / "scaling_governor"),
         limit_khz=_number(frequency / "scaling_max_freq"),
@@ -140,7 +140,7 @@ def peak_bytes(root: Path = ROOT) -> int:
     return _kibibytes(root / "proc/self/status", "VmHWM")
 
 
-def changes(before: State, after: State, frequencies: tuple[int, ...]) -> list[str]:
+def changes(before: MachineState, after: MachineState, frequencies: tuple[int, ...]) -> list[str]:
     """Why what was measured between the two states is not valid; empty where it is.
 
     `frequencies` were read during the run, in kHz; zeros mean unknown.
@@ -160,7 +160,7 @@ def changes(before: State, after: State, frequencies: tuple[int, ...]) -> list[s
     return found
 
 
-def troubles(state: State) -> list[str]:
+def troubles(state: MachineState) -> list[str]:
     """What the Raspberry Pi's firmware reports now; empty where it reports nothing."""
     return [word for bit, word in PI_NOW.items() if (state.firmware or 0) >> bit & 1]
 

@@ -7,11 +7,11 @@ When a run ends it writes `NAME.keras`, `training.csv`, `training.png` and `mist
 if it did what was asked of it, `training.json`.
 """
 
-from toolchain.training.parts import split
-from toolchain.training.plan import Plan
+from toolchain.training.distillation import teacher_file
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import TrainingResult
 from toolchain.training.record import TrainingRecord
 from toolchain.training.run import train
-from toolchain.training.teaching import teacher_file
+from toolchain.training.splits import split
 
-__all__ = ["Plan", "TrainingRecord", "TrainingResult", "split", "teacher_file", "train"]
+__all__ = ["TrainingPlan", "TrainingRecord", "TrainingResult", "split", "teacher_file", "train"]

@@ -22,7 +22,7 @@ AHEAD = 4  # batches that are made while the model works on another
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subset:
     """Some of the images uint8 `[N, H, W, C]` and their labels `[N]`: those in `rows`."""
 
     images: NDArray[np.uint8]
@@ -31,7 +31,7 @@ class Part:
 
 
 def batches(
-    part: Part,
+    part: Subset,
     size: int,
     seed: int | None = None,
     augment: Callable[[Any], Any] | None = None,

@@ -14,15 +14,15 @@ from toolchain.model.folder import SOURCE, ModelFolder
 from toolchain.networks import architectures, augmentation
 from toolchain.support import files
 from toolchain.support.errors import require
-from toolchain.support.interrupts import Held
+from toolchain.support.interrupts import InterruptHeld
 from toolchain.support.progress import Progress, clock
-from toolchain.training import optimization, teaching
-from toolchain.training.batches import Part, batches
+from toolchain.training import distillation, optimization
+from toolchain.training.batches import Subset, batches
 from toolchain.training.history import Epoch, History
-from toolchain.training.parts import class_weights, not_validated, split, watched_part
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import INTERRUPTED, TrainingResult, publish
-from toolchain.training.state import State
+from toolchain.training.splits import class_weights, not_validated, split, watched_part
+from toolchain.training.state import TrainingState
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 
 
-def fit(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
+def fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
     """Train `plan.architecture` on `dataset` and write the model into `folder`.
 
     Ctrl-C ends the run after its last whole epoch. That is kept, and published too unless the
@@ -51,7 +51,7 @@ def fit(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Train
         return _fit(plan, dataset, folder, progress)
 
 
-def _fit(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
+def _fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
     keras = require("keras", "export")
     tf = require("tensorflow", "export")
     keras.utils.clear_session()  # layers are numbered from 1, whatever was trained before
@@ -60,7 +60,7 @@ def _fit(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Trai
         tf.config.experimental.enable_op_determinism()
     architecture = architectures.get(plan.architecture)
     model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
-    state = State(ModelFolder(folder).state, plan, watched_part(plan, dataset))
+    state = TrainingState(ModelFolder(folder).state, plan, watched_part(plan, dataset))
     try:
         history = _learn(model, state, plan, dataset, progress)
         stopped = plan.stop(history) or INTERRUPTED
@@ -93,30 +93,32 @@ def _fit(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Trai
     return result
 
 
-def _training_accuracy(model: Any, plan: Plan, dataset: Dataset) -> float:
+def _training_accuracy(model: Any, plan: TrainingPlan, dataset: Dataset) -> float:
     """The share (0–1) that `model` answers right of what it was trained on, not varied."""
     trained, _ = split(plan, dataset)
     images = batches(trained, keras_format.batch_size(trained.images.shape[1:]))
-    with Held():
+    with InterruptHeld():
         return float(model.evaluate(images, verbose=0, return_dict=True)["accuracy"])
 
 
-def _learn(model: Any, state: State, plan: Plan, dataset: Dataset, progress: Progress) -> History:
+def _learn(
+    model: Any, state: TrainingState, plan: TrainingPlan, dataset: Dataset, progress: Progress
+) -> History:
     """Train until the plan says stop, from where an interrupted run ended."""
     trained, watched = split(plan, dataset)
     optimization.compile_model(model, plan.recipe, len(trained.rows))
-    learner = teaching.taught(model, plan, dataset)
+    learner = distillation.student_trainer(model, plan, dataset)
     history = state.resume(model, progress)
     if history.epochs and plan.stop(history):
         return history
     _tell_parts(plan, dataset, progress)
-    with Held() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
+    with InterruptHeld() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
         keeper = _keeper(model, state, plan, history, progress, held)
         _run_epochs(learner, plan, trained, watched, keeper)
     return state.history()
 
 
-def _tell_parts(plan: Plan, dataset: Dataset, progress: Progress) -> None:
+def _tell_parts(plan: TrainingPlan, dataset: Dataset, progress: Progress) -> None:
     """Say how many images are for what, and which classes have none to validate on."""
     trained, held_out = (len(part.rows) for part in split(plan, dataset))
     kind = watched_part(plan, dataset)
@@ -141,7 +143,9 @@ def _why_unpublished(history: History, folder: Path) -> str:
     return ""
 
 
-def _run_epochs(learner: Any, plan: Plan, trained: Part, watched: Part, keeper: Any) -> None:
+def _run_epochs(
+    learner: Any, plan: TrainingPlan, trained: Subset, watched: Subset, keeper: Any
+) -> None:
     recipe, done = plan.recipe, len(keeper.history.epochs)
     vary = augmentation.augment(augmentation.chosen(recipe.augment))
     learner.fit(
@@ -156,7 +160,7 @@ def _run_epochs(learner: Any, plan: Plan, trained: Part, watched: Part, keeper: 
     )
 
 
-def _told(epoch: Epoch, plan: Plan, watched: str) -> str:
+def _told(epoch: Epoch, plan: TrainingPlan, watched: str) -> str:
     beside = f" {watched} {epoch.watched_accuracy:.2%}," if watched != "training" else ""
     return (
         f"epoch {epoch.number} of at most {plan.recipe.epochs}: training {epoch.accuracy:.2%},"
@@ -165,7 +169,12 @@ def _told(epoch: Epoch, plan: Plan, watched: str) -> str:
 
 
 def _keeper(
-    model: Any, state: State, plan: Plan, history: History, progress: Progress, held: Held
+    model: Any,
+    state: TrainingState,
+    plan: TrainingPlan,
+    history: History,
+    progress: Progress,
+    held: InterruptHeld,
 ) -> Any:
     """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
     keras = require("keras", "export")

@@ -10,15 +10,17 @@ from toolchain.model.folder import ModelFolder
 from toolchain.networks import architectures
 from toolchain.support import files
 from toolchain.support.progress import Progress
-from toolchain.training.plan import Plan
+from toolchain.training.distillation import teacher_file
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.resume import fit_unless_done
-from toolchain.training.teaching import teacher_file
 
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
 
 
-def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Plan:
+def with_own_teacher(
+    plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress
+) -> TrainingPlan:
     """`plan` with the teacher that its recipe names, if any; it is trained in `FOLDER/teacher`
     where it is not there yet.
 
@@ -38,7 +40,7 @@ def with_own_teacher(plan: Plan, dataset: Dataset, folder: Path, progress: Progr
     student.build(dataset.contract, len(dataset.labels), plan.width)  # before hours, not after
     known = architectures.get(plan.recipe.teacher)
     recipe = known.recipe.with_({"hold_out": True})
-    first = Plan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)
+    first = TrainingPlan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)
     progress.say(f"Its teacher is {known.name}.")
     with files.exclusive(folder):
         result = fit_unless_done(first, dataset, model.teacher.path, progress)

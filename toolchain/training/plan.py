@@ -25,7 +25,7 @@ class TeacherFile:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What is asked of a run.
 
     `target_accuracy` (0–1) stops it after the first epoch that reaches it, measured on the

@@ -14,9 +14,9 @@ from toolchain.networks import augmentation
 from toolchain.support import files
 from toolchain.training import mistakes
 from toolchain.training.history import Epoch, History
-from toolchain.training.parts import split, watched_part
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.record import SeedResult, TrainingRecord
+from toolchain.training.splits import split, watched_part
 from toolchain.userdata import split as userdata_split
 from toolchain.workstation.versions import versions
 
@@ -42,7 +42,7 @@ class TrainingResult:
     """
 
     path: Path
-    plan: Plan
+    plan: TrainingPlan
     history: History
     stopped: str
     epoch: int
@@ -131,7 +131,7 @@ def publish(
         files.replace(folder.training_record, result.record.to_json().encode())
 
 
-def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:
+def _show_variation(plan: TrainingPlan, dataset: Dataset, path: Path) -> None:
     """What was done to the images, if anything, shown on some of them."""
     variation = augmentation.chosen(plan.recipe.augment)
     if variation == augmentation.Variation():
@@ -140,7 +140,7 @@ def _show_variation(plan: Plan, dataset: Dataset, path: Path) -> None:
         files.replace(path, augmentation.examples(variation, dataset.train_images))
 
 
-def picture_parts(plan: Plan, dataset: Dataset) -> list[userdata_split.Part]:
+def picture_parts(plan: TrainingPlan, dataset: Dataset) -> list[userdata_split.Part]:
     """What each of the user's pictures was for: those for training, then those for the test."""
     parts = [userdata_split.Part.TRAINING] * len(dataset.train_labels)
     if watched_part(plan, dataset) == "validation":

@@ -11,7 +11,7 @@ from toolchain.model.folder import ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.support.records import as_json, parse_versioned, plain
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 
 SCHEMA = 1
 
@@ -39,7 +39,7 @@ class TrainingRecord:
     name only, because folders are moved.
     """
 
-    plan: Plan
+    plan: TrainingPlan
     stopped: str
     epoch: int
     training_accuracy: float

@@ -13,7 +13,7 @@ from toolchain.support.progress import Progress
 from toolchain.training import record
 from toolchain.training.fitting import fit
 from toolchain.training.history import History
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import INTERRUPTED, TrainingResult, picture_parts
 from toolchain.userdata import split
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def fit_unless_done(
-    plan: Plan, dataset: Dataset, folder: Path, progress: Progress
+    plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress
 ) -> TrainingResult:
     """The run with this plan, on these images, that ended in `folder`, or a new one.
 
@@ -39,7 +39,7 @@ def fit_unless_done(
     return result
 
 
-def _finished(plan: Plan, dataset: Dataset, folder: Path) -> TrainingResult | None:
+def _finished(plan: TrainingPlan, dataset: Dataset, folder: Path) -> TrainingResult | None:
     """The run with this plan, on these images, that ended in `folder`, if there was one."""
     model = ModelFolder(folder)
     try:

@@ -13,7 +13,7 @@ from toolchain.support.progress import SILENT, Progress
 from toolchain.training.fitting import fit
 from toolchain.training.layers import layer_table
 from toolchain.training.own_teacher import with_own_teacher
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import TrainingResult
 from toolchain.training.seeds import fit_seeds
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    plan: Plan, dataset: Dataset, folder: Path, progress: Progress = SILENT, seeds: int = 1
+    plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress = SILENT, seeds: int = 1
 ) -> TrainingResult:
     """Train `plan.architecture` on `dataset` and write the model into `folder`.
 
@@ -45,7 +45,7 @@ def train(
     return fit(plan, dataset, folder, progress)
 
 
-def _tell_layers(plan: Plan, dataset: Dataset, progress: Progress) -> None:
+def _tell_layers(plan: TrainingPlan, dataset: Dataset, progress: Progress) -> None:
     require("keras", "export").utils.clear_session()  # layers are numbered from 1
     known = architectures.get(plan.architecture)
     network = known.build(dataset.contract, len(dataset.labels), plan.width)

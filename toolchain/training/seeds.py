@@ -12,10 +12,10 @@ from toolchain.model.folder import ModelFolder
 from toolchain.support import files
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Progress
-from toolchain.training.parts import watched_part
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import TrainingResult, publish
 from toolchain.training.resume import fit_unless_done
+from toolchain.training.splits import watched_part
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fit_seeds(
-    plan: Plan, count: int, dataset: Dataset, folder: Path, progress: Progress
+    plan: TrainingPlan, count: int, dataset: Dataset, folder: Path, progress: Progress
 ) -> TrainingResult:
     """Fit `count` models, with the plan's seed and those after it, and publish the best one.
 

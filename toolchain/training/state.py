@@ -20,13 +20,13 @@ from toolchain.support import files
 from toolchain.support.progress import Progress
 from toolchain.support.records import as_json
 from toolchain.training.history import History
-from toolchain.training.plan import Plan
+from toolchain.training.plan import TrainingPlan
 
 
-class State:
+class TrainingState:
     """Plan, history, and weights by their epoch, in a folder of their own."""
 
-    def __init__(self, folder: Path, plan: Plan, watched: str) -> None:
+    def __init__(self, folder: Path, plan: TrainingPlan, watched: str) -> None:
         self._folder = folder
         self._plan = as_json(plan.record()).encode()
         self._empty = History(watched)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.support.errors import ToolchainError
-from toolchain.userdata.source import Kind, Picture, Source, check_label
+from toolchain.userdata.source import Picture, Source, SourceKind, check_label
 from toolchain.userdata.split import Part
 
 
@@ -84,7 +84,7 @@ def part_arrays(
     return found
 
 
-def source(path: Path, kind: Kind, parts: Sequence[PartArrays], files: list[Path]) -> Source:
+def source(path: Path, kind: SourceKind, parts: Sequence[PartArrays], files: list[Path]) -> Source:
     """All parts together, that of the test last; a change of any of `files` is a change of all
     pictures.
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from toolchain.model.artifact import InputContract
 from toolchain.support.errors import require_installed
 from toolchain.support.progress import Progress
-from toolchain.userdata import alike, cache, lost
+from toolchain.userdata import cache, ignored, near_duplicates
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.contracts import AskedInput
 from toolchain.userdata.loading import test_pictures
-from toolchain.userdata.source import Fault, Kind, Source, printable
+from toolchain.userdata.source import Fault, Source, SourceKind, printable
 from toolchain.userdata.split import LEAST_TO_VALIDATE, Part
 from toolchain.userdata.survey import Survey, survey
 
@@ -70,7 +70,7 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
-class Report:
+class DataReport:
     """What `check` found at `path`, the worst first.
 
     `contract` is what the pictures were brought to, `proposed` whether nobody asked for it, and
@@ -78,7 +78,7 @@ class Report:
     """
 
     path: str
-    kind: Kind
+    kind: SourceKind
     contract: InputContract
     proposed: bool
     split: str
@@ -91,7 +91,7 @@ class Report:
         return sum(finding.severity is Severity.ERROR for finding in self.findings)
 
 
-def check(source: Source, asked: AskedInput, progress: Progress) -> Report:
+def check(source: Source, asked: AskedInput, progress: Progress) -> DataReport:
     """Look for what would spoil a training on the pictures of `source`, or its test.
 
     Raises:
@@ -121,7 +121,7 @@ def check(source: Source, asked: AskedInput, progress: Progress) -> Report:
     if pixels is not None and test.any() and not test.all():
         findings += _nearly_alike(known, order, pixels, progress)
     severities = list(Severity)
-    return Report(
+    return DataReport(
         path=printable(str(source.path)),
         kind=source.kind,
         contract=contract,
@@ -292,7 +292,7 @@ def _faults(source: Source) -> Iterator[Finding]:
         if found := source.faults.get(fault):
             unread = fault is Fault.UNREAD
             examples = tuple(
-                Example((printable(file),), lost.unread(source.path / file) if unread else "")
+                Example((printable(file),), ignored.unread(source.path / file) if unread else "")
                 for file in found[:MOST_EXAMPLES]
             )
             yield Finding(str(fault), severity, fault.what, len(found), examples)
@@ -326,16 +326,16 @@ def _nearly_alike(
     known: _Known, order: NDArray[np.intp], pixels: NDArray[np.uint8], progress: Progress
 ) -> Iterator[Finding]:
     """Row k of `pixels` is the decoded picture `order[k]`; those for training come first."""
-    seen = alike.looks(pixels, progress)
+    seen = near_duplicates.fingerprints(pixels, progress)
     count = int((~known.test).sum())
     train, test = (
-        alike.Looks(seen.hashes[part], seen.shades[part])
+        near_duplicates.Fingerprints(seen.hashes[part], seen.shades[part])
         for part in (slice(count), slice(count, None))
     )
     sha256 = known.decoded.sha256
     near = [
         (order[other], order[count + one])
-        for one, other in alike.pairs(test, train)
+        for one, other in near_duplicates.pairs(test, train)
         if (sha256[order[other]] != sha256[order[count + one]]).any()
     ]
     if near:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from toolchain.model.images import is_picture_name
 from toolchain.support.errors import ToolchainError
-from toolchain.userdata import layout, lost
-from toolchain.userdata.source import Fault, Kind, Picture, Source, check_label
+from toolchain.userdata import ignored, layout
+from toolchain.userdata.source import Fault, Picture, Source, SourceKind, check_label
 from toolchain.userdata.split import Part
 
 NAMED = 5  # folders that a message names
@@ -122,7 +122,7 @@ def _demand_classes_here(walk: _Walk, top: list[str]) -> None:
     """
     if len(top) == 1 and not walk.holds_pictures(top[0]):
         inner = walk.path / top[0]
-        if lost.holds_pictures_below(inner):
+        if ignored.holds_pictures_below(inner):
             raise ToolchainError(
                 f"{walk.path} holds one folder, and no pictures directly inside that. If the "
                 f"classes lie in there, name {inner} instead. {EXPECTED}"
@@ -195,7 +195,7 @@ class _Walk:
             self.faults[Fault.EMPTY].append(folder)
         for file in self.faults.get(Fault.LINK, []):
             if Path(file).parent == Path(folder) and (self.path / file).is_dir():
-                self.lost[file] = lost.LINKED.format(self.path)
+                self.lost[file] = ignored.LINKED.format(self.path)
         if layout.of_another_task(labels):
             raise ToolchainError(
                 f"{self.path / folder} holds {', '.join(labels)}, as data sets for object "
@@ -216,13 +216,13 @@ class _Walk:
                 self.misplaced(file)
             elif stat.S_ISREG(status.st_mode) and is_picture_name(Path(file)):
                 self.found.append((part, label, file, status))
-            elif stat.S_ISREG(status.st_mode) and lost.unread(self.path / file):
+            elif stat.S_ISREG(status.st_mode) and ignored.unread(self.path / file):
                 self.faults[Fault.UNREAD].append(file)
             else:
                 self.faults[Fault.NO_PICTURE].append(file)
         if len(self.found) > before:
             return
-        if reason := lost.why(self.path, folder):
+        if reason := ignored.why(self.path, folder):
             self.lost[folder] = reason
         else:
             self.faults[Fault.EMPTY].append(folder)
@@ -259,7 +259,7 @@ class _Walk:
         pictures.sort(key=lambda each: (each.part is Part.TEST, each.label, each.file))
         return Source(
             path=self.path,
-            kind=Kind.FOLDER,
+            kind=SourceKind.FOLDER,
             labels=tuple(labels),
             pictures=tuple(pictures),
             faults={fault: tuple(files) for fault, files in self.faults.items()},

@@ -10,7 +10,7 @@ from toolchain.datasets._sources import gunzipped
 from toolchain.support.errors import ToolchainError
 from toolchain.support.files import read_bytes
 from toolchain.userdata import arrays
-from toolchain.userdata.source import Kind, Source
+from toolchain.userdata.source import Source, SourceKind
 from toolchain.userdata.split import Part
 
 NAMES = (
@@ -49,7 +49,7 @@ def read(path: Path) -> Source:
         arrays.part_arrays(part, parsed[at], parsed[at + 1], (NAMES[at], NAMES[at + 1]))
         for part, at in ((Part.TRAINING, 0), (Part.TEST, 2))
     ]
-    source = arrays.source(path, Kind.IDX, given, files)
+    source = arrays.source(path, SourceKind.IDX, given, files)
     return _named(source) if (path / "labels.txt").is_file() else source
 
 

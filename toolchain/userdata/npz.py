@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from toolchain.support.errors import ToolchainError
 from toolchain.support.file_kinds import ZIP
 from toolchain.userdata import arrays
-from toolchain.userdata.source import Kind, Source
+from toolchain.userdata.source import Source, SourceKind
 from toolchain.userdata.split import Part
 
 PARTS = {
@@ -64,7 +64,7 @@ def read(path: Path) -> Source:
         arrays.part_arrays(part, members[pixels], members[labels], (pixels, labels))
         for part, (pixels, labels) in parts.items()
     ]
-    return arrays.source(path, Kind.NPZ, given, [path])
+    return arrays.source(path, SourceKind.NPZ, given, [path])
 
 
 def _parts(path: Path, held: list[str]) -> dict[Part, tuple[str, str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from toolchain.model.images import as_picture, as_png, to_pixels
 from toolchain.support.errors import ToolchainError
-from toolchain.userdata.check import Finding, Report
+from toolchain.userdata.check import DataReport, Finding
 from toolchain.userdata.source import Source, printable
 from toolchain.workstation.html import template
 
@@ -29,7 +29,7 @@ class Thumbnail:
 
 
 @dataclass(frozen=True)
-class Row:
+class ClassRow:
     """Some pictures of a class."""
 
     label: str
@@ -39,7 +39,7 @@ class Row:
     pictures: tuple[Thumbnail, ...]
 
 
-def page(report: Report, source: Source) -> str:
+def page(report: DataReport, source: Source) -> str:
     """The page of `report`, which is of the pictures of `source`.
 
     Raises:
@@ -54,7 +54,7 @@ def page(report: Report, source: Source) -> str:
     )
 
 
-def _rows(report: Report, source: Source) -> Iterator[Row]:
+def _rows(report: DataReport, source: Source) -> Iterator[ClassRow]:
     """For each class some of its pictures, evenly over its files."""
     members: list[list[int]] = [[] for _ in source.labels]
     for number, picture in enumerate(source.pictures):
@@ -64,11 +64,11 @@ def _rows(report: Report, source: Source) -> Iterator[Row]:
         chosen = [mine[at * len(mine) // most] for at in range(most)]
         pictures = (_thumbnail(report, source, number) for number in dict.fromkeys(chosen))
         shown = tuple(thumbnail for thumbnail in pictures if thumbnail.png)
-        yield Row(each.label, each.training, each.validation, each.test, shown)
+        yield ClassRow(each.label, each.training, each.validation, each.test, shown)
 
 
 def _groups(
-    report: Report, finding: Finding, source: Source, numbers: Mapping[str, int]
+    report: DataReport, finding: Finding, source: Source, numbers: Mapping[str, int]
 ) -> list[tuple[Thumbnail, ...]]:
     """The pictures of a finding's examples, where it is about pictures side by side."""
     return [
@@ -78,7 +78,7 @@ def _groups(
     ]
 
 
-def _thumbnail(report: Report, source: Source, number: int) -> Thumbnail:
+def _thumbnail(report: DataReport, source: Source, number: int) -> Thumbnail:
     file = printable(source.pictures[number].file)
     try:
         pixels = to_pixels(source.image(number), report.contract)

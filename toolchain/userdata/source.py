@@ -15,7 +15,7 @@ from toolchain.support.errors import ToolchainError
 from toolchain.userdata.split import Part
 
 
-class Kind(StrEnum):
+class SourceKind(StrEnum):
     """The forms in which pictures are handed over."""
 
     FOLDER = "folder"
@@ -76,7 +76,7 @@ class Source:
     """
 
     path: Path
-    kind: Kind
+    kind: SourceKind
     labels: tuple[str, ...]
     pictures: tuple[Picture, ...]
     frames: tuple[NDArray[np.uint8], ...] | None = None

@@ -14,7 +14,7 @@ from statistics import median
 
 import numpy as np
 
-from toolchain.benchmark import words
+from toolchain.benchmark import formatting
 from toolchain.benchmark.results import Window
 from toolchain.benchmark.summary import Latency, Row
 from toolchain.report.benchmark.pareto import front
@@ -62,7 +62,7 @@ def duration_axis(seconds: Sequence[float]) -> tuple[Axis, tuple[Tick, ...]]:
     for digits in ROUND:
         every = [float(f"{digit}e{power}") for power in range(-10, 6) for digit in digits]
         inside = [each for each in every if axis.low <= each <= axis.high]
-        ticks = [Tick(axis.at(each), words.round_duration(each)) for each in inside]
+        ticks = [Tick(axis.at(each), formatting.round_duration(each)) for each in inside]
         if all(right.at - left.at >= APART for left, right in itertools.pairwise(ticks)):
             break
     return axis, tuple(ticks)
@@ -84,7 +84,7 @@ def share_axis(shares: Sequence[float]) -> tuple[Axis, tuple[Tick, ...]]:
 
 
 @dataclass(frozen=True)
-class Point:
+class ScatterPoint:
     """A row in the scatter: `radius` and `lift`, how far above it its number is, in px."""
 
     number: int
@@ -107,7 +107,7 @@ class Scatter:
 
     x: tuple[Tick, ...]
     y: tuple[Tick, ...]
-    points: tuple[Point, ...]
+    points: tuple[ScatterPoint, ...]
     front: tuple[tuple[float, float], ...]
 
 
@@ -125,7 +125,7 @@ def scatter(found: Sequence[Row], colours: Mapping[str, int]) -> Scatter | None:
     best = front([row for _, row in shown], _p50, _accuracy)
     largest = max(row.file.size for _, row in shown)
     points = [
-        Point(
+        ScatterPoint(
             number=number,
             x=x.at(_p50(row)),
             y=100 - y.at(_accuracy(row)),
@@ -136,9 +136,9 @@ def scatter(found: Sequence[Row], colours: Mapping[str, int]) -> Scatter | None:
             colour=colours[row.file.format],
             front=any(row is each for each in best),
             name=row.name,
-            size=words.size(row.file.size),
-            text=f"{row.name}: {row.accuracy:.2%}, {words.duration(_p50(row))}, "
-            f"{words.size(row.file.size)}",
+            size=formatting.size(row.file.size),
+            text=f"{row.name}: {row.accuracy:.2%}, {formatting.duration(_p50(row))}, "
+            f"{formatting.size(row.file.size)}",
         )
         for number, row in shown
     ]
@@ -175,7 +175,7 @@ def _steps(corners: Sequence[tuple[float, float]]) -> Iterator[tuple[float, floa
     yield 100.0, level
 
 
-def _lifted(points: Sequence[Point]) -> Iterator[Point]:
+def _lifted(points: Sequence[ScatterPoint]) -> Iterator[ScatterPoint]:
     """The points with their numbers where none lies on another or on a point, on a phone.
 
     Numbers move up and down only: on a wider page they can but come further apart.
@@ -192,7 +192,7 @@ def _lifted(points: Sequence[Point]) -> Iterator[Point]:
         yield dataclasses.replace(point, lift=round(lift, 1))
 
 
-def _pixels(point: Point) -> tuple[float, float]:
+def _pixels(point: ScatterPoint) -> tuple[float, float]:
     return point.x / 100 * PHONE, point.y / 100 * HEIGHT
 
 
@@ -279,7 +279,7 @@ def _outline(windows: Sequence[Window], axis: Axis) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class BarPart:
     """A piece of a bar; `width` in percent of the longest whole bar."""
 
     label: str
@@ -288,11 +288,11 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Bar:
+class StackedBar:
     """A bar of its parts; `cut` where it is too long to be drawn to its end."""
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[BarPart, ...]
     text: str
     cut: bool
 
@@ -300,7 +300,7 @@ class Bar:
 STEPS = ("Python", "imports", "load", "first answer")
 
 
-def cold_starts(names: Mapping[str, str], found: Sequence[Row]) -> list[Bar]:
+def cold_starts(names: Mapping[str, str], found: Sequence[Row]) -> list[StackedBar]:
     """From nothing to the first answer, one bar a file, by its steps."""
     steps = [
         (names[row.file.file], (row.cold.python, row.cold.imports, row.cold.load, row.cold.first))
@@ -308,11 +308,11 @@ def cold_starts(names: Mapping[str, str], found: Sequence[Row]) -> list[Bar]:
         if row.cold
     ]
     return _bars(
-        [(name, dict(zip(STEPS, each, strict=True))) for name, each in steps], words.duration
+        [(name, dict(zip(STEPS, each, strict=True))) for name, each in steps], formatting.duration
     )
 
 
-def sizes(names: Mapping[str, str], found: Sequence[Row]) -> list[tuple[str, list[Bar]]]:
+def sizes(names: Mapping[str, str], found: Sequence[Row]) -> list[tuple[str, list[StackedBar]]]:
     """What a file needs: memory, its own size, and the packages it imports; where known."""
     files = [(names[row.file.file], row) for row in _one_a_file(found)]
     kinds: dict[str, list[tuple[str, int | None]]] = {
@@ -324,7 +324,7 @@ def sizes(names: Mapping[str, str], found: Sequence[Row]) -> list[tuple[str, lis
         kind: [(name, {kind: float(value)}) for name, value in each if value]
         for kind, each in kinds.items()
     }
-    return [(kind, _bars(each, words.size)) for kind, each in known.items() if each]
+    return [(kind, _bars(each, formatting.size)) for kind, each in known.items() if each]
 
 
 def _one_a_file(found: Sequence[Row]) -> list[Row]:
@@ -334,17 +334,17 @@ def _one_a_file(found: Sequence[Row]) -> list[Row]:
 
 def _bars(
     found: Sequence[tuple[str, Mapping[str, float]]], said: Callable[[float], str]
-) -> list[Bar]:
+) -> list[StackedBar]:
     if not found:
         return []
     totals = [sum(parts.values()) for _, parts in found]
     most = CUT * median(totals)
     longest = max(total for total in totals if total <= most)
     return [
-        Bar(
+        StackedBar(
             name,
             tuple(
-                Part(label, said(value), round(100 * value / longest, 2))
+                BarPart(label, said(value), round(100 * value / longest, 2))
                 for label, value in parts.items()
             ),
             said(total),
@@ -384,7 +384,7 @@ def side_by_side(found: Sequence[Sequence[Row]]) -> SideBySide | None:
     return SideBySide(
         ticks,
         {
-            name: [Dot(machine, axis.at(p50), words.duration(p50)) for machine, p50 in each]
+            name: [Dot(machine, axis.at(p50), formatting.duration(p50)) for machine, p50 in each]
             for name, each in shared.items()
         },
     )

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolchain.benchmark import columns, words
+from toolchain.benchmark import columns, formatting
 from toolchain.benchmark.results import Disagreement, FileResult, Result
 from toolchain.benchmark.summary import Row, confusion, recall, rows, short_name
 from toolchain.report.benchmark import charts
@@ -40,15 +40,15 @@ class Section:
 
     @property
     def doubts(self) -> list[tuple[str, str]]:
-        return words.doubts(self.result)
+        return formatting.doubts(self.result)
 
     @property
     def conditions(self) -> list[tuple[str, str]]:
-        return list(words.conditions(self.result))
+        return list(formatting.conditions(self.result))
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerTable:
     """Files that name the same class for every image; `names` say which.
 
     `matrix` counts `[class shown, class named]`; `recall` is each class' share (0–1) of images
@@ -112,7 +112,7 @@ class Group:
         return charts.side_by_side([section.rows for section in self.sections])
 
     @property
-    def answers(self) -> list[Answers]:
+    def answers(self) -> list[AnswerTable]:
         """What the files answered, those to be shipped first."""
         alike: dict[tuple[object, ...], list[tuple[Section, FileResult]]] = {}
         for section in self.sections:
@@ -141,7 +141,7 @@ def page(results: Sequence[Result]) -> str:
     """
     sections = [
         Section(title, result, rows(result), choose(result, Budget()), _short_names(result))
-        for title, result in zip(words.titles(results), results, strict=True)
+        for title, result in zip(formatting.titles(results), results, strict=True)
     ]
     datasets = dict.fromkeys(result.dataset for result in results)
     formats = {file.format for result in results for file in result.files} - {"keras"}
@@ -153,7 +153,7 @@ def page(results: Sequence[Result]) -> str:
         sections=sections,
         colours={name: number for number, name in enumerate(["keras", *sorted(formats)])},
         charts=charts,
-        words=words,
+        formatting=formatting,
         columns=columns,
         shown=[column for column in columns.ON_PAGE if column is not columns.INTERVAL],
         beside=columns.INTERVAL,
@@ -167,12 +167,14 @@ def _short_names(result: Result) -> dict[str, str]:
     return {file.file: short_name(file.file, result).removeprefix(prefix) for file in result.files}
 
 
-def _answers(found: Sequence[tuple[Section, FileResult]], sections: Sequence[Section]) -> Answers:
+def _answers(
+    found: Sequence[tuple[Section, FileResult]], sections: Sequence[Section]
+) -> AnswerTable:
     """Of files that answer alike, in one or several results."""
     section, file = found[0]
     matrix = confusion(section.result, file)
     shipped = [each.choice.row.file.file for each in sections if each.choice.row]
-    return Answers(
+    return AnswerTable(
         names=tuple(_names(found, sections)),
         labels=section.result.labels,
         matrix=matrix.tolist(),

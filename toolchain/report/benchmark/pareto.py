@@ -16,7 +16,7 @@ Model = TypeVar("Model")
 SIDE = 4.2  # inches of a panel
 
 
-class Kind(StrEnum):
+class PointKind(StrEnum):
     """Where a point comes from."""
 
     MEASURED = "measured here"
@@ -25,20 +25,20 @@ class Kind(StrEnum):
 
 
 STYLES = {
-    Kind.MEASURED: {"color": plots.FIRST, "marker": "o"},
-    Kind.DOCUMENTED: {"color": plots.SECOND, "marker": "s"},
-    Kind.PUBLISHED: {"color": "#6e7781", "marker": "x"},
+    PointKind.MEASURED: {"color": plots.FIRST, "marker": "o"},
+    PointKind.DOCUMENTED: {"color": plots.SECOND, "marker": "s"},
+    PointKind.PUBLISHED: {"color": "#6e7781", "marker": "x"},
 }
 
 
 @dataclass(frozen=True)
-class Point:
+class ParetoPoint:
     """One model: its accuracy (0–1) and what it costs, in the unit of its panel."""
 
     name: str
     accuracy: float
     cost: float
-    kind: Kind = Kind.MEASURED
+    kind: PointKind = PointKind.MEASURED
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Panel:
 
     title: str
     cost: str
-    points: tuple[Point, ...]
+    points: tuple[ParetoPoint, ...]
 
 
 def front(
@@ -66,8 +66,8 @@ def of_result(result: Result) -> list[Panel]:
     sizes, times = [], []
     for row in summary.rows(result):
         if row.accuracy is not None and row.latency is not None:
-            sizes.append(Point(row.name, row.accuracy, row.file.size / 1000))
-            times.append(Point(row.name, row.accuracy, row.latency.p50 * 1e6))
+            sizes.append(ParetoPoint(row.name, row.accuracy, row.file.size / 1000))
+            times.append(ParetoPoint(row.name, row.accuracy, row.latency.p50 * 1e6))
     return [
         Panel(result.dataset, "KB of the file", tuple(sizes)),
         Panel(result.dataset, "µs an image, median", tuple(times)),

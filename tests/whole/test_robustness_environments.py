@@ -1,4 +1,4 @@
-"""A small part of the campaign of odd surroundings."""
+"""A small part of the campaign of odd environments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.robustness.commands import MODEL, Bundle, Material
-from benchmarks.robustness.surroundings import (
+from benchmarks.robustness.environments import (
     EITHER,
     FINISHES,
     REFUSED,
@@ -45,7 +45,7 @@ def bundle(exported: Path, digits: Dataset, tmp_path_factory: pytest.TempPathFac
         "LC_ALL=C, with Chinese characters",
     ],
 )
-def test_a_bundle_in_odd_surroundings(bundle: Bundle, tmp_path: Path, name: str) -> None:
+def test_a_bundle_in_odd_environments(bundle: Bundle, tmp_path: Path, name: str) -> None:
     (surrounding,) = (each for each in SURROUNDINGS if each.name == name)
     assert attempt(surrounding, bundle, tmp_path).wrong == []
 

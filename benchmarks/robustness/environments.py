@@ -1,4 +1,4 @@
-"""Commands in odd surroundings: a full disk, no permission, no home, no terminal, odd paths, and so
+"""Commands in odd environments: a full disk, no permission, no home, no terminal, odd paths, and so
 on. Each of `data fetch`, `bundle`, `deploy`, `export` and `train` in each of them.
 
 Expected is that the command finishes as ever, or that it is refused: it ends with exit code 1 or 2
@@ -6,7 +6,7 @@ and a sentence that begins with `Error:`. Whatever its end, no file under a fina
 The trials mount file systems in a namespace of their own, which needs root, or a system that lets
 users do so (unshare(1)).
 
-    python -m benchmarks.robustness.surroundings
+    python -m benchmarks.robustness.environments
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ time_t time(time_t *out) {
 
 @dataclass
 class Task:
-    """A command that is about to run in `place`; the surroundings change how."""
+    """A command that is about to run in `place`; the environments change how."""
 
     command: Command
     place: Path
@@ -187,8 +187,8 @@ def vanishing(task: Task) -> Iterator[None]:
     """The target, or what is bundled, is removed before a step in the middle of the run."""
     name = task.command.name
     gone = task.place / MODEL if name == "bundle" else task.target
-    doomed = ["benchmarks.robustness.doomed", "--step", str(VANISHES[name]), "--gone", str(gone)]
-    task.argv[2:3] = [*doomed, "--"]
+    step = ("--step", str(VANISHES[name]), "--gone", str(gone), "--")
+    task.argv[2:3] = ["benchmarks.robustness.fault_injection", *step]
     yield
 
 
@@ -398,15 +398,15 @@ def main() -> None:
     given = parser.parse_args()
     if not given.inside:
         own = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount"]
-        module = [sys.executable, "-m", "benchmarks.robustness.surroundings", INSIDE]
+        module = [sys.executable, "-m", "benchmarks.robustness.environments", INSIDE]
         os.execvp(own[0], [*own, *module, *sys.argv[1:]])
     silence()
-    log = Log(WORK / "surroundings.jsonl", "trial")
+    log = Log(WORK / "environments.jsonl", "trial")
     campaign(log, given.command)
     rows = sorted(log.trials.values(), key=lambda trial: ORDER.index(trial["surrounding"]))
     publish(
-        "surroundings",
-        "python -m benchmarks.robustness.surroundings",
+        "environments",
+        "python -m benchmarks.robustness.environments",
         summary(rows),
         ("tensorflow-cpu", "keras", "ai-edge-litert"),
         "Each command finds what an earlier one left. On the device the target is its home.",

@@ -14,12 +14,12 @@ from toolchain.model.dataset import Dataset
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Plan
+from toolchain.training import TrainingPlan
 from toolchain.training.history import History
-from toolchain.training.parts import not_validated, watched_part
 from toolchain.training.resume import fit_unless_done
+from toolchain.training.splits import not_validated, watched_part
 
-PLAN = Plan("small-cnn", "few", Recipe(2, hold_out=True), seed=1, width=2)
+PLAN = TrainingPlan("small-cnn", "few", Recipe(2, hold_out=True), seed=1, width=2)
 LEAST = 3
 
 

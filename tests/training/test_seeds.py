@@ -14,17 +14,17 @@ from tests.helpers.heard import Heard
 from tests.helpers.present import present
 from toolchain import training
 from toolchain.export import exporting
-from toolchain.export.exporting import Outcome
+from toolchain.export.exporting import ExportOutcome
 from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Gate, Precision
 from toolchain.model.dataset import Dataset
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
-from toolchain.training import Plan
+from toolchain.training import TrainingPlan
 from toolchain.training.resume import fit_unless_done
 
-PLAN = Plan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
+PLAN = TrainingPlan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
 
 
 class LosesPatience(Heard):
@@ -36,7 +36,7 @@ class LosesPatience(Heard):
             raise KeyboardInterrupt
 
 
-def export(folder: Path, digits: Dataset) -> Outcome:
+def export(folder: Path, digits: Dataset) -> ExportOutcome:
     """The model's file in int8."""
     target = exporting.targets(("tflite",), (Precision.INT8,))
     gate = Gate(largest_drop=100, least_agreement=0)
@@ -98,7 +98,11 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
 def test_test_images_choose_no_seed(tmp_path: Path, digits: Dataset) -> None:
     with pytest.raises(UsageError, match="validation"):
         training.train(
-            Plan("small-cnn", "digits", Recipe(1)), digits, tmp_path / "model", Silent(), seeds=2
+            TrainingPlan("small-cnn", "digits", Recipe(1)),
+            digits,
+            tmp_path / "model",
+            Silent(),
+            seeds=2,
         )
 
 

@@ -5,7 +5,7 @@ A step is a change of a file in the current folder, or the start of another prog
 audit events tell of them (docs.python.org, "Audit events table"). With N = 0 nothing happens and
 the number of steps is written to standard error.
 
-    python -m benchmarks.robustness.doomed --step N [--gone GONE] -- ARGUMENT…
+    python -m benchmarks.robustness.fault_injection --step N [--gone GONE] -- ARGUMENT…
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from toolchain.formats import keras as keras_format
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, require
 from toolchain.training.optimization import compile_with
-from toolchain.training.plan import Plan, TeacherFile
+from toolchain.training.plan import TeacherFile, TrainingPlan
 
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
@@ -35,7 +35,7 @@ def teacher_file(path: Path) -> TeacherFile:
     return TeacherFile(path, files.sha256(files.read_bytes(path)))
 
 
-def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
+def student_trainer(student: Any, plan: TrainingPlan, dataset: Dataset) -> Any:
     """What to fit: the compiled `student` itself or, where the plan has a teacher, a model that
     teaches it with the student's own optimizer.
 
@@ -53,7 +53,7 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
         return student
     keras = require("keras", "export")
 
-    class Answers(keras.distillation.LogitsDistillation):  # type: ignore[misc, name-defined]
+    class TeacherAnswers(keras.distillation.LogitsDistillation):  # type: ignore[misc, name-defined]
         """Keras' takes logits; our models give probabilities, whose logarithms are as good."""
 
         def compute_loss(self, teacher_outputs: Any, student_outputs: Any) -> Any:
@@ -66,7 +66,7 @@ def taught(student: Any, plan: Plan, dataset: Dataset) -> Any:
         _load(plan.teacher, dataset),
         student,
         # by its name, in Keras 3.15, it would be given logits, and be 0 whatever they are
-        Answers(TEMPERATURE, keras.losses.KLDivergence()),
+        TeacherAnswers(TEMPERATURE, keras.losses.KLDivergence()),
         student_loss_weight=LABELS_SHARE,
     )
     compile_with(student.optimizer, distiller, plan.recipe)

@@ -24,7 +24,7 @@ ROUNDING = 1e-2  # by which probabilities in 16 bits may miss 1 in sum
 SMALLEST = 1e-30  # probability that is told from 0
 
 
-class Meaning(StrEnum):
+class OutputKind(StrEnum):
     """What a model gives for each image, as told by its values on real ones.
 
     `probabilities` add up to 1, `log-probabilities` are their logarithms, `logits` are one
@@ -40,7 +40,7 @@ class Meaning(StrEnum):
     LOGIT = "logit"
 
 
-def meaning(values: NDArray[np.float32], one_of: bool = False) -> Meaning:
+def output_kind(values: NDArray[np.float32], one_of: bool = False) -> OutputKind:
     """What `values`, finite float32 `[N, outputs]`, are.
 
     `one_of` says that of independent probabilities the largest names the class.
@@ -49,9 +49,9 @@ def meaning(values: NDArray[np.float32], one_of: bool = False) -> Meaning:
         UsageError: they are independent probabilities and `one_of` does not say so, or the reverse.
     """
     found = _meaning(values)
-    if found is Meaning.YES_OR_NO and not one_of:
+    if found is OutputKind.YES_OR_NO and not one_of:
         raise UsageError(_independent(values.shape[1]))
-    if one_of and found is not Meaning.YES_OR_NO:
+    if one_of and found is not OutputKind.YES_OR_NO:
         raise UsageError(
             f"--one-of is for models of one independent probability a class (sigmoid); this one "
             f"gives {found}. Leave --one-of out."
@@ -59,15 +59,15 @@ def meaning(values: NDArray[np.float32], one_of: bool = False) -> Meaning:
     return found
 
 
-def _meaning(values: NDArray[np.float32]) -> Meaning:
+def _meaning(values: NDArray[np.float32]) -> OutputKind:
     within = bool((values >= -ROUNDING).all() and (values <= 1 + ROUNDING).all())
     if values.shape[1] == 1:
-        return Meaning.PROBABILITY if within else Meaning.LOGIT
+        return OutputKind.PROBABILITY if within else OutputKind.LOGIT
     if within:
-        return Meaning.PROBABILITIES if _add_up_to_1(values) else Meaning.YES_OR_NO
+        return OutputKind.PROBABILITIES if _add_up_to_1(values) else OutputKind.YES_OR_NO
     if (values <= ROUNDING).all() and _add_up_to_1(np.exp(values)):
-        return Meaning.LOG_PROBABILITIES
-    return Meaning.LOGITS
+        return OutputKind.LOG_PROBABILITIES
+    return OutputKind.LOGITS
 
 
 def _add_up_to_1(values: NDArray[np.float32]) -> bool:
@@ -86,14 +86,14 @@ def _independent(outputs: int) -> str:
     )
 
 
-def log_probabilities(values: NDArray[np.float32], found: Meaning) -> NDArray[np.float64]:
+def log_probabilities(values: NDArray[np.float32], found: OutputKind) -> NDArray[np.float64]:
     """`values`, float32 `[N, outputs]`, as natural logarithms of probabilities `[N, classes]`."""
     exact = values.astype(np.float64)
-    if found is Meaning.LOGIT:
+    if found is OutputKind.LOGIT:
         return tempered(np.concatenate([np.zeros_like(exact), exact], 1), 1.0)
-    if found in (Meaning.LOGITS, Meaning.LOG_PROBABILITIES):
+    if found in (OutputKind.LOGITS, OutputKind.LOG_PROBABILITIES):
         return tempered(exact, 1.0)
-    if found is Meaning.PROBABILITY:
+    if found is OutputKind.PROBABILITY:
         exact = np.concatenate([1 - exact, exact], 1)
     return tempered(np.log(np.clip(exact, SMALLEST, None)), 1.0)
 
@@ -109,33 +109,33 @@ def tempered(logits: NDArray[np.float64], temperature: float) -> NDArray[np.floa
     return result
 
 
-def classes(values: NDArray[np.float32], found: Meaning) -> NDArray[np.intp]:
+def classes(values: NDArray[np.float32], found: OutputKind) -> NDArray[np.intp]:
     """The number of the class that each row of `values` names."""
-    if found is Meaning.PROBABILITY:
+    if found is OutputKind.PROBABILITY:
         return (values[:, 0] > 0.5).astype(np.intp)
-    if found is Meaning.LOGIT:
+    if found is OutputKind.LOGIT:
         return (values[:, 0] > 0).astype(np.intp)
     named: NDArray[np.intp] = values.argmax(1)
     return named
 
 
-def to_probabilities(found: Meaning) -> Callable[[Any], Any]:
+def to_probabilities(found: OutputKind) -> Callable[[Any], Any]:
     """What takes the model's output in Keras and gives probabilities float32 `[N, classes]`.
 
     The softmax of log-probabilities is the probabilities themselves.
     """
     layers = require("keras", "export").layers
     softmax: Callable[[Any], Any] = layers.Softmax(dtype="float32")
-    if found is Meaning.PROBABILITIES:
+    if found is OutputKind.PROBABILITIES:
         return lambda values: values if values.dtype == "float32" else _as_float32(values)
-    if found in (Meaning.LOGITS, Meaning.LOG_PROBABILITIES):
+    if found in (OutputKind.LOGITS, OutputKind.LOG_PROBABILITIES):
         return softmax
-    if found is Meaning.YES_OR_NO:
+    if found is OutputKind.YES_OR_NO:
         return _shares
     # of one number x: [1 - x, x], or [0, x] in front of a softmax, which makes it [1 - p, p]
     pair = layers.Dense(2, dtype="float32")
     pair.build((None, 1))
-    if found is Meaning.PROBABILITY:
+    if found is OutputKind.PROBABILITY:
         pair.set_weights([np.array([[-1.0, 1.0]]), np.array([1.0, 0.0])])
         return lambda values: pair(values)
     pair.set_weights([np.array([[0.0, 1.0]]), np.zeros(2)])

@@ -28,14 +28,14 @@ BLOCK = 2**22  # comparisons at a time: 32 MB of differing bits
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class Fingerprints:
     """How pictures look: `hashes` uint64 `[N]`, `shades` uint8 `[N, SIDE × SIDE]`."""
 
     hashes: NDArray[np.uint64]
     shades: NDArray[np.uint8]
 
 
-def looks(images: NDArray[np.uint8], progress: Progress) -> Looks:
+def fingerprints(images: NDArray[np.uint8], progress: Progress) -> Fingerprints:
     """How `images`, uint8 `[N, H, W, C]`, look.
 
     Raises:
@@ -54,10 +54,10 @@ def looks(images: NDArray[np.uint8], progress: Progress) -> Looks:
     found = in_threads(one, range(len(images)), "Compared", progress)
     for number, (bits, small) in enumerate(found):
         hashes[number], shades[number] = np.frombuffer(bits, np.uint64)[0], small
-    return Looks(hashes, shades)
+    return Fingerprints(hashes, shades)
 
 
-def pairs(some: Looks, others: Looks) -> list[tuple[int, int]]:
+def pairs(some: Fingerprints, others: Fingerprints) -> list[tuple[int, int]]:
     """For each of `some` that has a near-duplicate among `others`: its number, and the number of
     the one that is most like it. Memory is bounded whatever their number."""
     found = []

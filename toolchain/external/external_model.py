@@ -18,7 +18,7 @@ from toolchain.support.errors import ToolchainError, UsageError, about, require
 
 
 @dataclass(frozen=True, eq=False)
-class OwnModel:
+class ExternalModel:
     """A model of one input and one output, as it was trained.
 
     `model` takes `[N, *takes]`, prepared as it was in training, and gives `[N, outputs]`; `takes`
@@ -62,7 +62,7 @@ class OwnModel:
         return _only(self.model(given))
 
 
-def is_own(path: Path) -> bool:
+def is_external(path: Path) -> bool:
     """Whether `path` is meant as a model that another program wrote: a file without our
     description, or a folder with a SavedModel or with what a `.keras` file holds.
 
@@ -104,7 +104,7 @@ def demand_model(path: Path) -> None:
         kinds.demand_model(path, files.read_bytes(path))
 
 
-def load(path: Path, size: tuple[int, int] | None = None, fit: Fit = Fit.PAD) -> OwnModel:
+def load(path: Path, size: tuple[int, int] | None = None, fit: Fit = Fit.PAD) -> ExternalModel:
     """The model in `path`: a file of Keras, a SavedModel's folder or an unpacked `.keras` file.
 
     `size` is height and width, for models that take any, or all pixels in a row; `fit` is how
@@ -120,7 +120,7 @@ def load(path: Path, size: tuple[int, int] | None = None, fit: Fit = Fit.PAD) ->
         model, sha256 = _loaded(path)
         takes = _taken(_input_shape(model), size)
         contract = InputContract(*_image_shape(takes, size), fit)
-        own = OwnModel(path, sha256, model, contract, takes, outputs=0)
+        own = ExternalModel(path, sha256, model, contract, takes, outputs=0)
         image = keras.Input(own.shape, dtype=_input_type(model))
         try:
             output = own.built_on(image)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolchain.support.errors import UsageError
-from toolchain.training.batches import Part
-from toolchain.training.plan import Plan
+from toolchain.training.batches import Subset
+from toolchain.training.plan import TrainingPlan
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ VALIDATION_SHARE = 0.1  # of each class' training images, held out when they cho
 SPLIT_SEED = 0  # not the run's: runs with other seeds are compared, and teachers never saw them
 
 
-def watched_part(plan: Plan, dataset: Dataset) -> str:
+def watched_part(plan: TrainingPlan, dataset: Dataset) -> str:
     """The images looked at after each epoch: `test`, `validation`, or `training` where validation
     images are asked for and every class has too few to spare one.
 
@@ -37,21 +37,21 @@ def watched_part(plan: Plan, dataset: Dataset) -> str:
     return "training"
 
 
-def split(plan: Plan, dataset: Dataset) -> tuple[Part, Part]:
+def split(plan: TrainingPlan, dataset: Dataset) -> tuple[Subset, Subset]:
     """The images to train on and those to look at after each epoch: the `watched_part`."""
     images, labels = dataset.train_images, dataset.train_labels
     if plan.watched == "test":
         tested = dataset.test_labels
         return (
-            Part(images, labels, np.arange(len(labels))),
-            Part(dataset.test_images, tested, np.arange(len(tested))),
+            Subset(images, labels, np.arange(len(labels))),
+            Subset(dataset.test_images, tested, np.arange(len(tested))),
         )
     held_out = _held_out(dataset)
-    trained = Part(images, labels, np.flatnonzero(~held_out))
-    return trained, Part(images, labels, np.flatnonzero(held_out)) if held_out.any() else trained
+    trained = Subset(images, labels, np.flatnonzero(~held_out))
+    return trained, Subset(images, labels, np.flatnonzero(held_out)) if held_out.any() else trained
 
 
-def not_validated(plan: Plan, dataset: Dataset) -> list[str]:
+def not_validated(plan: TrainingPlan, dataset: Dataset) -> list[str]:
     """The classes of which no image is held out although the plan asks for it."""
     if plan.watched != "validation":
         return []

@@ -1,4 +1,4 @@
-"""An own model in, the source of an export out: raw pixels in, probabilities out, described."""
+"""An external model in, the source of an export out: raw pixels in, probabilities out, described."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from toolchain import userdata
 from toolchain.evaluation import metrics
-from toolchain.external import answers, first_layers, preprocessing
+from toolchain.external import first_layers, outputs, preprocessing
 from toolchain.external import trial as trials
-from toolchain.external.answers import Meaning
+from toolchain.external.external_model import ExternalModel
 from toolchain.external.findings import Findings
-from toolchain.external.own_model import OwnModel
+from toolchain.external.outputs import OutputKind
 from toolchain.external.preprocessing import Preprocessing
 from toolchain.external.record import ExternalRecord
 from toolchain.external.trial import Hypothesis, Labelled, Trial
@@ -43,21 +43,21 @@ WORK = 2**31  # pixel values that all hypotheses together may cost
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user says of an own model; None where nothing is said."""
+    """What the user says of an external model; None where nothing is said."""
 
     preprocessing: Preprocessing | None = None
     one_of: bool = False
 
 
-def adopt(
-    own: OwnModel,
+def import_model(
+    own: ExternalModel,
     dataset: Dataset,
     asked: Asked,
     folder: Path,
     progress: Progress,
     pictures: Source | None = None,
 ) -> ExternalRecord:
-    """Write the own model as the Keras file of `folder`, from which `exporting` makes the others.
+    """Write the external model as the Keras file of `folder`, from which `exporting` makes the others.
 
     It takes raw pixels and gives probabilities. How the pixels were prepared in its training has to
     be `asked` for, but where its first layers do that. The classes of `dataset` count in the order
@@ -81,13 +81,13 @@ def adopt(
 
 
 def examine(
-    own: OwnModel,
+    own: ExternalModel,
     dataset: Dataset,
     asked: Asked,
     progress: Progress,
     pictures: Source | None = None,
 ) -> Findings:
-    """What the answers of the own model to pictures say about how its pixels were prepared.
+    """What the answers of the external model to pictures say about how its pixels were prepared.
 
     Raises:
         UsageError: the data has another shape or number of classes, or counts them in another
@@ -102,7 +102,7 @@ def examine(
     return found
 
 
-def _prepares_itself(own: OwnModel) -> bool:
+def _prepares_itself(own: ExternalModel) -> bool:
     """Whether the model's first layers prepare raw pixels; where they are the user's own classes,
     only the graph of what they compute can tell."""
     if not _has_own_code(own.model):
@@ -113,7 +113,7 @@ def _prepares_itself(own: OwnModel) -> bool:
     return first_layers.prepares_itself(graph, own.shape)
 
 
-def _check_fits(own: OwnModel, dataset: Dataset) -> None:
+def _check_fits(own: ExternalModel, dataset: Dataset) -> None:
     if dataset.test_images.shape[1:] != own.shape:
         raise UsageError(
             f"The model takes {list(own.shape)} pixels; the images of '{dataset.name}' are "
@@ -130,7 +130,7 @@ def _check_fits(own: OwnModel, dataset: Dataset) -> None:
         )
 
 
-def _check_asked(own: OwnModel, asked: Preprocessing | None) -> None:
+def _check_asked(own: ExternalModel, asked: Preprocessing | None) -> None:
     if asked is None:
         return
     if not asked.fits(own.input.channels) or (own.takes_pixels and asked != Preprocessing()):
@@ -153,7 +153,7 @@ def _check_free(folder: Path) -> None:
 
 
 def _tried(
-    own: OwnModel,
+    own: ExternalModel,
     dataset: Dataset,
     asked: Asked,
     inside: bool,
@@ -181,7 +181,7 @@ def _tried(
 
 
 def _possible(
-    own: OwnModel, dataset: Dataset, asked: Preprocessing | None, inside: bool
+    own: ExternalModel, dataset: Dataset, asked: Preprocessing | None, inside: bool
 ) -> list[Preprocessing]:
     if own.takes_pixels:
         return [Preprocessing()]
@@ -221,16 +221,16 @@ def _images(dataset: Dataset, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
     return np.concatenate(parts)
 
 
-def _model(own: OwnModel, used: Preprocessing, gives: Meaning) -> Any:
+def _model(own: ExternalModel, used: Preprocessing, gives: OutputKind) -> Any:
     """The model from raw pixels to probabilities."""
     keras = require("keras", "export")
-    if own.is_ready and gives is Meaning.PROBABILITIES:
+    if own.is_ready and gives is OutputKind.PROBABILITIES:
         return own.model  # it is as it should be
-    if gives is Meaning.LOG_PROBABILITIES:
+    if gives is OutputKind.LOG_PROBABILITIES:
         _end_in_logits(own.model)
     image = keras.Input(own.shape, dtype="uint8", name="raw_pixels")
     prepared = image if own.takes_pixels else preprocessing.step(used)(image)
-    probabilities = answers.to_probabilities(gives)(own.built_on(prepared))
+    probabilities = outputs.to_probabilities(gives)(own.built_on(prepared))
     return keras.Model(image, probabilities, name="adopted")
 
 
@@ -244,7 +244,7 @@ def _end_in_logits(model: Any) -> None:
 
 
 def _publish(
-    own: OwnModel, dataset: Dataset, folder: Path, trial: Trial, used: Hypothesis, doubt: str
+    own: ExternalModel, dataset: Dataset, folder: Path, trial: Trial, used: Hypothesis, doubt: str
 ) -> ExternalRecord:
     model = _model(own, used.preprocessing, trial.gives)
     if _has_own_code(model):
