@@ -1,4 +1,4 @@
-"""An external model in, the source of an export out: raw pixels in, probabilities out, described."""
+"""An external model becomes the source of an export: raw pixels in, probabilities out."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def import_model(
     progress: Progress,
     pictures: Source | None = None,
 ) -> ExternalRecord:
-    """Write the external model as the Keras file of `folder`, from which `exporting` makes the others.
+    """Write the external model as the Keras file of `folder`, from which the others are made.
 
     It takes raw pixels and gives probabilities. How the pixels were prepared in its training has to
     be `asked` for, but where its first layers do that. The classes of `dataset` count in the order
