@@ -37,7 +37,7 @@ def bundle(
     data_dir: DataDir = None,
     verbose: Verbose = False,
 ) -> None:
-    """Make one file that classifies, and proves itself, on a device: python3 NAME.int8.pyz."""
+    """Make one file that classifies and tests itself on a device: python3 NAME.int8.pyz."""
     if not verbose:
         silence()
     from toolchain.cli import locate_data

@@ -45,7 +45,7 @@ def deploy(
     allow_older: AllowOlder = False,
     json: Json = False,
 ) -> None:
-    """Bring a bundle to devices over SSH; it takes its place there once it has proved itself."""
+    """Install a bundle on devices over SSH, after its self-test has passed there."""
     if not bench and (official or out != Path()):
         raise UsageError("--official and --out say how to measure. Add --bench, or leave them out.")
     from toolchain import report

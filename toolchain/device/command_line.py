@@ -48,7 +48,7 @@ def main(path: Path, arguments: Sequence[str] | None = None) -> None:
 def _parser(path: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=path.name,
-        description="Names what is on each image. No network, nothing written but what is asked.",
+        description="Classifies images. It uses no network and writes no file unless asked to.",
         epilog="Exit codes: 0 done, 1 an error in the input or the environment, 2 wrong usage,\n"
         "4 the self-test failed, 130 interrupted.\n\n"
         f"Examples:\n  python3 {path.name} --doctor\n  python3 {path.name} --self-test\n"
