@@ -63,6 +63,17 @@ def train(
         int | None,
         typer.Option(min=1, metavar="N", help="Channels of the first layer of small-cnn."),
     ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|small|medium|full",
+            help="Blocks of a pretrained network to keep: fewer make a smaller, faster file.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        bool,
+        typer.Option("--freeze", help="Train only the new head of a pretrained network."),
+    ] = False,
     augment: Annotated[
         list[str] | None,
         named(
@@ -176,13 +187,14 @@ def train(
     plan = training.TrainingPlan(
         architecture=architecture or model,
         dataset="",
-        recipe=_recipe(known, asked, teacher),
+        recipe=_recipe(known, asked, teacher, freeze),
         target_accuracy=target_accuracy,
         monitor=monitor,
         patience=patience,
         seed=seed,
         deterministic=deterministic,
         width=width,
+        depth=known.depth(depth) if depth else None,
         class_weight=class_weight,
         teacher=training.teacher_file(Path(teacher)) if teacher not in (None, "none") else None,
     )
@@ -209,10 +221,14 @@ def train(
     _training_verdict(result, known.recipe.epochs)
 
 
-def _recipe(known: Architecture, asked: Mapping[str, Any], teacher: str | None) -> Recipe:
+def _recipe(
+    known: Architecture, asked: Mapping[str, Any], teacher: str | None, freeze: bool
+) -> Recipe:
     """The architecture's recipe with what was asked for instead; a teacher that is named, or
     `none`, takes the place of its own."""
     recipe = known.recipe.with_(asked)
+    if freeze:
+        recipe = recipe.head_only()
     return dataclasses.replace(recipe, teacher=None) if teacher else recipe
 
 

@@ -77,7 +77,7 @@ def _teacher(plan: TrainingPlan, folder: ModelFolder) -> str:
 def _recipe(plan: TrainingPlan) -> str:
     """All that was chosen, in the words of the options."""
     chosen = plain(plan) | plain(plan.recipe)
-    needless = ["architecture", "dataset", "recipe", "seed", "teacher"]
+    needless = ["architecture", "dataset", "recipe", "seed", "teacher", "phases"]
     if not plan.target_accuracy:
         needless.append("monitor")
     for name in needless:

@@ -6,13 +6,13 @@ Every model takes raw pixels uint8 0–255 and scales them itself, so no caller 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from toolchain.model.artifact import InputContract
-from toolchain.networks import own_architecture
-from toolchain.networks.recipe import COSINE, Recipe
+from toolchain.networks import efficientnet_lite, own_architecture, pretrained
+from toolchain.networks.recipe import COSINE, Phase, Recipe
 from toolchain.support.errors import UsageError, require
 from toolchain.support.suggestions import unknown
 
@@ -23,6 +23,16 @@ SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
 OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothing is known
 LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=True, hold_out=True)
 FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
+FINE_TUNING = Recipe(
+    epochs=30,
+    hold_out=True,
+    augment=("flip",),
+    phases=(
+        Phase(epochs=2 / 3, rate=1, layers=0),
+        Phase(epochs=1 / 6, rate=0.3, layers=1 / 3),
+        Phase(epochs=1 / 6, rate=0.1, layers=1),
+    ),
+)
 HANDWRITING = LONG.with_({"epochs": 40, "learning_rate": 0.002, "augment": ("elastic",)})
 
 
@@ -32,7 +42,8 @@ class Architecture:
 
     `dataset` is the one it is documented with, None where it belongs to none. `target_accuracy`
     (0–1) is to be reached on the training images, see `TrainingPlan`. `width` is the number of
-    channels it begins with; None where that cannot be chosen.
+    channels it begins with; None where that cannot be chosen. `depths` says, for a pretrained
+    network, after how many blocks it may be cut: words and numbers, the whole network last.
     """
 
     name: str
@@ -41,26 +52,56 @@ class Architecture:
     recipe: Recipe
     target_accuracy: float | None = None
     width: int | None = None
+    depths: Mapping[str, int] = field(default_factory=dict)
 
-    def build(self, contract: InputContract, classes: int, width: int | None = None) -> Any:
+    def build(
+        self,
+        contract: InputContract,
+        classes: int,
+        width: int | None = None,
+        depth: int | None = None,
+    ) -> Any:
         """An untrained `keras.Model`: uint8 `[N, height, width, channels]` in, float32
         probabilities `[N, classes]` out.
 
         Raises:
-            UsageError: `width` is given and cannot be chosen, or is not 1 to 256; or the images are
-                too small for the layers.
-            ToolchainError: a user's own architecture failed or returned something else.
+            UsageError: `width` or `depth` is given and cannot be chosen, or `width` is not 1 to
+                256; or the images are too small for the layers.
+            ToolchainError: a user's own architecture failed or returned something else; or the
+                package with the weights of a pretrained one is not installed.
         """
-        if self.width is None:
-            if width is not None:
-                raise UsageError(
-                    f"The layers of '{self.name}' are fixed, so it takes no width. "
-                    "Leave it out, or choose small-cnn."
-                )
-            return self._built(contract, classes)
+        if width is not None and self.width is None:
+            raise UsageError(
+                f"The layers of '{self.name}' are fixed, so it takes no width. "
+                "Leave it out, or choose small-cnn."
+            )
         if width is not None and not 1 <= width <= LARGEST_WIDTH:
             raise UsageError(f"The width lies between 1 and {LARGEST_WIDTH} channels, not {width}.")
-        return self._built(contract, classes, width or self.width)
+        if depth is not None and depth not in range(1, self.whole + 1):
+            raise UsageError(
+                f"'{self.name}' has {self.whole} blocks and cannot be cut after {depth}."
+                if self.depths
+                else f"'{self.name}' cannot be cut. Leave --depth out, or train efficientnet-lite0."
+            )
+        chosen = (width or self.width, depth or self.whole)
+        return self._built(contract, classes, *(each for each in chosen if each))
+
+    @property
+    def whole(self) -> int:
+        """The blocks of a pretrained network; 0 where it is none."""
+        return max(self.depths.values(), default=0)
+
+    def depth(self, text: str) -> int:
+        """After how many blocks `text` cuts: a number, or one of the words in `depths`.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        if text.isascii() and text.isdigit():
+            return int(text)
+        if text not in self.depths:
+            raise unknown("depth called", text, self.depths, "Give a number of blocks, or one of")
+        return self.depths[text]
 
     def _built(self, contract: InputContract, *how: int) -> Any:
         try:
@@ -83,9 +124,12 @@ def _known_as(
     recipe: Recipe,
     target_accuracy: float | None = None,
     width: int | None = None,
+    depths: Mapping[str, int] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        _known[name] = Architecture(name, function, dataset, recipe, target_accuracy, width)
+        _known[name] = Architecture(
+            name, function, dataset, recipe, target_accuracy, width, depths or {}
+        )
         return function
 
     return register
@@ -259,6 +303,14 @@ def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     for stage in range(1, stages + 1):
         x = _residual(_convolution(x, width * min(2**stage, 8), strides=_halving(x)))
     return _answer(image, _weighted_average(x), classes)
+
+
+@_known_as("efficientnet-lite0", None, FINE_TUNING, depths={"small": 5, "medium": 11, "full": 16})
+def efficientnet_lite0(contract: InputContract, classes: int, depth: int) -> Any:
+    """EfficientNet-Lite0, pretrained on ImageNet; 3.4 million parameters and six classes."""
+    image = _image(contract)
+    x = efficientnet_lite.features(efficientnet_lite.LITE0, image, depth)
+    return pretrained.with_head(image, x, classes)
 
 
 def _scaled(contract: InputContract) -> tuple[Any, Any]:

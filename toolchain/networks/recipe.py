@@ -7,6 +7,7 @@ it for one run.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,34 @@ from toolchain.support.suggestions import unknown
 
 CONSTANT, COSINE = "constant", "cosine"
 SCHEDULES = (CONSTANT, COSINE)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the fine-tuning of a pretrained network, in which the learning rate falls to 0.
+
+    It takes the share `epochs` of all epochs, begins with `rate` times the recipe's learning rate,
+    and the last share `layers` of the pretrained layers learns beside the head. All shares lie
+    between 0 and 1.
+    """
+
+    epochs: float
+    rate: float
+    layers: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs that are trained alike: those after `begin`, up to `end`.
+
+    `layers` is the share of pretrained layers that learn.
+    """
+
+    begin: int
+    end: int
+    learning_rate: float
+    schedule: str
+    layers: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +81,7 @@ class Recipe:
     augment: tuple[str, ...] = ()
     hold_out: bool = False
     teacher: str | None = None
+    phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -73,8 +103,39 @@ class Recipe:
 
     @property
     def falls(self) -> bool:
-        """Whether the learning rate is near 0 in the end."""
-        return self.schedule == COSINE
+        """Whether the learning rate is near 0 in the end, and only there."""
+        return self.schedule == COSINE and not self.phases
+
+    def head_only(self) -> Recipe:
+        """This recipe of a fine-tuning, ended after its first phase.
+
+        Raises:
+            UsageError: it has no phases.
+        """
+        if not self.phases:
+            raise UsageError(
+                "Only a pretrained network can be frozen. Leave --freeze out, or train "
+                "efficientnet-lite0."
+            )
+        first = self.phases[0]
+        return dataclasses.replace(
+            self,
+            epochs=max(1, round(self.epochs * first.epochs)),
+            phases=(dataclasses.replace(first, epochs=1),),
+        )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All epochs, one after the other; one stage where there are no phases."""
+        if not self.phases:
+            return (Stage(0, self.epochs, self.learning_rate, self.schedule),)
+        shares = itertools.accumulate(phase.epochs for phase in self.phases)
+        ends = [round(self.epochs * share) for share in shares]
+        return tuple(
+            Stage(begin, end, self.learning_rate * phase.rate, COSINE, phase.layers)
+            for phase, begin, end in zip(self.phases, [0, *ends], ends, strict=False)
+            if end > begin
+        )
 
     def with_(self, changes: Mapping[str, Any]) -> Recipe:
         """This recipe with other values of some fields; a value of None changes nothing.

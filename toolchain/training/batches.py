@@ -23,9 +23,10 @@ AHEAD = 4  # batches that are made while the model works on another
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Some of the images uint8 `[N, H, W, C]` and their labels `[N]`: those in `rows`."""
+    """Some of the images uint8 `[N, H, W, C]`, or of their features float32 `[N, C]`, and their
+    labels `[N]`: those in `rows`."""
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.unsignedinteger]
     rows: NDArray[np.intp]
 
@@ -36,7 +37,7 @@ def batches(
     seed: int | None = None,
     augment: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """A `tf.data.Dataset` of batches: raw pixels uint8 `[size, H, W, C]`, labels int64 `[size]`.
+    """A `tf.data.Dataset` of batches: images `[size, …]` as they are, labels int64 `[size]`.
 
     In order, or in another order each time it is gone through if there is a `seed`. `augment` gets
     each batch of pixels and gives one of the same shape and type. The last batch may be smaller.
@@ -44,11 +45,13 @@ def batches(
     images, labels = part.images, part.labels
     tf = require("tensorflow", "export")
 
-    def gather(rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def gather(rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
         return images[rows], labels[rows].astype(np.int64)
 
     def read(rows: Any) -> tuple[Any, Any]:
-        pixels, truth = tf.numpy_function(gather, [rows], (tf.uint8, tf.int64), stateful=False)
+        pixels, truth = tf.numpy_function(
+            gather, [rows], (tf.as_dtype(images.dtype), tf.int64), stateful=False
+        )
         pixels.set_shape((None, *images.shape[1:]))
         truth.set_shape((None,))
         return pixels, truth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,16 @@ from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.folder import SOURCE, ModelFolder
-from toolchain.networks import architectures, augmentation
+from toolchain.networks import architectures
+from toolchain.networks.recipe import Stage
 from toolchain.support import files
 from toolchain.support.errors import require
 from toolchain.support.interrupts import InterruptHeld
 from toolchain.support.progress import Progress, clock
-from toolchain.training import distillation, optimization
-from toolchain.training.batches import Subset, batches
+from toolchain.training import lessons, optimization
+from toolchain.training.batches import batches
 from toolchain.training.history import Epoch, History
+from toolchain.training.lessons import Lesson
 from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import INTERRUPTED, TrainingResult, publish
 from toolchain.training.splits import class_weights, not_validated, split, watched_part
@@ -59,7 +62,7 @@ def _fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress)
     if plan.deterministic:
         tf.config.experimental.enable_op_determinism()
     architecture = architectures.get(plan.architecture)
-    model = architecture.build(dataset.contract, len(dataset.labels), plan.width)
+    model = architecture.build(dataset.contract, len(dataset.labels), plan.width, plan.depth)
     state = TrainingState(ModelFolder(folder).state, plan, watched_part(plan, dataset))
     try:
         history = _learn(model, state, plan, dataset, progress)
@@ -71,7 +74,7 @@ def _fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress)
             progress.say(unpublished)
             raise
     epoch = plan.kept(history, stopped)
-    state.load(model, epoch)
+    state.load(model, epoch, model.optimizer if plan.recipe.ema else None)
     model.optimizer.finalize_variable_values(model.trainable_variables)  # their average, with ema
     at = history.epochs[epoch - 1]
     learnt = at.accuracy
@@ -105,16 +108,34 @@ def _learn(
     model: Any, state: TrainingState, plan: TrainingPlan, dataset: Dataset, progress: Progress
 ) -> History:
     """Train until the plan says stop, from where an interrupted run ended."""
-    trained, watched = split(plan, dataset)
-    optimization.compile_model(model, plan.recipe, len(trained.rows))
-    learner = distillation.student_trainer(model, plan, dataset)
+    optimization.compile_model(model, plan.recipe, len(split(plan, dataset)[0].rows))
     history = state.resume(model, progress)
-    if history.epochs and plan.stop(history):
-        return history
-    _tell_parts(plan, dataset, progress)
+    if not (history.epochs and plan.stop(history)):
+        _tell_parts(plan, dataset, progress)
+    for stage in plan.recipe.stages:
+        if not (history.epochs and plan.stop(history)) and len(history.epochs) < stage.end:
+            history = _learn_stage(model, stage, state, plan, dataset, progress)
+    return history
+
+
+def _learn_stage(
+    model: Any,
+    stage: Stage,
+    state: TrainingState,
+    plan: TrainingPlan,
+    dataset: Dataset,
+    progress: Progress,
+) -> History:
+    history = state.history()
+    done = len(history.epochs)
     with InterruptHeld() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
+        waiting = _waiting(progress, held)
+        lesson = lessons.lesson(model, stage, plan, dataset, state.folder, waiting)
+        lesson.learner.optimizer.build(model.trainable_variables)
+        if done > stage.begin:
+            state.load(model, done, lesson.learner.optimizer)
         keeper = _keeper(model, state, plan, history, progress, held)
-        _run_epochs(learner, plan, trained, watched, keeper)
+        _run_epochs(lesson, stage, plan, keeper)
     return state.history()
 
 
@@ -143,16 +164,27 @@ def _why_unpublished(history: History, folder: Path) -> str:
     return ""
 
 
-def _run_epochs(
-    learner: Any, plan: TrainingPlan, trained: Subset, watched: Subset, keeper: Any
-) -> None:
+def _waiting(progress: Progress, held: InterruptHeld) -> Callable[[int, int], None]:
+    """Tell of how many images the features are known; between two batches, Ctrl-C is answered."""
+    started = monotonic()
+
+    def waiting(done: int, total: int) -> None:
+        held.release()
+        left = (monotonic() - started) / done * (total - done)
+        words = f"{done:,} of {total:,} images, {clock(left)} left"
+        progress.at("computing features", done / total, words)
+
+    return waiting
+
+
+def _run_epochs(lesson: Lesson, stage: Stage, plan: TrainingPlan, keeper: Any) -> None:
     recipe, done = plan.recipe, len(keeper.history.epochs)
-    vary = augmentation.augment(augmentation.chosen(recipe.augment))
-    learner.fit(
-        batches(trained, recipe.batch, seed=plan.seed + done, augment=vary),
+    trained, watched = lesson.trained, lesson.watched
+    lesson.learner.fit(
+        batches(trained, recipe.batch, seed=plan.seed + done, augment=lesson.augment),
         shuffle=False,  # that is done
         initial_epoch=done,
-        epochs=recipe.epochs,
+        epochs=stage.end,
         validation_data=batches(watched, keras_format.batch_size(watched.images.shape[1:])),
         class_weight=class_weights(trained.labels[trained.rows]) if plan.class_weight else None,
         callbacks=[*optimization.callbacks(recipe), keeper],
@@ -213,7 +245,7 @@ def _keeper(
                 seconds=monotonic() - self._started,
             )
             self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
-            state.save(model, self.history)
+            state.save(model, self.model.optimizer, self.history)
             progress.say(_told(done, plan, self.history.watched))
             self.model.stop_training = plan.stop(self.history) is not None
 

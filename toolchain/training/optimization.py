@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from toolchain.networks.recipe import Recipe
+from toolchain.networks.recipe import CONSTANT, Recipe, Stage
 from toolchain.support.errors import require
 
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 
 
-def compile_model(model: Any, recipe: Recipe, images: int) -> None:
-    """Give `model` what it needs to learn from so many `images` an epoch."""
+def compile_model(model: Any, recipe: Recipe, images: int, stage: Stage | None = None) -> None:
+    """Give `model` what it needs to learn from so many `images` an epoch in a `stage`, by default
+    the recipe's first."""
+    stage = stage or recipe.stages[0]
     keras = require("keras", "export")
     steps = math.ceil(images / recipe.batch)
     optimizer = keras.optimizers.Adam(
-        _learning_rate(recipe, steps),
+        _learning_rate(stage, steps),
         use_ema=recipe.ema,
         ema_momentum=1 - 1 / steps,  # about the last epoch
     )
@@ -33,14 +35,14 @@ def compile_with(optimizer: Any, model: Any, recipe: Recipe) -> None:
     )
 
 
-def _learning_rate(recipe: Recipe, steps: int) -> Any:
-    if not recipe.falls:
-        return recipe.learning_rate
+def _learning_rate(stage: Stage, steps: int) -> Any:
+    if stage.schedule == CONSTANT:
+        return stage.learning_rate
     return require("keras", "export").optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
-        warmup_target=recipe.learning_rate,
+        warmup_target=stage.learning_rate,
         warmup_steps=steps,
-        decay_steps=max(1, steps * (recipe.epochs - 1)),
+        decay_steps=max(1, steps * (stage.end - stage.begin - 1)),
     )
 
 

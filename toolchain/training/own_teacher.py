@@ -37,7 +37,9 @@ def with_own_teacher(
     model = ModelFolder(folder)
     model.demand_name()
     student = architectures.get(plan.architecture)
-    student.build(dataset.contract, len(dataset.labels), plan.width)  # before hours, not after
+    student.build(
+        dataset.contract, len(dataset.labels), plan.width, plan.depth
+    )  # before hours, not after
     known = architectures.get(plan.recipe.teacher)
     recipe = known.recipe.with_({"hold_out": True})
     first = TrainingPlan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)

@@ -40,9 +40,9 @@ class TrainingPlan:
     Where the schedule falls, what was learnt settles in the last epochs. Such a run goes to its
     end and keeps the last weights, unless patience stops it; its target is judged by what is kept.
 
-    `width` is the architecture's, its own unless given. `class_weight` may be `balanced`: a rare
-    class' images count for more, so that all classes count alike. A `teacher`'s answers are learnt
-    beside the labels.
+    `width` and `depth` are the architecture's, its own unless given. `class_weight` may be
+    `balanced`: a rare class' images count for more, so that all classes count alike. A `teacher`'s
+    answers are learnt beside the labels.
     """
 
     architecture: str
@@ -54,6 +54,7 @@ class TrainingPlan:
     seed: int = 0
     deterministic: bool = False
     width: int | None = None
+    depth: int | None = None
     class_weight: str | None = None
     teacher: TeacherFile | None = None
 

