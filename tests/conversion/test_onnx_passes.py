@@ -104,6 +104,24 @@ def test_a_transpose_with_another_reader_stays() -> None:
     assert not passes.fold_flatten_transpose(model)
 
 
+def test_weights_that_another_convolution_reads_are_not_scaled() -> None:
+    kernel = RANDOM.normal(size=(2, 2, 3, 3)).astype(np.float32)
+    model = graph(
+        helper.make_node("Mul", ["image", "factor"], ["scaled"]),
+        helper.make_node("Conv", ["scaled", "kernel"], ["once"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["once", "kernel"], ["twice"], pads=[1, 1, 1, 1]),
+        helper.make_node("Flatten", ["twice"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "dense"], ["out"]),
+        shape=[1, 2, 6, 7],
+        factor=np.array(1 / 255, np.float32),
+        kernel=kernel,
+        dense=RANDOM.normal(size=(84, 5)).astype(np.float32),
+    )
+    before = answer(model, IMAGE)
+    assert passes.fold_scale(model)
+    assert np.allclose(answer(model, IMAGE), before, rtol=1e-5, atol=1e-5)
+
+
 def for_images(number: int, **constants: np.ndarray) -> ir.Model:
     """Reshape to [2·number, 21] → MatMul → Reshape back → Concat with a constant → Gemm."""
     return graph(

@@ -42,12 +42,12 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     try:
         with unrolled(model):
             graph = _for_any_batch(model, precision) or _for_batch(model, precision, 1)
+        passes.apply(graph, passes.plain_names)  # by which the quantiser sorts
         if precision is Precision.INT8:
             if calibration is None:
                 raise ToolchainError("int8 needs calibration images, and none were given.")
             graph = _quantized(graph, calibration)
-            passes.apply(graph, passes.feed_pixels_directly)
-        passes.apply(graph, passes.plain_names)
+            passes.apply(graph, passes.feed_pixels_directly, passes.plain_names)
         graph.producer_name, graph.producer_version = "toolchain", None
         made = ir.to_proto(graph)
         onnx.checker.check_model(made, full_check=True)

@@ -42,7 +42,7 @@ def apply(model: Model, *passes: Callable[[Model], bool]) -> None:
             raise ToolchainError(
                 f"The ONNX pass '{transform.__name__}' failed (done before it: {done}): {error}"
             ) from error
-    ir, common = (require(name, "export") for name in ("onnx_ir", "onnx_ir.passes.common"))
+    ir, common = require("onnx_ir", "export"), require("onnx_ir.passes.common", "export")
     common.RemoveUnusedNodesPass()(model)
     common.RemoveUnusedOpsetsPass()(model)
     for value in ir.convenience.create_value_mapping(model.graph).values():
@@ -218,8 +218,10 @@ def _reached(value: Value, *wanted: str) -> Node | None:
 
 
 def _only_reader(value: Value) -> Node | None:
+    """None where it is in a graph inside, which a loop may run many times."""
     readers = value.consumers()
-    return readers[0] if len(readers) == 1 and not value.is_graph_output() else None
+    only = len(readers) == 1 and not value.is_graph_output()
+    return readers[0] if only and readers[0].graph is value.graph else None
 
 
 def _bypass(graph: Graph, node: Node) -> None:
