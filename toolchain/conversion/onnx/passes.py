@@ -183,6 +183,9 @@ def plain_names(model: Model) -> bool:
     ir = require("onnx_ir", "export")
     graph = model.graph
     names = {graph.inputs[0]: "image", graph.outputs[0]: "probabilities"}
+    for place, inside in enumerate(graph.subgraphs()):  # such as a loop's
+        inside.name = f"inside_{place}"
+        names |= {value: f"{inside.name}.{number}" for number, value in enumerate(inside.inputs)}
     counts: Counter[str] = Counter()
     for node in graph.all_nodes():
         node.name = f"{node.op_type}_{counts[node.op_type]}"
