@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -133,7 +134,7 @@ def test_a_batch_that_cannot_be_free_is_one_and_says_so() -> None:
 class Repeated(layers.Layer):
     """A loop that the converter keeps, and that reads what was computed outside."""
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.fori_loop(0, 3, lambda step, y: ops.tanh(y + x), x)
 
 

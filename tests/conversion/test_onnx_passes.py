@@ -32,7 +32,8 @@ def graph(
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    return ir.from_proto(made)
+    found: ir.Model = ir.from_proto(made)
+    return found
 
 
 def answer(model: ir.Model, image: np.ndarray) -> np.ndarray:
@@ -42,7 +43,9 @@ def answer(model: ir.Model, image: np.ndarray) -> np.ndarray:
 def answers(model: ir.Model, image: np.ndarray) -> list[np.ndarray]:
     made = ir.to_proto(model)
     onnx.checker.check_model(made, full_check=True)
-    return onnxruntime.InferenceSession(made.SerializeToString()).run(None, {"image": image})
+    session = onnxruntime.InferenceSession(made.SerializeToString())
+    found: list[np.ndarray] = session.run(None, {"image": image})
+    return found
 
 
 def operators(model: ir.Model) -> list[str]:
