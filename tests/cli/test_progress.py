@@ -36,7 +36,7 @@ def test_what_is_said_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 SHOW = """
 from toolchain.cli import progress
 progress.SILENCE = 0
-with progress.Bar().shown() as bar:
+with progress.ProgressBar().shown() as bar:
     bar.at("epoch 1", 0.5, "32 of 1,875 batches")
     bar._bar.refresh()
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -130,11 +131,32 @@ def test_a_batch_that_cannot_be_free_is_one_and_says_so() -> None:
         session.run_together(IMAGES)
 
 
-def test_other_conversions_before_change_no_byte() -> None:
-    model = network(*FREE["class token"])
-    first = conversion.get("onnx").convert(model, Precision.FLOAT32, None)
+class Repeated(layers.Layer):
+    """A loop that the converter keeps, and that reads what was computed outside."""
+
+    def call(self, x: Any) -> Any:
+        return ops.fori_loop(0, 3, lambda step, y: ops.tanh(y + x), x)
+
+
+KINDS = FREE | {"loop": (layers.Conv2D(4, 3), Repeated())}
+
+
+@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.INT8])
+def test_loops_in_onnx(precision: Precision) -> None:
+    session, summary = made("onnx", network(*KINDS["loop"]), precision)
+    assert session.batch == summary.batch == 1
+    assert summary.opaque
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [("class token", Precision.FLOAT32), ("loop", Precision.FLOAT32), ("lstm", Precision.INT8)],
+)
+def test_other_conversions_before_change_no_byte(kind: str, precision: Precision) -> None:
+    model = network(*KINDS[kind])
+    first = conversion.get("onnx").convert(model, precision, IMAGES)
     conversion.get("onnx").convert(network(*FREE["coordinates"]), Precision.FLOAT32, None)
-    assert conversion.get("onnx").convert(model, Precision.FLOAT32, None) == first
+    assert conversion.get("onnx").convert(model, precision, IMAGES) == first
 
 
 @pytest.mark.parametrize("precision", CLOSE)

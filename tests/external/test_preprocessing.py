@@ -18,7 +18,9 @@ from toolchain.export import provenance
 from toolchain.external import external_model, importing, preprocessing
 from toolchain.external.findings import Findings
 from toolchain.external.importing import Asked
+from toolchain.external.outputs import OutputKind
 from toolchain.external.preprocessing import NAMED, Preprocessing, Scale, asked_for, of_moments
+from toolchain.external.record import ExternalRecord
 from toolchain.external.trial import Answers
 from toolchain.model.artifact import Fit
 from toolchain.model.dataset import Dataset
@@ -243,9 +245,14 @@ def test_the_fit_of_the_training_is_named(tmp_path: Path) -> None:
 
 
 def test_the_card_keeps_a_doubt(tmp_path: Path) -> None:
-    record = ModelFolder(tmp_path).external_record
-    record.write_text('{"file": "m.h5", "sha256": "ab", "doubt": "why"}')
+    file = ModelFolder(tmp_path).external_record
+    file.write_text(
+        ExternalRecord(
+            *("m.h5", "ab", NAMED[Scale.UNIT], Fit.PAD, OutputKind.LOGITS, {"0..1": 0.9}, 100, 0.9),
+            doubt="why",
+        ).to_json()
+    )
     assert "**Doubtful:** why" in provenance.section(tmp_path)
-    record.write_text("{}")
+    file.write_text("{}")
     with pytest.raises(ToolchainError, match="damaged"):
         provenance.section(tmp_path)

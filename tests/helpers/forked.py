@@ -24,6 +24,7 @@ _context.set_forkserver_preload(
     [
         "keras",
         "tf2onnx",
+        "onnx_ir",
         "onnxslim",
         "matplotlib.figure",
         "toolchain.cli",

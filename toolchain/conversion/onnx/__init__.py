@@ -5,4 +5,4 @@ from toolchain.conversion.onnx.graph import min_runtime, summarize
 
 __all__ = ["PACKAGES", "convert", "embed", "min_runtime", "summarize"]
 
-PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnxruntime")
+PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnxslim", "onnx", "onnx_ir", "onnxruntime")

@@ -8,14 +8,19 @@ is one image drops what changes nothing for it, such as repeating a class token 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.conversion.onnx.passes import add_constant, constant_value, tensor_shapes
+from toolchain.conversion.onnx.passes import add_constant, constant_input, infer_sizes, sizes
 from toolchain.support.errors import require
+
+if TYPE_CHECKING:
+    from onnx_ir import Graph, Model, Node, Value
+    from onnx_ir.tape import Tape
 
 SIZES = (2, 3)  # the batch of the two graphs
 TRIED = (1, 3, 5)  # the batches that the free graph has to answer
@@ -26,74 +31,74 @@ class FixedBatchError(Exception):
     """The graph cannot be made one for any number of images."""
 
 
-def free_batch(two: Any, three: Any) -> None:
+def free_batch(two: Model, three: Model) -> None:
     """Make `two`, the graph for 2 images, one for any number; `three` is the same one for 3.
 
     Raises:
         FixedBatchError: the graphs differ in more than constants that can be worked out.
     """
-    pairs = list(_pairs(two.graph, three.graph))
-    before, after = tensor_shapes(two), tensor_shapes(three)
+    ir = require("onnx_ir", "export")
+    infer_sizes(two)
+    infer_sizes(three)
     batch = Batch(two.graph)
-    for node, twin in pairs:
-        for index, small, large in _differences(two.graph, node, three.graph, twin):
+    for node, twin in list(_pairs(two.graph, three.graph)):
+        for place, small, large in _differences(node, twin):
             if node.op_type == "Reshape":
-                results = before[node.output[0]], after[twin.output[0]]
-                given = before.get(node.input[0]), after.get(twin.input[0])
-                node.input[index] = batch.constant(_free_shape(results, given))
+                value = batch.constant(_free_shape(node, twin))
             else:
-                node.input[index] = batch.computed(small, large)
-    for end in (*two.graph.input, *two.graph.output):
-        end.type.tensor_type.shape.dim[0].dim_param = "batch"
+                value = batch.computed(small, large)
+            node.replace_input_with(place, value)
+    two.graph.insert_before(two.graph[0], batch.tape.nodes)
+    for end in (*two.graph.inputs, *two.graph.outputs):
+        if end.shape is not None:
+            end.shape = ir.Shape(["batch", *end.shape[1:]])
 
 
-def _pairs(first: Any, second: Any) -> Iterator[tuple[Any, Any]]:
+def _pairs(first: Graph, second: Graph) -> Iterator[tuple[Node, Node]]:
     """The nodes of two graphs side by side.
 
     Raises:
         FixedBatchError: they are not the same operators, connected alike.
     """
-    if [node.op_type for node in first.node] != [node.op_type for node in second.node]:
+    if [node.op_type for node in first] != [node.op_type for node in second]:
         raise FixedBatchError("other operators")
-    names: dict[str, str] = {}
-    for node, twin in zip(first.node, second.node, strict=True):
-        if sorted(map(str, node.attribute)) != sorted(map(str, twin.attribute)):
+    twins: dict[Value | None, Value | None] = {}
+    for node, twin in zip(first, second, strict=True):
+        if node.attributes != twin.attributes:
             raise FixedBatchError(f"other settings of {node.op_type}")
-        mine, theirs = [*node.input, *node.output], [*twin.input, *twin.output]
-        known = [names.setdefault(*pair) for pair in zip(mine, theirs, strict=True)]
+        mine, theirs = [*node.inputs, *node.outputs], [*twin.inputs, *twin.outputs]
+        known = [twins.setdefault(*pair) for pair in zip(mine, theirs, strict=True)]
         if known != theirs:
             raise FixedBatchError(f"other inputs of {node.op_type}")
         yield node, twin
 
 
-def _differences(
-    first: Any, node: Any, second: Any, twin: Any
-) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
+def _differences(node: Node, twin: Node) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
     """The places of those inputs of a node that are other constants in the other graph; both."""
-    for index, (mine, theirs) in enumerate(zip(node.input, twin.input, strict=True)):
-        small, large = constant_value(first, mine), constant_value(second, theirs)
+    for place in range(len(node.inputs)):
+        small, large = constant_input(node, place), constant_input(twin, place)
         if small is not None and large is not None and not _same(small, large):
-            yield index, small, large
+            yield place, small, large
 
 
 def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
     return first.shape == second.shape and first.tobytes() == second.tobytes()
 
 
-def _free_shape(
-    results: tuple[list[int], list[int]], given: tuple[list[int] | None, list[int] | None]
-) -> NDArray[np.int64]:
-    """The shape for Reshape to make, from its `results` for 2 and for 3 images and from what it is
-    `given`: 0, "as it was", for a batch that stays in front, else -1, "what is left".
+def _free_shape(node: Node, twin: Node) -> NDArray[np.int64]:
+    """The shape for Reshape to make, from what it makes for 2 and for 3 images and from what it is
+    given: 0, "as it was", for a batch that stays in front, else -1, "what is left".
 
     Raises:
         FixedBatchError: several sizes depend on the batch.
     """
-    shape = np.array(results[0], np.int64)
-    changed = np.flatnonzero(shape != results[1])
+    given = [sizes(each.inputs[0])[:1] for each in (node, twin)]
+    made = [sizes(each.outputs[0]) for each in (node, twin)]
+    shape = np.array(made[0], np.int64)
+    changed = np.flatnonzero(shape != made[1])
     if len(changed) != 1:
         raise FixedBatchError("a Reshape with several sizes that depend on the batch")
-    in_front = [each and each[0] for each in given] == [each[0] for each in results]
+    in_front = given == [each[:1] for each in made]
     shape[changed] = 0 if in_front and changed[0] == 0 else -1
     return shape
 
@@ -101,43 +106,31 @@ def _free_shape(
 class Batch:
     """Adds to a graph what depends on the number of images that it is given."""
 
-    def __init__(self, graph: Any) -> None:
-        self._graph = graph
-        self._names: list[str] = []  # of what was added in front of all other operators
+    def __init__(self, graph: Graph) -> None:
+        self.tape: Tape = require("onnx_ir", "export").tape.Tape()
+        self.constant = functools.partial(add_constant, graph, "batch")
+        self._input = graph.inputs[0]
 
-    def constant(self, value: NDArray[Any]) -> str:
-        """The name of a new constant."""
-        return add_constant(self._graph, "batch", value)
-
-    def computed(self, two: NDArray[Any], three: NDArray[Any]) -> str:
-        """The name of a tensor that is `two` for 2 images and `three` for 3.
+    def computed(self, two: NDArray[Any], three: NDArray[Any]) -> Value:
+        """A tensor that is `two` for 2 images and `three` for 3.
 
         Raises:
             FixedBatchError: they are neither whole numbers nor one tensor repeated.
         """
         if two.shape == three.shape and two.dtype == np.int64:
             each = three - two
-            growing = self._add("Mul", self._images(), self.constant(each))
-            return self._add("Add", growing, self.constant(two - 2 * each))
+            growing = self.tape.op("Mul", [self._images, self.constant(each)])
+            return self.tape.op("Add", [growing, self.constant(two - 2 * each)])
         once, axis = _repeated(two, three)
         repeats = np.ones((2, two.ndim), np.int64)
         repeats[:, axis] = SIZES
-        return self._add("Tile", self.constant(once), self.computed(*repeats))
+        return self.tape.op("Tile", [self.constant(once), self.computed(*repeats)])
 
-    def _images(self) -> str:
-        """The name of the number of images."""
-        if not self._names:
-            shape = self._add("Shape", self._graph.input[0].name)
-            return self._add("Gather", shape, self.constant(np.array(0)))
-        return self._names[1]
-
-    def _add(self, operator: str, *inputs: str) -> str:
-        onnx = require("onnx", "export")
-        name = f"batch/{operator}_{len(self._names)}"
-        node = onnx.helper.make_node(operator, inputs, [name], name)
-        self._graph.node.insert(len(self._names), node)
-        self._names.append(name)
-        return name
+    @functools.cached_property
+    def _images(self) -> Value:
+        """The number of images."""
+        shape = self.tape.op("Shape", [self._input])
+        return self.tape.op("Gather", [shape, self.constant(np.array(0))])
 
 
 def _repeated(two: NDArray[Any], three: NDArray[Any]) -> tuple[NDArray[Any], int]:

@@ -6,7 +6,7 @@ import logging
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from toolchain.formats.onnx.session import runtime_session
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo, Precision
 from toolchain.support.errors import ToolchainError, require
+
+if TYPE_CHECKING:
+    from onnx_ir import Model
 
 _log = logging.getLogger(__name__)  # only heard with --verbose
 OPSET = 17  # onnxruntime 1.12 (2022) and later; nothing newer is needed
@@ -33,39 +36,42 @@ def convert(model: Any, precision: Precision, calibration: NDArray[np.uint8] | N
     int8 is static QDQ, weights per channel in 7 bits, activations uint8.
     """
     onnx = require("onnx", "export")
+    ir = require("onnx_ir", "export")
     from toolchain.conversion.recurrent import unrolled
     from toolchain.conversion.refusal import refusal
 
     try:
         with unrolled(model):
             graph = _for_any_batch(model, precision) or _for_batch(model, precision, 1)
+        passes.apply(graph, passes.plain_names)  # by which the quantiser sorts
         if precision is Precision.INT8:
             if calibration is None:
                 raise ToolchainError("int8 needs calibration images, and none were given.")
             graph = _quantized(graph, calibration)
-            passes.apply(graph, passes.feed_pixels_directly)
-        passes.apply(graph, passes.plain_names)
-        graph.producer_name, graph.producer_version = "toolchain", ""
-        onnx.checker.check_model(graph, full_check=True)
+            passes.apply(graph, passes.feed_pixels_directly, passes.plain_names)
+        graph.producer_name, graph.producer_version = "toolchain", None
+        made = ir.to_proto(graph)
+        onnx.checker.check_model(made, full_check=True)
     except ToolchainError:
         raise
     except Exception as error:  # tf2onnx and onnxruntime raise straight from Exception
         raise refusal(f"ONNX {precision}", f"tf2onnx {version('tf2onnx')}", error) from error
-    return bytes(graph.SerializeToString())
+    return bytes(made.SerializeToString())
 
 
-def _for_any_batch(model: Any, precision: Precision) -> Any | None:
+def _for_any_batch(model: Any, precision: Precision) -> Model | None:
     """The model as an ONNX graph for any number of images at once; None where it cannot be one.
 
     With a free batch from the start, the converter would compute every shape at run time.
     """
+    ir = require("onnx_ir", "export")
     from toolchain.conversion.onnx import batch
 
     try:
         graph, other = (_for_batch(model, precision, size) for size in batch.SIZES)
         batch.free_batch(graph, other)
         passes.apply(graph)  # drops the constants for 2 images
-        session = runtime_session(graph.SerializeToString(), threads=1, optimize=True)
+        session = runtime_session(ir.to_proto(graph).SerializeToString(), threads=1, optimize=True)
         free = batch.answers_alike(
             lambda images: session.run([OUTPUT], {INPUT: images})[0], model.input_shape[1:]
         )
@@ -75,9 +81,10 @@ def _for_any_batch(model: Any, precision: Precision) -> Any | None:
     return graph if free else None
 
 
-def _for_batch(model: Any, precision: Precision, size: int) -> Any:
+def _for_batch(model: Any, precision: Precision, size: int) -> Model:
     """The model as an ONNX graph for `size` images, with constants and scaling folded."""
-    graph = _converted(model, precision, size)
+    ir = require("onnx_ir", "export")
+    graph: Model = ir.from_proto(_converted(model, precision, size))
     passes.apply(
         graph,
         passes.order,
@@ -134,9 +141,9 @@ def _frozen(function: Any) -> Any:
     return _frozen(plain.prune(*ends))
 
 
-def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
+def _quantized(graph: Model, calibration: NDArray[np.uint8]) -> Model:
     """The graph with QuantizeLinear and DequantizeLinear pairs around what can run in int8."""
-    onnx = require("onnx", "export")
+    ir = require("onnx_ir", "export")
     quantization = require("onnxruntime.quantization", "onnx")
 
     class Images(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
@@ -150,7 +157,7 @@ def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
         quantization.quantize_static(
-            graph,
+            ir.to_proto(graph),
             path,
             Images(),
             quant_format=quantization.QuantFormat.QDQ,
@@ -163,7 +170,8 @@ def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
             # in front of the first convolution there are only pixels
             nodes_to_exclude=[n.name for n in passes.reshapes_of_pixels(graph)],
         )
-        return onnx.load(path)
+        quantized: Model = ir.load(path)
+        return quantized
 
 
 def embed(data: bytes, info: ModelInfo) -> bytes:

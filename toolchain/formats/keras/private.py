@@ -47,8 +47,8 @@ def weight_store(path: Path) -> Any:
 
 
 def load_weights(layer: Any, store: Any, place: str) -> None:
-    """Give one layer the weights at a `place` in a `weight_store`. The public function looks for
-    each layer where Keras 3 would have written it, and Keras 2 named some places otherwise."""
+    """Give one layer the weights at a `place` in a `weight_store`. Publicly Keras loads all layers
+    of a model at once, and a rebuilt Keras 2 model has other layers than its file."""
     require("keras", "export").src.saving.saving_lib._load_state(layer, store, None, place)
 
 
