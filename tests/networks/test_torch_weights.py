@@ -7,7 +7,6 @@ import pickle
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,52 +28,55 @@ class Storage:
 
 class Tensor:
     def __init__(self, storage: Storage, offset: int, shape: Any, strides: Any) -> None:
-        self.arguments = (storage, offset, shape, strides, False, OrderedDict())
+        self.arguments: tuple[Any, ...] = (storage, offset, shape, strides, False, OrderedDict())
+
+
+class Writer(pickle.Pickler):
+    """As PyTorch's: a tensor is rebuilt by a function of PyTorch's, a storage has a key."""
+
+    def persistent_id(self, thing: Any) -> Any:
+        if isinstance(thing, Storage):
+            return ("storage", thing.kind, "key", "cpu", len(thing.values), None)
+        return None
+
+    def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, Tensor):
+            return sys.modules["torch._utils"].__dict__["_rebuild_tensor_v2"], thing.arguments
+        return NotImplemented
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], bytes]:
-    """Write a file as PyTorch did before version 1.6."""
-    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+def storage(monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """The names of PyTorch's that a file has in it are there meanwhile."""
 
     def rebuild(*_: Any) -> None:
         raise AssertionError("only its name is written")
 
+    kind = type("FloatStorage", (), {})
     for module, name, value in (
-        (torch, "FloatStorage", type("FloatStorage", (), {"__module__": "torch"})),
-        (utils, "_rebuild_tensor_v2", rebuild),
+        ("torch", "FloatStorage", kind),
+        ("torch._utils", "_rebuild_tensor_v2", rebuild),
     ):
-        value.__module__, value.__qualname__, value.__name__ = module.__name__, name, name
-        setattr(module, name, value)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-
-    class Writer(pickle.Pickler):
-        def persistent_id(self, thing: Any) -> Any:
-            if isinstance(thing, Storage):
-                return ("storage", thing.kind, "key", "cpu", len(thing.values), None)
-            return None
-
-        def reducer_override(self, thing: Any) -> Any:
-            if isinstance(thing, Tensor):
-                return utils._rebuild_tensor_v2, thing.arguments
-            return NotImplemented
-
-    def write(tensors: dict[str, Any]) -> bytes:
-        file = io.BytesIO()
-        for part in (MAGIC, 1001, {"little_endian": True}, OrderedDict(tensors), ["key"]):
-            Writer(file, 2).dump(part)
-        return file.getvalue() + len(VALUES).to_bytes(8, "little") + VALUES.tobytes()
-
-    write.storage = Storage(torch.FloatStorage, VALUES)  # type: ignore[attr-defined]
-    return write
+        value.__module__, value.__qualname__, value.__name__ = module, name, name
+        monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
+        setattr(sys.modules[module], name, value)
+    return Storage(kind, VALUES)
 
 
-def test_strides_count(written: Any) -> None:
+def written(tensors: dict[str, Any]) -> bytes:
+    """A file as PyTorch wrote it before version 1.6."""
+    file = io.BytesIO()
+    for part in (MAGIC, 1001, {"little_endian": True}, OrderedDict(tensors), ["key"]):
+        Writer(file, 2).dump(part)
+    return file.getvalue() + len(VALUES).to_bytes(8, "little") + VALUES.tobytes()
+
+
+def test_strides_count(storage: Storage) -> None:
     tensors = {
-        "rows": Tensor(written.storage, 0, (2, 3), (3, 1)),
-        "columns": Tensor(written.storage, 0, (2, 3), (1, 2)),
-        "later": Tensor(written.storage, 20, (4,), (1,)),
-        "one": Tensor(written.storage, 7, (), ()),
+        "rows": Tensor(storage, 0, (2, 3), (3, 1)),
+        "columns": Tensor(storage, 0, (2, 3), (1, 2)),
+        "later": Tensor(storage, 20, (4,), (1,)),
+        "one": Tensor(storage, 7, (), ()),
     }
     found = read(written(tensors))
     assert np.array_equal(found["rows"], VALUES[:6].reshape(2, 3))
@@ -87,13 +89,13 @@ def test_strides_count(written: Any) -> None:
     ("offset", "shape", "strides"), [(0, (25,), (1,)), (-1, (1,), (1,)), (5, (2,), (-1,))]
 )
 def test_no_tensor_reaches_beyond_its_values(
-    written: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match="beyond its storage"):
-        read(written({"bad": Tensor(written.storage, offset, shape, strides)}))
+        read(written({"bad": Tensor(storage, offset, shape, strides)}))
 
 
-def test_nothing_else_is_called(tmp_path: Path, written: Any) -> None:
+def test_nothing_else_is_called(tmp_path: Path, storage: Storage) -> None:
     class Harm:
         def __reduce__(self) -> Any:
             return Path.touch, (tmp_path / "harm",)
@@ -103,8 +105,8 @@ def test_nothing_else_is_called(tmp_path: Path, written: Any) -> None:
     assert not (tmp_path / "harm").exists()
 
 
-def test_every_cut_is_noticed(written: Any) -> None:
-    data = written({"rows": Tensor(written.storage, 0, (2, 3), (3, 1))})
+def test_every_cut_is_noticed(storage: Storage) -> None:
+    data = written({"rows": Tensor(storage, 0, (2, 3), (3, 1))})
     for length in range(len(data)):
-        with pytest.raises(ValueError, match="PyTorch|buffer|storage"):
+        with pytest.raises(ValueError, match=r"PyTorch|buffer|storage"):
             read(data[:length])

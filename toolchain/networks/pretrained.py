@@ -10,6 +10,7 @@ from typing import Any
 
 from toolchain.support.errors import require
 
+SIDE = 224  # pixels of ImageNet's pictures, and of the user's unless a size is asked for
 FEATURES = "features"
 DROPOUT = 0.2
 

@@ -69,7 +69,10 @@ class Recipe:
     run that goes to its end keeps the last.
 
     `teacher` names an architecture that is trained first, on the same images and by its own
-    recipe; what it answers is learnt beside the labels (training/teaching.py).
+    recipe; what it answers is learnt beside the labels (training/distillation.py).
+
+    With `phases` a pretrained network is fine-tuned: first the new head on what the network makes
+    of the images, then its last layers too, then all. The epoch with the lowest loss is kept.
     """
 
     epochs: int

@@ -100,7 +100,7 @@ def check(source: Source, asked: AskedInput, progress: Progress) -> DataReport:
     require_installed("imagehash", "data")  # before a decoding that would be for nothing
     headers = survey(source, range(len(source.pictures)), progress)
     contract = asked.contract(headers)
-    if headers.coloured and not asked.color:
+    if headers.coloured and asked.color is False:
         progress.say(
             f"{headers.coloured:,} of {len(source.pictures):,} pictures are coloured; they are "
             "taken as grayscale unless you ask for --color."

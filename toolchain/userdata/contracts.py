@@ -18,17 +18,18 @@ class AskedInput:
     """What the user says of the images that the model shall take.
 
     `size` is height and width in pixels. Where nothing is said, the size is proposed, pictures
-    become grayscale, and they are padded.
+    become grayscale, and they are padded. A `color` of None keeps colours where there are any.
     """
 
     size: tuple[int, int] | None = None
-    color: bool = False
+    color: bool | None = False
     fit: Fit | None = None
 
     def contract(self, found: Survey) -> InputContract:
         """The contract for pictures of which `found` is known."""
         height, width = self.size or _proposed_size(found)
-        return InputContract(height, width, 3 if self.color else 1, self.fit or Fit.PAD)
+        color = found.coloured > 0 if self.color is None else self.color
+        return InputContract(height, width, 3 if color else 1, self.fit or Fit.PAD)
 
 
 def sides(size: str) -> tuple[int, int]:
