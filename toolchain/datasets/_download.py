@@ -6,6 +6,7 @@ import io
 import threading
 
 from toolchain.support.errors import ToolchainError, require
+from toolchain.support.progress import SILENT, Progress
 
 TIMEOUT = 10  # seconds without a byte after which a server is given up
 
@@ -23,8 +24,33 @@ class _Bounded(io.BytesIO):
         return super().write(data)
 
 
-def download(url: str, most: int) -> bytes:
-    """The bytes at `url`, with a progress bar on standard error.
+class _Arrived:
+    """What pooch tells of a download, in place of tqdm's bar."""
+
+    def __init__(self, what: str, progress: Progress) -> None:
+        self.total = 0  # bytes; pooch sets it, and leaves 0 where the server does not say
+        self._what, self._progress = what, progress
+        self._done = 0
+
+    def update(self, count: int) -> None:
+        self._done += count
+        done, total = self._done / 1e6, self.total / 1e6
+        if total:
+            self._progress.at(
+                self._what, min(1.0, done / total), f"{min(done, total):.1f} of {total:.1f} MB"
+            )
+        else:
+            self._progress.at(self._what, 0.0, f"{done:.1f} MB")
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def download(url: str, most: int, progress: Progress = SILENT) -> bytes:
+    """The bytes at `url`.
 
     It runs in a thread that can be left behind: a time limit on a connection covers neither
     looking up the server's name nor trying all of its addresses one after the other.
@@ -33,8 +59,8 @@ def download(url: str, most: int) -> bytes:
         ToolchainError: an error, more than `most` bytes, no byte for `TIMEOUT` seconds, or a
             package that downloads need is not installed.
     """
-    require("tqdm", "data")
-    fetch = require("pooch", "data").HTTPDownloader(timeout=TIMEOUT, progressbar=True)
+    arrived = _Arrived(f"downloading {url.rpartition('/')[2]}", progress)
+    fetch = require("pooch", "data").HTTPDownloader(timeout=TIMEOUT, progressbar=arrived)
     failures: list[str] = []  # not the exceptions, which would keep their connections open
 
     def work() -> None:

@@ -39,7 +39,7 @@ class Origin:
             if remote:
                 self._say(progress, f"asking {source}")
             try:
-                contents = source.read(self.files)
+                contents = source.read(self.files, progress)
             except ToolchainError as error:
                 outcomes.append(f"{source}: {error}")
                 if source == self._own(data_dir) and not isinstance(error, NotThereError):

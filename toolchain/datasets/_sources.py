@@ -20,6 +20,7 @@ from pathlib import Path
 from toolchain.datasets._download import TIMEOUT, download
 from toolchain.support.errors import ToolchainError
 from toolchain.support.files import read_bytes, sha256
+from toolchain.support.progress import SILENT, Progress
 
 
 class NotThereError(ToolchainError):
@@ -85,7 +86,7 @@ class Folder:
     def __str__(self) -> str:
         return f"{self.title} {self.path}"
 
-    def read(self, files: tuple[File, ...]) -> tuple[bytes, ...]:
+    def read(self, files: tuple[File, ...], progress: Progress = SILENT) -> tuple[bytes, ...]:
         """The files' uncompressed content; see the module."""
         paths = [self._path(file) for file in files]
         return tuple(
@@ -110,11 +111,11 @@ class Address:
     def __str__(self) -> str:
         return self.url
 
-    def read(self, files: tuple[File, ...]) -> tuple[bytes, ...]:
+    def read(self, files: tuple[File, ...], progress: Progress = SILENT) -> tuple[bytes, ...]:
         """The files' uncompressed content; see the module."""
         return tuple(
-            file.check(download(f"{self.url}{file.name}.gz", file.most_bytes), f"{file.name}.gz")
-            for file in files
+            file.check(download(f"{self.url}{name}", file.most_bytes, progress), name)
+            for file, name in ((file, f"{file.name}.gz") for file in files)
         )
 
 
@@ -128,7 +129,7 @@ class DebianPackage:
     def __str__(self) -> str:
         return f"Debian's package {self.package} (apt-get download)"
 
-    def read(self, files: tuple[File, ...]) -> tuple[bytes, ...]:
+    def read(self, files: tuple[File, ...], progress: Progress = SILENT) -> tuple[bytes, ...]:
         """The files' uncompressed content; see the module. Installs nothing, needs no root."""
         if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
             raise NotThereError("no apt on this machine")
