@@ -55,6 +55,7 @@ def test_the_best_of_all_seeds_is_published(tmp_path: Path, digits: Dataset) -> 
     result = training.train(PLAN, digits, folder, heard, seeds=2)
     assert f"{folder / 'seed-4'} holds it already." in heard
     assert any("Going on after epoch 1" in words for words in heard)
+    assert sum("multiply-accumulates" in words for words in heard) == 1  # the layers, once
     assert (folder / "seed-4" / "seed-4.keras").read_bytes() == first
 
     assert [each.seed for each in result.seeds] == [4, 5]
