@@ -24,13 +24,13 @@ OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothi
 LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=True, hold_out=True)
 FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
 FINE_TUNING = Recipe(
-    epochs=30,
+    epochs=25,
     hold_out=True,
     augment=("flip",),
     phases=(
-        Phase(epochs=2 / 3, rate=1, layers=0),
-        Phase(epochs=1 / 6, rate=0.3, layers=1 / 3),
-        Phase(epochs=1 / 6, rate=0.1, layers=1),
+        Phase(epochs=0.4, rate=1, layers=0),
+        Phase(epochs=0.16, rate=1, layers=1 / 3),
+        Phase(epochs=0.44, rate=0.5, layers=1),
     ),
 )
 HANDWRITING = LONG.with_({"epochs": 40, "learning_rate": 0.002, "augment": ("elastic",)})
