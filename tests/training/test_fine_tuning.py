@@ -15,12 +15,13 @@ from toolchain import training
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
 from toolchain.networks import architectures, pretrained
-from toolchain.networks.recipe import Phase, Recipe, Stage
+from toolchain.networks.recipe import COSINE, Phase, Recipe, Stage
 from toolchain.support.errors import UsageError
 from toolchain.training import TrainingPlan, TrainingResult
+from toolchain.training.plan import TeacherFile
 
 PHASES = (Phase(0.5, 1, 0), Phase(0.25, 0.5, 0.5), Phase(0.25, 0.1, 1))
-RECIPE = Recipe(4, hold_out=True, phases=PHASES)
+RECIPE = Recipe(4, schedule=COSINE, hold_out=True, phases=PHASES)
 PLAN = TrainingPlan("efficientnet-lite0", "digits", RECIPE, depth=2)
 
 
@@ -68,6 +69,17 @@ def test_stages_take_their_shares_of_the_epochs() -> None:
     (head,) = RECIPE.head_only().stages
     assert (head.end, head.layers) == (2, 0)
     assert Recipe(7).stages == (Stage(0, 7, 0.001, "constant"),)
+
+
+@pytest.mark.parametrize("asked", [{"ema": True}, {"schedule": "constant"}])
+def test_what_phases_cannot_have_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="Leave out --schedule and --ema"):
+        RECIPE.with_(asked)
+
+
+def test_a_pretrained_network_has_no_teacher() -> None:
+    with pytest.raises(UsageError, match="without a teacher"):
+        dataclasses.replace(PLAN, teacher=TeacherFile(Path("t.keras"), "ab"))
 
 
 def test_only_a_pretrained_network_is_frozen() -> None:

@@ -25,6 +25,7 @@ LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=Tr
 FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
 FINE_TUNING = Recipe(
     epochs=25,
+    schedule=COSINE,
     hold_out=True,
     augment=("flip",),
     phases=(

@@ -103,6 +103,11 @@ class Recipe:
                 f"not {self.label_smoothing:g}."
             )
         augmentation.chosen(self.augment)
+        if self.phases and (self.ema or self.schedule != COSINE):
+            raise UsageError(
+                "Each phase of a fine-tuning has a cosine schedule of its own and no moving "
+                "average. Leave out --schedule and --ema, or train another network."
+            )
 
     @property
     def falls(self) -> bool:

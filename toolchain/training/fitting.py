@@ -18,13 +18,13 @@ from toolchain.support import files
 from toolchain.support.errors import require
 from toolchain.support.interrupts import InterruptHeld
 from toolchain.support.progress import Progress, clock
-from toolchain.training import lessons, optimization
+from toolchain.training import optimization, stages
 from toolchain.training.batches import batches
 from toolchain.training.history import Epoch, History
-from toolchain.training.lessons import Lesson
 from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import INTERRUPTED, TrainingResult, publish
 from toolchain.training.splits import class_weights, not_validated, split, watched_part
+from toolchain.training.stages import PreparedStage
 from toolchain.training.state import TrainingState
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
@@ -130,12 +130,12 @@ def _learn_stage(
     done = len(history.epochs)
     with InterruptHeld() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
         waiting = _waiting(progress, held)
-        lesson = lessons.lesson(model, stage, plan, dataset, state.folder, waiting)
-        lesson.learner.optimizer.build(model.trainable_variables)
+        prepared = stages.prepare(model, stage, plan, dataset, state.folder, waiting)
+        prepared.learner.optimizer.build(model.trainable_variables)
         if done > stage.begin:
-            state.load(model, done, lesson.learner.optimizer)
+            state.load(model, done, prepared.learner.optimizer)
         keeper = _keeper(model, state, plan, history, progress, held)
-        _run_epochs(lesson, stage, plan, keeper)
+        _run_epochs(prepared, stage, plan, keeper)
     return state.history()
 
 
@@ -177,11 +177,11 @@ def _waiting(progress: Progress, held: InterruptHeld) -> Callable[[int, int], No
     return waiting
 
 
-def _run_epochs(lesson: Lesson, stage: Stage, plan: TrainingPlan, keeper: Any) -> None:
+def _run_epochs(prepared: PreparedStage, stage: Stage, plan: TrainingPlan, keeper: Any) -> None:
     recipe, done = plan.recipe, len(keeper.history.epochs)
-    trained, watched = lesson.trained, lesson.watched
-    lesson.learner.fit(
-        batches(trained, recipe.batch, seed=plan.seed + done, augment=lesson.augment),
+    trained, watched = prepared.trained, prepared.watched
+    prepared.learner.fit(
+        batches(trained, recipe.batch, seed=plan.seed + done, augment=prepared.augment),
         shuffle=False,  # that is done
         initial_epoch=done,
         epochs=stage.end,

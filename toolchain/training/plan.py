@@ -72,6 +72,11 @@ class TrainingPlan:
             raise UsageError(f"The seed lies between 0 and 2**32 - 1, not {self.seed}.")
         if self.class_weight not in (None, BALANCED):
             raise unknown("class weight", str(self.class_weight), [BALANCED], "There is only")
+        if self.recipe.phases and self.teacher:
+            raise UsageError(
+                "A pretrained network is fine-tuned without a teacher. Leave out --teacher, or "
+                "train another network."
+            )
         if self.class_weight and (self.teacher or self.recipe.teacher):
             raise UsageError(
                 "A teacher's answers cannot be weighted by class (Keras' Distiller does not). "

@@ -28,7 +28,7 @@ BATCH = 32  # images whose features are computed at once
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class PreparedStage:
     """A compiled Keras model and what it learns from; `augment` varies its batches."""
 
     learner: Any
@@ -37,14 +37,14 @@ class Lesson:
     augment: Callable[[Any], Any] | None
 
 
-def lesson(
+def prepare(
     model: Any,
     stage: Stage,
     plan: TrainingPlan,
     dataset: Dataset,
     cache: Path,
     waiting: Callable[[int, int], None],
-) -> Lesson:
+) -> PreparedStage:
     """What `model` learns in `stage`.
 
     Where only the head of a pretrained model learns, the features of all images are computed once
@@ -59,11 +59,11 @@ def lesson(
         trained, watched = (
             _features(backbone, part, cache, waiting) for part in (trained, watched)
         )
-        return Lesson(head, trained, watched, augment=None)
+        return PreparedStage(head, trained, watched, augment=None)
     optimization.compile_model(model, recipe, len(trained.rows), stage)
     learner = distillation.student_trainer(model, plan, dataset)
     vary = augmentation.augment(augmentation.chosen(recipe.augment))
-    return Lesson(learner, trained, watched, vary)
+    return PreparedStage(learner, trained, watched, vary)
 
 
 def _features(
