@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolchain.networks import torch_weights
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, require, require_installed
 
@@ -192,6 +191,8 @@ def weights(variant: Variant) -> dict[str, NDArray[np.float32]]:
     Raises:
         ToolchainError: they are not installed, or the file is another one.
     """
+    from toolchain.networks import torch_weights  # here, because names of networks need no numpy
+
     path = file(variant)
     data = files.read_bytes(path)
     if files.sha256(data) != variant.sha256:
