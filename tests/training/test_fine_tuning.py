@@ -68,6 +68,7 @@ def test_stages_take_their_shares_of_the_epochs() -> None:
     assert (only.begin, only.end) == (0, 1)
     (head,) = RECIPE.head_only().stages
     assert (head.end, head.layers) == (2, 0)
+    assert dataclasses.replace(RECIPE, augment=("flip",)).head_only().augment == ()
     assert Recipe(7).stages == (Stage(0, 7, 0.001, "constant"),)
 
 

@@ -115,7 +115,7 @@ class Recipe:
         return self.schedule == COSINE and not self.phases
 
     def head_only(self) -> Recipe:
-        """This recipe of a fine-tuning, ended after its first phase.
+        """This recipe of a fine-tuning, ended after its first phase, which varies no image.
 
         Raises:
             UsageError: it has no phases.
@@ -129,6 +129,7 @@ class Recipe:
         return dataclasses.replace(
             self,
             epochs=max(1, round(self.epochs * first.epochs)),
+            augment=(),
             phases=(dataclasses.replace(first, epochs=1),),
         )
 
