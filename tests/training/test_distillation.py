@@ -174,7 +174,7 @@ def test_what_the_student_cannot_be_is_said_before_its_teacher_is_trained(
 ) -> None:
     plan = dataclasses.replace(TAUGHT, width=1000)
     with pytest.raises(UsageError, match="between 1 and 256"):
-        with_own_teacher(plan, digits, tmp_path / "model", Silent())
+        training.train(plan, digits, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 

@@ -16,7 +16,7 @@ from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
 from toolchain.networks import architectures, pretrained
 from toolchain.networks.recipe import COSINE, Phase, Recipe, Stage
-from toolchain.support.errors import UsageError
+from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.training import TrainingPlan, TrainingResult
 from toolchain.training.plan import TeacherFile
 
@@ -117,6 +117,16 @@ def test_an_interrupted_run_goes_on_in_its_phase(epoch: int, tmp_path: Path, few
     # the features were computed once
     assert any("images" in step for step in begun.steps)
     assert not any("images" in step for step in rest.steps)
+
+
+def test_an_optimizer_of_another_keras_is_told_of(tmp_path: Path, few: Dataset) -> None:
+    training.train(PLAN, few, tmp_path / "model", Interrupted(1))
+    (saved,) = (tmp_path / "model/.training").glob("1.npz")
+    with np.load(saved) as file:
+        arrays = list(file.values())
+    np.savez(saved, *arrays[:-1])
+    with pytest.raises(ToolchainError, match=r"\.training does not fit .*Remove that folder"):
+        training.train(PLAN, few, tmp_path / "model")
 
 
 def test_the_command_trains_on_own_pictures(tmp_path: Path, digits: Dataset) -> None:

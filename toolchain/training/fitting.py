@@ -41,15 +41,12 @@ def fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress) 
     folder holds a finished model already.
 
     Raises:
-        UsageError: the folder's name is no text.
         ToolchainError: TensorFlow is missing, the folder cannot be written, or another process is
             at work there.
         KeyboardInterrupt: interrupted and nothing was published.
     """
-    model = ModelFolder(folder)
-    model.demand_name()
     with files.exclusive(folder):
-        if model.find(SOURCE):
+        if ModelFolder(folder).find(SOURCE):
             progress.say(f"{folder} holds a model already; it is replaced when this run ends.")
         return _fit(plan, dataset, folder, progress)
 
@@ -109,7 +106,10 @@ def _learn(
 ) -> History:
     """Train until the plan says stop, from where an interrupted run ended."""
     optimization.compile_model(model, plan.recipe, len(split(plan, dataset)[0].rows))
-    history = state.resume(model, progress)
+    model.optimizer.build(model.trainable_variables)
+    # each phase of a fine-tuning has an optimizer of its own
+    optimizer = None if plan.recipe.phases else model.optimizer
+    history = state.resume(model, optimizer, progress)
     if not (history.epochs and plan.stop(history)):
         _tell_parts(plan, dataset, progress)
     for stage in plan.recipe.stages:

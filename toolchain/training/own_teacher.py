@@ -28,22 +28,15 @@ def with_own_teacher(
     that they hold out.
 
     Raises:
-        UsageError: the plan or the folder's name is one that the student could not be trained with.
         ToolchainError: as `fit`.
         KeyboardInterrupt: interrupted; what was trained is kept.
     """
     if not plan.recipe.teacher:
         return plan
-    model = ModelFolder(folder)
-    model.demand_name()
-    student = architectures.get(plan.architecture)
-    student.build(
-        dataset.contract, len(dataset.labels), plan.width, plan.depth
-    )  # before hours, not after
     known = architectures.get(plan.recipe.teacher)
     recipe = known.recipe.with_({"hold_out": True})
     first = TrainingPlan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)
     progress.say(f"Its teacher is {known.name}.")
     with files.exclusive(folder):
-        result = fit_unless_done(first, dataset, model.teacher.path, progress)
+        result = fit_unless_done(first, dataset, ModelFolder(folder).teacher.path, progress)
     return dataclasses.replace(plan, teacher=teacher_file(result.path))

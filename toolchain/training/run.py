@@ -38,7 +38,7 @@ def train(
         KeyboardInterrupt: interrupted and nothing was published.
     """
     ModelFolder(folder).demand_name()
-    _tell_layers(plan, dataset, progress)
+    _tell_layers(plan, dataset, progress)  # which fails before a teacher takes hours, not after
     plan = with_own_teacher(plan, dataset, folder, progress)
     if seeds > 1:
         return fit_seeds(plan, seeds, dataset, folder, progress)

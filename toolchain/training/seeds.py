@@ -40,7 +40,6 @@ def fit_seeds(
             f"bring at least {LEAST_TO_VALIDATE} training pictures a class."
         )
     model_folder = ModelFolder(folder)
-    model_folder.demand_name()
     with files.exclusive(folder):
         results = []
         for number in range(count):

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.support import files
+from toolchain.support.errors import ToolchainError
 from toolchain.support.progress import Progress
 from toolchain.support.records import as_json
 from toolchain.training.history import History
@@ -33,12 +34,13 @@ class TrainingState:
         self._plan = as_json(plan.record()).encode()
         self._empty = History(watched)
 
-    def resume(self, model: Any, progress: Progress) -> History:
-        """Bring `model` to the end of the last epoch of an earlier run with the same plan."""
+    def resume(self, model: Any, optimizer: Any, progress: Progress) -> History:
+        """Bring `model`, and `optimizer` if there is one, to the end of the last epoch of an
+        earlier run with the same plan."""
         try:
             history = self.history()
             if history.epochs:
-                self.load(model, len(history.epochs), None)
+                self.load(model, len(history.epochs), optimizer)
                 progress.say(
                     f"Going on after epoch {len(history.epochs)} of an interrupted run with the "
                     "same settings."
@@ -78,16 +80,22 @@ class TrainingState:
         """Give `model`, and `optimizer` if there is one, what they had after `epoch`.
 
         Raises:
-            Exception: the file is damaged, or of another model.
+            ToolchainError: the file is of another model or optimizer.
+            Exception: it is damaged.
         """
-        with np.load(
-            io.BytesIO(files.read_bytes(self._weights(epoch))), allow_pickle=False
-        ) as file:
+        data = io.BytesIO(files.read_bytes(self._weights(epoch)))
+        with np.load(data, allow_pickle=False) as file:
             saved = list(file.values())
         own, others = saved[: len(model.weights)], saved[len(model.weights) :]
-        _assign(model.weights, own)
-        if optimizer is not None:
-            _assign(optimizer.variables, others)
+        try:
+            _assign(model.weights, own)
+            if optimizer is not None:
+                _assign(optimizer.variables, others)
+        except ValueError as error:  # as another version of Keras would have it
+            raise ToolchainError(
+                f"The interrupted run in {self.folder} does not fit this model and this Keras "
+                f"({error}). Remove that folder to start anew."
+            ) from error
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
