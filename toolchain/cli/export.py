@@ -176,7 +176,14 @@ def export(
     outcomes: list[ExportOutcome] = []
     try:
         exporting.export(
-            *(folder, found, chosen, gate, calibration_samples, seed, LINES), outcomes.append
+            folder,
+            found,
+            chosen,
+            gate,
+            calibration_samples,
+            seed,
+            progress=LINES,
+            on_outcome=outcomes.append,
         )
     finally:  # what was proved before an error or Ctrl-C is proved
         _print_outcomes(outcomes, json)
