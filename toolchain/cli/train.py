@@ -208,7 +208,8 @@ def train(
         found = locate_data.named(dataset, known.dataset, data_dir)
     else:
         locate_data.one_of(data, dataset)
-        found = _checked_pictures(data, _input(known, size, color, fit), folder, json)
+        asked_of_them = _input(known, plan.recipe, size, color, fit)
+        found = _checked_pictures(data, asked_of_them, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with ProgressBar().shown() as progress:
@@ -247,13 +248,16 @@ def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:
         )
 
 
-def _input(known: Architecture, size: str | None, color: bool, fit: Fit | None) -> AskedInput:
-    """What is asked for; a pretrained network gets pictures as those that it learnt from."""
+def _input(
+    known: Architecture, recipe: Recipe, size: str | None, color: bool, fit: Fit | None
+) -> AskedInput:
+    """What is asked for; a pretrained network gets pictures of the size that it learnt from, and
+    in colour if they are, as does one that it teaches."""
     asked = asked_input(size, color, fit)
-    if not known.depths:
-        return asked
-    sides = asked.size or (pretrained.SIDE, pretrained.SIDE)
-    return dataclasses.replace(asked, size=sides, color=asked.color or None)
+    if known.depths:
+        asked = dataclasses.replace(asked, size=asked.size or (pretrained.SIDE, pretrained.SIDE))
+    teacher = architectures.get(recipe.teacher) if recipe.teacher else known
+    return dataclasses.replace(asked, color=color or None) if teacher.depths else asked
 
 
 def _checked_pictures(data: Path, asked: AskedInput, folder: Path, json: bool) -> Dataset:

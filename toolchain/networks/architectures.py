@@ -34,6 +34,9 @@ FINE_TUNING = Recipe(
         Phase(epochs=0.44, rate=0.5, layers=1),
     ),
 )
+TAUGHT = OWN_DATA.with_(
+    {"epochs": 60, "schedule": COSINE, "augment": ("flip",), "teacher": "efficientnet-lite0"}
+)
 HANDWRITING = LONG.with_({"epochs": 40, "learning_rate": 0.002, "augment": ("elastic",)})
 
 
@@ -287,6 +290,7 @@ def fashion_small(contract: InputContract, classes: int) -> Any:
     return _answer(image, x, classes)
 
 
+@_known_as("small-cnn-taught", None, TAUGHT, width=8)
 @_known_as("small-cnn", None, OWN_DATA, width=8)
 def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     """A residual network for images of any size; 150,718 parameters on 96×96×3 and six classes.
