@@ -61,8 +61,12 @@ def train(
         ),
     ] = None,
     width: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Channels of the first layer of small-cnn."),
+        float | None,
+        typer.Option(
+            metavar="N|SHARE",
+            help="Channels of the first layer of small-cnn; share of all channels of "
+            "mobilenet-v2: 0.35, 0.5, 0.75 or 1.",
+        ),
     ] = None,
     depth: Annotated[
         str | None,
@@ -194,7 +198,7 @@ def train(
         patience=patience,
         seed=seed,
         deterministic=deterministic,
-        width=width,
+        width=None if width is None else known.chosen_width(width),
         depth=known.depth(depth) if depth else None,
         class_weight=class_weight,
         teacher=training.teacher_file(Path(teacher)) if teacher not in (None, "none") else None,
