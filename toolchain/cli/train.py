@@ -24,28 +24,35 @@ from toolchain.cli.options import (
     named,
 )
 from toolchain.model.folder import ModelFolder
-from toolchain.networks import architectures, augmentation, pretrained
+from toolchain.networks import architectures, augmentation, choice, efficientnet_lite, pretrained
 from toolchain.networks.recipe import SCHEDULES, Recipe
-from toolchain.support.errors import TargetNotReachedError, UsageError, require_installed
+from toolchain.support.errors import (
+    TargetNotReachedError,
+    ToolchainError,
+    UsageError,
+    require_installed,
+)
 from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
     from toolchain.model.artifact import Fit
     from toolchain.model.dataset import Dataset
     from toolchain.networks.architectures import Architecture
+    from toolchain.networks.choice import Choice
     from toolchain.training import TrainingResult
     from toolchain.userdata.contracts import AskedInput
 
 
 def train(
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="MODEL",
             autocompletion=lambda: list(architectures.names()),
-            help=f"One of {', '.join(architectures.names())}; or your own, as module:function.",
+            help=f"One of {', '.join(architectures.names())}; or your own, as module:function. "
+            "Default: chosen by your pictures.",
         ),
-    ],
+    ] = None,
     data: Data = None,
     size: Size = None,
     color: Color = False,
@@ -176,6 +183,10 @@ def train(
     from toolchain.cli import locate_data
     from toolchain.cli.progress import ProgressBar, import_keras, say
 
+    locate_data.one_of(data, dataset)
+    if model is None:
+        chosen = _chosen(data, architecture)
+        model, depth = chosen.architecture, depth or chosen.depth
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
         target_accuracy = known.target_accuracy
@@ -211,7 +222,6 @@ def train(
             raise UsageError("--size, --color and --fit are for your own pictures: --data FOLDER.")
         found = locate_data.named(dataset, known.dataset, data_dir)
     else:
-        locate_data.one_of(data, dataset)
         asked_of_them = _input(known, plan.recipe, size, color, fit)
         found = _checked_pictures(data, asked_of_them, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
@@ -225,6 +235,38 @@ def train(
     else:
         report.training(result)
     _training_verdict(result, known.recipe.epochs)
+
+
+def _chosen(data: Path | None, architecture: str | None) -> Choice:
+    """The architecture for the pictures at `data`; it is said, with the reason.
+
+    Raises:
+        UsageError: there are no pictures to choose by, or the network is named already.
+        ToolchainError: they cannot be read, or the weights of the chosen one are not installed.
+    """
+    if data is None or architecture:
+        raise UsageError(
+            "Name the MODEL to train: toolchain train MODEL, one of "
+            f"{', '.join(architectures.names())}. Without it, your own pictures choose the "
+            "network: --data FOLDER, and no --architecture."
+        )
+    from toolchain import userdata
+    from toolchain.cli.progress import LINES, say
+    from toolchain.userdata.survey import survey
+
+    source = userdata.open_pictures(data)
+    found = survey(source, range(len(source.pictures)), LINES)
+    side = max((max(size) for size in found.sizes), default=0)
+    chosen = choice.for_pictures(len(source.pictures), side, found.coloured > 0)
+    if architectures.get(chosen.architecture).depths:
+        try:
+            efficientnet_lite.file()
+        except ToolchainError as error:
+            raise ToolchainError(
+                f"{chosen} {error} Or name another model: toolchain train small-cnn --data {data}."
+            ) from error
+    say(f"{chosen} Or try {chosen.otherwise}.")
+    return chosen
 
 
 def _recipe(
