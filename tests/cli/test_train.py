@@ -83,3 +83,18 @@ def test_without_pictures_to_choose_by_the_model_is_asked_for(
 def test_pictures_and_a_data_set_choose_nothing(tmp_path: Path) -> None:
     done = run(tmp_path, "--data", "photos", "--dataset", "digits", code=2)
     assert "Choose one of them" in done.stderr
+
+
+def test_five_pictures_in_all_train_a_pretrained_network(tmp_path: Path, digits: Dataset) -> None:
+    photos = class_folders(tmp_path / "photos", digits, {"one": 3, "two": 2})
+    options = ("--size", 32, "--depth", 1, "--epochs", 3)
+    done = run(tmp_path, "efficientnet-lite0", "--data", photos, *options)
+    assert "Training on 3 images; epochs: at most 3." in done.stderr
+    assert "which cannot show overfitting" in done.stderr
+    assert (tmp_path / "models/efficientnet-lite0-photos/training.json").is_file()
+
+
+def test_one_class_is_nothing_to_learn(tmp_path: Path, digits: Dataset) -> None:
+    photos = class_folders(tmp_path / "photos", digits, {"one": 8})
+    done = run(tmp_path, "efficientnet-lite0", "--data", photos, code=1)
+    assert "has one class only, 'one'. Expected at least two." in done.stderr
