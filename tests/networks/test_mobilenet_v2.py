@@ -188,7 +188,7 @@ def test_weights_of_another_width_are_no_weights(serve: Serve, weights: bytes) -
     ("options", "words"),
     [
         (("mobilenet-v2", "--width", 0.4), "is one of 0.35, 0.5, 0.75, 1, not 0.4"),
-        (("small-cnn", "--width", 0.5), "'small-cnn' is between 1 and 256 channels, not 0.5"),
+        (("small-cnn", "--width", 0.5), "'small-cnn' is a whole number between 1 and 256, not 0.5"),
         (("efficientnet-lite0", "--width", 1), "takes no width. Leave it out, or train one of: sm"),
         (("small-cnn", "--depth", "small"), "'small-cnn' cannot be cut. Leave --depth out"),
         (("mobilenet-v2", "--depth", 18), "has 17 blocks and cannot be cut after 18"),

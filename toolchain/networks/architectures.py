@@ -105,7 +105,7 @@ class Architecture:
                 f"Leave it out, or train one of: {others}."
             )
         if isinstance(self.widths, range):
-            expected = f"between {self.widths[0]} and {self.widths[-1]} channels"
+            expected = f"a whole number between {self.widths[0]} and {self.widths[-1]}"
         else:
             expected = f"one of {', '.join(f'{each:g}' for each in self.widths)}"
         raise UsageError(f"The width of '{self.name}' is {expected}, not {width:g}.")
