@@ -2,7 +2,7 @@
 
 Layout and weights are those of keras.applications (M. Sandler et al., "MobileNetV2: inverted
 residuals and linear bottlenecks", CVPR 2018). Keras downloads a file of weights once and keeps it
-among its own; neither it nor anybody else publishes a hash of it.
+among its own; it has no hash of it to compare.
 """
 
 from __future__ import annotations
