@@ -20,6 +20,7 @@ from toolchain.support.errors import require
 
 IDENTIFIER = b"TFL3"
 BRIGHTEST = 255
+ONE, NONE = np.ones(1, np.float32), np.zeros(1, np.float32)
 
 
 @dataclass(frozen=True)
@@ -47,31 +48,45 @@ class ScaledInput:
     in_float: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Step:
+    """An operator that multiplies pixels by `factor` and adds `offset`: one number for all, or one
+    for each channel."""
+
+    operator: Any
+    factor: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+
 def scaled_input(calibrated: bytes) -> ScaledInput | None:
     """A calibrated `.tflite` file without the first operators, whose work a quantised input does;
     None where the file begins with something else than a scaling of pixels."""
     model = _read(calibrated)
     graph = model.subgraphs[0]
     steps = list(_scaling_steps(model))
-    scaling, done = Scaling(), 0
-    found = scaling
-    for number, (_, factor, offset) in enumerate(steps, 1):
-        if factor.size > 1 or offset.size > 1 or not factor.item():
-            break  # each channel has its own, or all pixels are alike
-        scale = found.scale * factor.item()
-        found = Scaling(scale, found.zero - offset.item() / scale)
-        if found.fits:
-            scaling, done = found, number
-    if not done:
+    scalings = list(_so_far(steps))
+    fitting = [number for number, each in enumerate(scalings, 1) if each.fits]
+    if not fitting:
         return None
-    left = [step[0] for step in steps[done:]]
-    last = steps[done - 1][0].outputs[0]
-    graph.tensors[last].quantization = _range(scaling)
-    _replace_input(model, last)
-    taken = [step[0] for step in steps[:done]]
-    graph.operators = [each for each in graph.operators if each not in taken]
-    names = tuple(graph.tensors[each.outputs[0]].name.decode() for each in left)
-    return ScaledInput(_write(model), scaling, names)
+    scaling, taken, left = scalings[fitting[-1] - 1], steps[: fitting[-1]], steps[fitting[-1] :]
+    scaled = taken[-1].operator.outputs[0]
+    graph.tensors[scaled].quantization = _range(scaling)
+    _replace_input(model, scaled)
+    needless = [step.operator for step in taken]
+    graph.operators = [each for each in graph.operators if each not in needless]
+    in_float = tuple(graph.tensors[step.operator.outputs[0]].name.decode() for step in left)
+    return ScaledInput(_write(model), scaling, in_float)
+
+
+def _so_far(steps: list[Step]) -> Iterator[Scaling]:
+    """What all steps up to each do, as long as they do the same to all channels."""
+    scaling = Scaling()
+    for step in steps:
+        if step.factor.size > 1 or step.offset.size > 1 or not step.factor.item():
+            return
+        scale = scaling.scale * step.factor.item()
+        scaling = Scaling(scale, scaling.zero - step.offset.item() / scale)
+        yield scaling
 
 
 def with_raw_pixels(quantized: bytes, scaling: Scaling) -> bytes:
@@ -101,36 +116,36 @@ def with_raw_pixels(quantized: bytes, scaling: Scaling) -> bytes:
     return _write(model)
 
 
-def _scaling_steps(model: Any) -> Iterator[tuple[Any, NDArray[np.float32], NDArray[np.float32]]]:
-    """The first operators that scale pixels, each with the factor and the offset it applies: one
-    number, or one for each channel."""
-    kinds = _schema().BuiltinOperator
-    one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+def _scaling_steps(model: Any) -> Iterator[Step]:
+    """The first operators, as far as they scale pixels."""
     graph = model.subgraphs[0]
     (tensor,) = graph.inputs
-    while True:
+    while tensor not in graph.outputs:
         readers = [each for each in graph.operators if tensor in each.inputs]
-        if len(readers) != 1 or tensor in graph.outputs:
+        step = _step(model, readers[0], tensor) if len(readers) == 1 else None
+        if step is None:
             return
-        (operator,) = readers
-        kind, others = _kind(model, operator), [i for i in operator.inputs if i != tensor]
-        number = _constant(model, others[0]) if len(others) == 1 else None
-        first = operator.inputs[0] == tensor
-        if kind == kinds.CAST and _is_float(graph.tensors[operator.outputs[0]]):
-            yield operator, one, none
-        elif number is None or operator.builtinOptions.fusedActivationFunction:
-            return
-        elif kind == kinds.MUL:
-            yield operator, number, none
-        elif kind == kinds.ADD:
-            yield operator, one, number
-        elif kind == kinds.SUB and first:
-            yield operator, one, -number
-        elif kind == kinds.DIV and first:
-            yield operator, 1 / number, none
-        else:
-            return
-        tensor = operator.outputs[0]
+        yield step
+        tensor = step.operator.outputs[0]
+
+
+def _step(model: Any, operator: Any, tensor: int) -> Step | None:
+    """What `operator` does to the pixels in `tensor`; None where that is no scaling."""
+    kinds = _schema().BuiltinOperator
+    kind = _kind(model, operator)
+    if kind == kinds.CAST and _is_float(model.subgraphs[0].tensors[operator.outputs[0]]):
+        return Step(operator, ONE, NONE)
+    of_number = {
+        kinds.MUL: lambda number: Step(operator, number, NONE),
+        kinds.DIV: lambda number: Step(operator, 1 / number, NONE),
+        kinds.ADD: lambda number: Step(operator, ONE, number),
+        kinds.SUB: lambda number: Step(operator, ONE, -number),
+    }
+    swapped = operator.inputs[0] != tensor and kind in (kinds.DIV, kinds.SUB)
+    if kind not in of_number or swapped or operator.builtinOptions.fusedActivationFunction:
+        return None
+    number = _constant(model, sum(operator.inputs) - tensor)
+    return None if number is None else of_number[kind](number)
 
 
 def _constant(model: Any, index: int) -> NDArray[np.float32] | None:
