@@ -60,7 +60,7 @@ def test_the_small_networks_are_small_and_compute_little(
     assert summary.macs == macs
     # nothing is left of batch normalisation
     assert [operator.name for operator in summary.operators if operator.macs] == layers.split()
-    assert summary.left_out == ("CAST",)
+    assert summary.left_out == ("QUANTIZE",)
 
 
 def test_one_convolution_and_one_pooling_layer() -> None:
@@ -147,7 +147,7 @@ def test_a_trained_small_cnn_is_proved_in_int8(tmp_path: Path, digits: Dataset) 
     assert result.test_accuracy > 0.9
     assert {outcome.verdict for outcome in made.values()} == {Verdict.PROVED}
     assert operators(made[".tflite"]) == (
-        "CAST QUANTIZE CONV_2D CONV_2D CONV_2D ADD CONV_2D CONV_2D ADD "
+        "QUANTIZE CONV_2D CONV_2D CONV_2D ADD CONV_2D CONV_2D ADD "
         "DEPTHWISE_CONV_2D FULLY_CONNECTED DEQUANTIZE SOFTMAX"
     )
     computed = operators(made[".onnx"]).replace("DequantizeLinear", "")

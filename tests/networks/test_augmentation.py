@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 import keras
 import numpy as np
@@ -54,6 +55,20 @@ def test_a_mirrored_picture_is_mirrored(digits: Dataset) -> None:
     same = np.array([np.array_equal(a, b) for a, b in zip(found, images, strict=True)])
     assert (mirrored | same).all()
     assert 60 < mirrored.sum() < 140
+
+
+def test_what_has_no_up_is_turned_and_mirrored_in_all_eight_ways(digits: Dataset) -> None:
+    images = digits.train_images[:400]
+    found = varied(chosen(["any-way-up"]), images)
+    ways: Counter[int] = Counter()
+    for image, other in zip(images, found, strict=True):
+        turned = [np.rot90(each, k) for each in (image, image[:, ::-1]) for k in range(4)]
+        ways[[np.array_equal(each, other) for each in turned].index(True)] += 1
+    assert min(ways[way] for way in range(8)) > 20
+    wide = images[:, :20]
+    for image, other in zip(wide, varied(chosen(["any-way-up"]), wide), strict=True):
+        mirrored = [image[::down, ::right] for down in (1, -1) for right in (1, -1)]
+        assert any(np.array_equal(each, other) for each in mirrored)
 
 
 def test_a_shift_is_of_whole_pixels_and_bounded() -> None:

@@ -189,7 +189,7 @@ def test_a_recipe_with_a_teacher_is_not_followed_without_one(
 
 @pytest.fixture
 def small_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pretrained teacher of four epochs, in three phases, instead of 25."""
+    """A pretrained teacher of four epochs, one a phase."""
     pretrained = architectures.get("efficientnet-lite0")
     recipe = pretrained.recipe.with_({"epochs": 4})
     monkeypatch.setitem(
@@ -203,7 +203,7 @@ def taught_by_a_pretrained_one(dataset: Dataset) -> TrainingPlan:
 
 
 @pytest.mark.usefixtures("small_recipes")
-def test_an_interrupted_pretrained_teacher_goes_on_in_its_last_phase(
+def test_an_interrupted_pretrained_teacher_goes_on_in_its_phase(
     tmp_path: Path, digits: Dataset
 ) -> None:
     few = dataclasses.replace(
@@ -221,6 +221,8 @@ def test_an_interrupted_pretrained_teacher_goes_on_in_its_last_phase(
     teacher = present(keras_format.read_info((folder / "teacher/teacher.keras").read_bytes()))
     assert (teacher.architecture, teacher.input) == ("efficientnet-lite0", few.contract)
     assert result.plan.teacher == training.teacher_file(folder / "teacher/teacher.keras")
+    run = json.loads((folder / "teacher/training.json").read_text())
+    assert run["plan"]["recipe"]["label_smoothing"] == 0
 
 
 def test_a_fine_tuned_network_teaches_on_own_pictures(tmp_path: Path, digits: Dataset) -> None:

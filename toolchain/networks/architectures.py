@@ -24,14 +24,16 @@ OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothi
 LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=True, hold_out=True)
 FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
 FINE_TUNING = Recipe(
-    epochs=25,
+    epochs=30,
     schedule=COSINE,
     hold_out=True,
+    label_smoothing=0.1,
     augment=("flip",),
     phases=(
-        Phase(epochs=0.4, rate=1, layers=0),
-        Phase(epochs=0.16, rate=1, layers=1 / 3),
-        Phase(epochs=0.44, rate=0.5, layers=1),
+        Phase(epochs=10 / 30, rate=1, layers=0),
+        Phase(epochs=4 / 30, rate=1, layers=1 / 3),
+        Phase(epochs=10 / 30, rate=0.5, layers=1),
+        Phase(epochs=6 / 30, rate=0.2, layers=1, int8=True),
     ),
 )
 TAUGHT = OWN_DATA.with_(

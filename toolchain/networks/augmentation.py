@@ -27,7 +27,8 @@ EXAMPLES, VARIANTS = 6, 8
 class Variation:
     """How far each picture may be varied; 0 is not at all.
 
-    `flip`: the share of pictures whose left and right change places. `shift`: by up to this
+    `flip`: the share of pictures whose left and right change places. `upend`: the share whose top
+    and bottom do, and of square ones whose rows and columns do. `shift`: by up to this
     share of a side, in whole pixels. `rotate`: by up to so many degrees. `zoom`: larger or smaller
     by up to this share. `elastic`: the standard deviation, as a share of a side, of what each point
     of a coarse grid moves. `brightness`: brightness by up to this share of white, contrast by up to
@@ -35,6 +36,7 @@ class Variation:
     """
 
     flip: float = 0.0
+    upend: float = 0.0
     shift: float = 0.0
     rotate: float = 0.0
     zoom: float = 0.0
@@ -44,6 +46,7 @@ class Variation:
     def __str__(self) -> str:
         said = (
             (self.flip, f"{self.flip:.0%} of the pictures mirrored left to right"),
+            (self.upend, f"{self.upend:.0%} mirrored top to bottom, as many turned by 90°"),
             (self.shift, f"moved by up to {self.shift:.0%} of a side"),
             (self.rotate, f"turned by up to {self.rotate:.0f}°"),
             (self.zoom, f"up to {self.zoom:.0%} larger or smaller"),
@@ -56,6 +59,8 @@ class Variation:
 CHOICES = {
     # for things that bear no writing
     "flip": Variation(flip=0.5),
+    # for what has no up, seen from above or through a microscope
+    "any-way-up": Variation(flip=0.5, upend=0.5),
     # for small networks, which anything more confuses
     "light": Variation(shift=0.04),
     # for photos
@@ -97,8 +102,11 @@ def augment(variation: Variation) -> Callable[[Any], Any] | None:
     def vary(pixels: Any) -> Any:
         values = tf.cast(pixels, tf.float32)
         if variation.flip:
-            some = _uniform(tf, values, 1, 0, 1) < variation.flip
-            values = tf.where(some, tf.reverse(values, [2]), values)
+            values = _some(tf, values, variation.flip, tf.reverse(values, [2]))
+        if variation.upend:
+            values = _some(tf, values, variation.upend, tf.reverse(values, [1]))
+        if variation.upend and values.shape[1] == values.shape[2]:
+            values = _some(tf, values, variation.upend, tf.transpose(values, [0, 2, 1, 3]))
         if variation.shift or variation.rotate or variation.zoom or variation.elastic:
             values = _sampled(tf, values, _places(tf, values, variation))
         if variation.brightness:
@@ -109,6 +117,11 @@ def augment(variation: Variation) -> Callable[[Any], Any] | None:
         return tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
 
     return vary
+
+
+def _some(tf: Any, values: Any, share: float, varied: Any) -> Any:
+    """About that share of the pictures as they are in `varied`, the others as they are."""
+    return tf.where(_uniform(tf, values, 1, 0, 1) < share, varied, values)
 
 
 def _uniform(tf: Any, values: Any, numbers: int, low: float, high: float) -> Any:

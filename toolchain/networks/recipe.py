@@ -27,19 +27,21 @@ class Phase:
 
     It takes the share `epochs` of all epochs, begins with `rate` times the recipe's learning rate,
     and the last share `layers` of the pretrained layers learns beside the head. All shares lie
-    between 0 and 1.
+    between 0 and 1. With `int8` the network learns with the rounding of int8
+    (training/quantization_aware.py).
     """
 
     epochs: float
     rate: float
     layers: float
+    int8: bool = False
 
 
 @dataclass(frozen=True)
 class Stage:
     """Epochs that are trained alike: those after `begin`, up to `end`.
 
-    `layers` is the share of pretrained layers that learn.
+    `layers` is the share of pretrained layers that learn; `int8` as in `Phase`.
     """
 
     begin: int
@@ -47,6 +49,7 @@ class Stage:
     learning_rate: float
     schedule: str
     layers: float = 1.0
+    int8: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Recipe:
     recipe; what it answers is learnt beside the labels (training/distillation.py).
 
     With `phases` a pretrained network is fine-tuned: first the new head on what the network makes
-    of the images, then its last layers too, then all. The epoch with the lowest loss is kept.
+    of the images, then its last layers too, then all. The epoch with the lowest loss is kept; where
+    the last phase learns for int8, the best of its epochs.
     """
 
     epochs: int
@@ -141,7 +145,7 @@ class Recipe:
         shares = itertools.accumulate(phase.epochs for phase in self.phases)
         ends = [round(self.epochs * share) for share in shares]
         return tuple(
-            Stage(begin, end, self.learning_rate * phase.rate, COSINE, phase.layers)
+            Stage(begin, end, self.learning_rate * phase.rate, COSINE, phase.layers, phase.int8)
             for phase, begin, end in zip(self.phases, [0, *ends], ends, strict=False)
             if end > begin
         )

@@ -45,7 +45,11 @@ class History:
     @property
     def best(self) -> Epoch:
         """The epoch with the lowest loss on the watched images."""
-        return min(self.epochs, key=lambda epoch: epoch.watched_loss)
+        return self.best_after(0)
+
+    def best_after(self, number: int) -> Epoch:
+        """The best of the epochs after epoch `number`, or of all where there is none."""
+        return min(self.epochs[number:] or self.epochs, key=lambda epoch: epoch.watched_loss)
 
     @property
     def overfits_since(self) -> int | None:

@@ -109,8 +109,10 @@ class TrainingPlan:
     def kept(self, history: History, stopped: str) -> int:
         """The epoch whose weights are kept: the best of those that may choose, else the last."""
         settled = stopped == "target" or (stopped == "epochs" and self.recipe.falls)
-        best = self.watched == "validation" and not settled
-        return history.best.number if best else history.epochs[-1].number
+        if self.watched != "validation" or settled:
+            return history.epochs[-1].number
+        last = self.recipe.stages[-1]
+        return history.best_after(last.begin if last.int8 else 0).number
 
     def stop(self, history: History) -> str | None:
         """Why the run ends after the last epoch of `history`; None where it goes on."""

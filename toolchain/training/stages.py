@@ -14,7 +14,7 @@ import numpy as np
 from toolchain.networks import augmentation, pretrained
 from toolchain.networks.recipe import Stage
 from toolchain.support import files
-from toolchain.training import distillation, optimization
+from toolchain.training import distillation, optimization, quantization_aware
 from toolchain.training.batches import Subset, batches
 from toolchain.training.plan import TrainingPlan
 from toolchain.training.splits import split
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
 
 BATCH = 32  # images whose features are computed at once
+RANGE_IMAGES, RANGE_BATCH = 500, 8  # for the ranges of all layers' answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,12 @@ def prepare(
         )
         return PreparedStage(head, trained, watched, augment=None)
     optimization.compile_model(model, recipe, len(trained.rows), stage)
-    learner = distillation.student_trainer(model, plan, dataset)
+    if stage.int8:
+        pixels = (pixels for pixels, _ in batches(_sample(trained, plan.seed), RANGE_BATCH))
+        learner = quantization_aware.learner(model, pixels)
+        optimization.compile_with(model.optimizer, learner, recipe)
+    else:
+        learner = distillation.student_trainer(model, plan, dataset)
     vary = augmentation.augment(augmentation.chosen(recipe.augment))
     return PreparedStage(learner, trained, watched, vary)
 
@@ -82,6 +88,11 @@ def _features(
     np.save(file, features)
     files.replace(path, file.getvalue())
     return Subset(features, labels, rows)
+
+
+def _sample(part: Subset, seed: int) -> Subset:
+    order = np.random.default_rng(seed).permutation(part.rows)
+    return Subset(part.images, part.labels, order[:RANGE_IMAGES])
 
 
 def _digest(backbone: Any, part: Subset) -> str:

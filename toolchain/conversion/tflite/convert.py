@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.conversion.tflite.raw_pixels import scaled_input, with_raw_pixels
 from toolchain.formats.keras import private
 from toolchain.model.artifact import Precision
 from toolchain.support.errors import ToolchainError, require
@@ -52,7 +53,11 @@ def calibrate(model: Any, images: NDArray[np.uint8]) -> bytes:
 
 def quantize(calibrated: bytes, in_float: Collection[str] = ()) -> bytes:
     with _told(Precision.INT8):
-        return private.quantize(calibrated, in_float)
+        scaled = scaled_input(calibrated)
+        if scaled is None:
+            return private.quantize(calibrated, in_float)
+        quantized = private.quantize(scaled.data, {*in_float, *scaled.in_float})
+        return with_raw_pixels(quantized, scaled.scaling)
 
 
 def _converter(model: Any) -> Any:
