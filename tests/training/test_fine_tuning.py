@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,9 +19,11 @@ from toolchain.networks import architectures, pretrained
 from toolchain.networks.recipe import COSINE, Phase, Recipe, Stage
 from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.training import TrainingPlan, TrainingResult
+from toolchain.training.history import Epoch, History
 from toolchain.training.plan import TeacherFile
+from toolchain.training.state import TrainingState
 
-PHASES = (Phase(0.5, 1, 0), Phase(0.25, 0.5, 0.5), Phase(0.25, 0.1, 1))
+PHASES = (Phase(0.5, 1, 0), Phase(0.25, 0.5, 0.5), Phase(0.25, 0.1, 1, int8=True))
 RECIPE = Recipe(4, schedule=COSINE, hold_out=True, phases=PHASES)
 PLAN = TrainingPlan("efficientnet-lite0", "digits", RECIPE, depth=2)
 
@@ -49,7 +52,7 @@ def test_stages_take_their_shares_of_the_epochs() -> None:
     assert RECIPE.stages == (
         Stage(0, 2, 0.001, "cosine", 0),
         Stage(2, 3, 0.0005, "cosine", 0.5),
-        Stage(3, 4, 0.0001, "cosine", 1),
+        Stage(3, 4, 0.0001, "cosine", 1, int8=True),
     )
     (only,) = RECIPE.with_({"epochs": 1}).stages
     assert (only.begin, only.end) == (0, 1)
@@ -57,6 +60,25 @@ def test_stages_take_their_shares_of_the_epochs() -> None:
     assert (head.end, head.layers) == (2, 0)
     assert dataclasses.replace(RECIPE, augment=("flip",)).head_only().augment == ()
     assert Recipe(7).stages == (Stage(0, 7, 0.001, "constant"),)
+
+
+def test_only_an_epoch_that_learnt_for_int8_is_kept(tmp_path: Path) -> None:
+    phases = (Phase(0.5, 1, 0), Phase(0.5, 0.1, 1, int8=True))
+    plan = dataclasses.replace(PLAN, recipe=dataclasses.replace(RECIPE, phases=phases))
+    losses = (0.1, 0.2, 0.4, 0.5)  # the best one is too early
+    rows = tuple(Epoch(number, 0.9, 0.1, 0.9, loss, 1.0) for number, loss in enumerate(losses, 1))
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("adam")
+    state = TrainingState(tmp_path, plan, "validation")
+    for number in range(1, 5):
+        model.set_weights([np.full((1, 1), number), np.zeros(1)])
+        state.save(model, model.optimizer, History("validation", rows[:number]))
+    history = History("validation", rows)
+    assert plan.kept(history, "epochs") == 3
+    state.load(model, 3, None)
+    assert model.get_weights()[0] == 3
+    early = History("validation", rows[:2])
+    assert plan.kept(early, "interrupted") == 1
 
 
 @pytest.mark.parametrize("asked", [{"ema": True}, {"schedule": "constant"}])

@@ -10,7 +10,7 @@ from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.records import plain
 from toolchain.support.suggestions import unknown
-from toolchain.training.history import History
+from toolchain.training.history import Epoch, History
 
 BALANCED = "balanced"
 MONITORS = ("training", "validation")
@@ -109,10 +109,14 @@ class TrainingPlan:
     def kept(self, history: History, stopped: str) -> int:
         """The epoch whose weights are kept: the best of those that may choose, else the last."""
         settled = stopped == "target" or (stopped == "epochs" and self.recipe.falls)
-        if self.watched != "validation" or settled:
-            return history.epochs[-1].number
+        best = self.watched == "validation" and not settled
+        return self.best(history).number if best else history.epochs[-1].number
+
+    def best(self, history: History) -> Epoch:
+        """The epoch with the lowest loss of those that may be kept: all, or where the last stage
+        learns for int8, those of that stage, as soon as there is one."""
         last = self.recipe.stages[-1]
-        return history.best_after(last.begin if last.int8 else 0).number
+        return history.best_after(last.begin if last.int8 else 0)
 
     def stop(self, history: History) -> str | None:
         """Why the run ends after the last epoch of `history`; None where it goes on."""

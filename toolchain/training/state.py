@@ -38,7 +38,8 @@ class TrainingState:
     ) -> None:
         self.folder = folder
         self.features = features or folder
-        self._plan = as_json(plan.record()).encode()
+        self._plan = plan
+        self._written_plan = as_json(plan.record()).encode()
         self._empty = History(watched)
 
     def resume(self, model: Any, optimizer: Any, progress: Progress) -> History:
@@ -61,25 +62,25 @@ class TrainingState:
                 "starting anew."
             )
         self.remove()
-        files.replace(self.folder / "plan.json", self._plan)
+        files.replace(self.folder / "plan.json", self._written_plan)
         return self._empty
 
     def history(self) -> History:
         """The epochs of a run with this plan, as far as their weights are here."""
         plan, table = self.folder / "plan.json", self.folder / "training.csv"
-        if not (plan.is_file() and table.is_file() and plan.read_bytes() == self._plan):
+        if not (plan.is_file() and table.is_file() and plan.read_bytes() == self._written_plan):
             return self._empty
         saved = [int(path.name.split(".")[0]) for path in self.folder.glob("[0-9]*.npz")]
         history = History.from_csv(table.read_text("utf-8", "replace"))
         return dataclasses.replace(history, epochs=history.epochs[: max(saved, default=0)])
 
     def save(self, model: Any, optimizer: Any, history: History) -> None:
-        """Keep the history, and the weights of the last epoch and of the best one, each with the
-        state of the optimizer."""
+        """Keep the history, and the weights of the last epoch and of the best that may be kept,
+        each with the state of the optimizer."""
         last = history.epochs[-1].number
         files.replace(self.folder / "training.csv", history.to_csv().encode())
         files.replace(self._weights(last), _weights_of(model, optimizer))
-        kept = {self._weights(last), self._weights(history.best.number)}
+        kept = {self._weights(last), self._weights(self._plan.best(history).number)}
         for path in set(self.folder.glob("*.npz")) - kept:
             files.remove(path)
 
