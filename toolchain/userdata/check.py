@@ -280,6 +280,7 @@ _FAULTS: Mapping[Fault, Severity] = {
     Fault.LOCKED: Severity.ERROR,
     Fault.LINK: Severity.WARNING,
     Fault.MISPLACED: Severity.WARNING,
+    Fault.UNLABELLED: Severity.WARNING,
     Fault.EMPTY: Severity.WARNING,
     Fault.UNREAD: Severity.WARNING,
     Fault.NO_PICTURE: Severity.NOTE,

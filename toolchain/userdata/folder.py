@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.model.images import is_picture_name
 from toolchain.support.errors import ToolchainError
 from toolchain.userdata import ignored, layout
-from toolchain.userdata.source import Fault, Picture, Source, SourceKind, check_label
+from toolchain.userdata.source import Fault, Labelled, Source, SourceKind, of_files
 from toolchain.userdata.split import Part
+from toolchain.userdata.walk import Walk
 
 NAMED = 5  # folders that a message names
 EXPECTED = "Expected CLASS/PICTURE, or train/CLASS/PICTURE and test/CLASS/PICTURE."
@@ -32,7 +31,7 @@ def scan(path: Path) -> Source:
         ToolchainError: it cannot be read, it has another layout, a class folder holds no picture
             that is read, or a class has a name that no model file could carry.
     """
-    walk = _Walk(path)
+    walk = _ClassFolders(path)
     try:
         top = walk.folders("")
     except OSError as error:
@@ -50,7 +49,7 @@ def scan(path: Path) -> Source:
     return walk.source()
 
 
-def _is_split(walk: _Walk, top: list[str], parts: Mapping[Part, list[str]]) -> bool:
+def _is_split(walk: _ClassFolders, top: list[str], parts: Mapping[Part, list[str]]) -> bool:
     """Whether the folders named after parts are some, and no classes: a class may be called train,
     and beside the class folders of a part a stray picture may lie."""
     named = [name for names in parts.values() for name in names]
@@ -62,7 +61,7 @@ def _is_split(walk: _Walk, top: list[str], parts: Mapping[Part, list[str]]) -> b
     )
 
 
-def _demand_parts(walk: _Walk, parts: Mapping[Part, list[str]]) -> dict[Part, str]:
+def _demand_parts(walk: _ClassFolders, parts: Mapping[Part, list[str]]) -> dict[Part, str]:
     """The folder of each part.
 
     Raises:
@@ -115,7 +114,7 @@ def _demand_no_flat_parts(path: Path, parts: Mapping[Part, list[str]]) -> None:
         )
 
 
-def _demand_classes_here(walk: _Walk, top: list[str]) -> None:
+def _demand_classes_here(walk: _ClassFolders, top: list[str]) -> None:
     """
     Raises:
         ToolchainError: all pictures lie in one folder there, below folders of its own.
@@ -129,29 +128,12 @@ def _demand_classes_here(walk: _Walk, top: list[str]) -> None:
             )
 
 
-def _check_labels(labels: list[str]) -> None:
-    """
-    Raises:
-        ToolchainError: a name cannot be one, or two look the same and are written in other bytes.
-    """
-    seen: dict[str, str] = {}
-    for label in labels:
-        check_label(label)
-        same = seen.setdefault(unicodedata.normalize("NFC", label), label)
-        if same != label:
-            raise ToolchainError(
-                f"Two classes are called {label!r}, once with letters and accents apart (Unicode "
-                "NFD, as macOS writes them). Give both folders the same name."
-            )
-
-
-class _Walk:
-    """What was found so far; paths are below the folder, with slashes."""
+class _ClassFolders(Walk):
+    """What was found so far."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.resolved = path, path.resolve()
-        self.found: list[tuple[Part | None, str, str, os.stat_result]] = []
-        self.faults: dict[Fault, list[str]] = defaultdict(list)
+        super().__init__(path)
+        self.found: list[Labelled] = []
         self.lost: dict[str, str] = {}  # class folders of which nothing is read, and why
 
     def folders(self, folder: str) -> list[str]:
@@ -161,7 +143,7 @@ class _Walk:
             OSError: it cannot be looked into.
         """
         names = []
-        for file, status in self._entries(folder):
+        for file, status in self.entries(folder):
             if stat.S_ISDIR(status.st_mode):
                 names.append(Path(file).name)
             else:
@@ -205,22 +187,11 @@ class _Walk:
 
     def class_folder(self, folder: str, label: str, part: Part | None) -> None:
         """The pictures directly inside `folder`."""
-        before = len(self.found)
-        try:
-            entries = self._entries(folder)
-        except OSError:
-            self.faults[Fault.LOCKED].append(folder)
-            return
-        for file, status in entries:
-            if stat.S_ISDIR(status.st_mode):
-                self.misplaced(file)
-            elif stat.S_ISREG(status.st_mode) and is_picture_name(Path(file)):
-                self.found.append((part, label, file, status))
-            elif stat.S_ISREG(status.st_mode) and ignored.unread(self.path / file):
-                self.faults[Fault.UNREAD].append(file)
-            else:
-                self.faults[Fault.NO_PICTURE].append(file)
-        if len(self.found) > before:
+        pictures, folders = self.inside(folder)
+        self.found += [Labelled(file, label, part, status) for file, status in pictures]
+        for each in folders:
+            self.misplaced(each)
+        if pictures or folder in self.faults.get(Fault.LOCKED, []):
             return
         if reason := ignored.why(self.path, folder):
             self.lost[folder] = reason
@@ -249,55 +220,17 @@ class _Walk:
             )
         if not self.found:
             raise ToolchainError(f"{self.path} holds no class folder with pictures. {self._told()}")
-        labels = sorted({label for _, label, _, _ in self.found})
-        _check_labels(labels)
-        numbers = {label: number for number, label in enumerate(labels)}
-        pictures = [
-            Picture(file, numbers[label], part, status.st_size, status.st_mtime_ns)
-            for part, label, file, status in self.found
-        ]
-        pictures.sort(key=lambda each: (each.part is Part.TEST, each.label, each.file))
-        return Source(
-            path=self.path,
-            kind=SourceKind.FOLDER,
-            labels=tuple(labels),
-            pictures=tuple(pictures),
-            faults={fault: tuple(files) for fault, files in self.faults.items()},
-        )
+        return of_files(self.path, SourceKind.FOLDER, self.found, self.faults)
 
     def _told(self) -> str:
         faults = sorted((fault, files) for fault, files in self.faults.items() if files)
         counts = [f"{len(files):,} {fault.what} ({files[0]})" for fault, files in faults]
         found = f"Found instead: {'; '.join(counts)}." if counts else "It is empty."
-        sort = "Move each picture into a folder that has the name of its class. "
+        sort = (
+            "Move each picture into a folder that has the name of its class, or name a table of "
+            "files and labels with --labels. "
+        )
         return f"{found} {sort if self.faults.get(Fault.MISPLACED) else ''}{EXPECTED}"
-
-    def _entries(self, folder: str) -> list[tuple[str, os.stat_result]]:
-        """What is in `folder`, by name, but for what is hidden or leads out of the whole.
-
-        Raises:
-            OSError: it cannot be looked into.
-        """
-        entries = []
-        for entry in sorted(os.scandir(self.path / folder), key=lambda entry: entry.name):
-            file = f"{folder}/{entry.name}" if folder else entry.name
-            if layout.is_hidden(entry.name):
-                self.faults[Fault.HIDDEN].append(file)
-            elif entry.is_symlink() and not self._leads_inside(file):
-                self.faults[Fault.LINK].append(file)
-            else:
-                try:
-                    entries.append((file, entry.stat()))
-                except OSError:
-                    self.faults[Fault.LOCKED].append(file)
-        return entries
-
-    def _leads_inside(self, file: str) -> bool:
-        try:
-            target = (self.path / file).resolve(strict=True)
-        except (OSError, RuntimeError):  # it leads nowhere, or in a circle
-            return False
-        return target.is_relative_to(self.resolved)
 
     def _not_read(self, file: str, status: os.stat_result) -> None:
         picture = stat.S_ISREG(status.st_mode) and is_picture_name(Path(file))
