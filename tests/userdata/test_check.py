@@ -97,9 +97,10 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
         "link": (Severity.WARNING, 1, {"train/b/out.png"}),
         "misplaced": (
             Severity.WARNING,
-            3,
-            {"loose.png", "train/a/deeper/low.png", "other/beside.png"},
+            2,
+            {"loose.png", "other/beside.png"},
         ),
+        "deeper": (Severity.NOTE, 1, {"train/a/deeper/low.png"}),
         "empty": (Severity.WARNING, 1, {"train/nothing"}),
         "balance": (Severity.WARNING, 4, {"a", "c"}),
     }
@@ -119,7 +120,7 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
     reasons = {each.files[0]: each.why for each in found["unreadable"].examples}
     assert "it is a text" in reasons["train/a/text.jpg"]
     counts = {each.label: (each.training, each.test) for each in report.classes}
-    assert counts["a"] == (123, 21)
+    assert counts["a"] == (124, 21)
     with pytest.raises(ToolchainError, match=r"'c' has 10 to train and 0"):
         userdata.load(userdata.open_pictures(faulty), CONTRACT, None, silent)
 
@@ -206,7 +207,7 @@ def test_bits_are_counted_with_any_numpy(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_command_tells_all_and_ends_with_1_on_errors(faulty: Path, clean: Path) -> None:
     done = run("data", "check", faulty, "--size", "28", code=1)
-    for words in ("error", "test/a/leak.bmp", "clash.bmp", "hidden", "only here", "123"):
+    for words in ("error", "test/a/leak.bmp", "clash.bmp", "hidden", "only here", "124"):
         assert words in done.stdout
     assert "1 of these would make" in done.stderr
     done = run("data", "check", clean, "--size", "30x20", "--color", "--fit", "crop", "--json")

@@ -116,6 +116,7 @@ def check(source: Source, asked: AskedInput, progress: Progress) -> DataReport:
         *_twins(known),
         *_unreadable(known),
         *_faults(source),
+        *_deeper(source),
         *_appearance(known, headers),
     ]
     if pixels is not None and test.any() and not test.all():
@@ -297,6 +298,25 @@ def _faults(source: Source) -> Iterator[Finding]:
                 for file in found[:MOST_EXAMPLES]
             )
             yield Finding(str(fault), severity, fault.what, len(found), examples)
+
+
+def _deeper(source: Source) -> Iterator[Finding]:
+    """Pictures that are of a class though they do not lie directly in its folder."""
+    if source.kind is not SourceKind.FOLDER:
+        return
+    levels = 2 if source.given else 1  # above a picture: the class, and its part where it has one
+    deeper = [each for each in source.pictures if each.file.count("/") > levels]
+    if deeper:
+        yield Finding(
+            "deeper",
+            Severity.NOTE,
+            "pictures in folders below a class folder: read as of that class",
+            len(deeper),
+            _some(
+                Example((printable(each.file),), f"read as {source.labels[each.label]}")
+                for each in deeper
+            ),
+        )
 
 
 def _appearance(known: _Known, headers: Survey) -> Iterator[Finding]:

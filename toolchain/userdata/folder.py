@@ -1,9 +1,9 @@
 """A folder with one subfolder a class, folders for training and test above them where given.
 
-Only what lies exactly at its place is read: pictures, told by the suffix, directly inside a class
-folder. All else is counted by name, so that nothing is left out in silence; and a class folder that
-holds something, but no picture that is read, is refused, for its class would be lost. A symbolic
-link is read where it leads to something inside the folder, and never followed out of it.
+What is read are pictures, told by the suffix, inside a class folder at any depth. All else is
+counted by name, so that nothing is left out in silence; and a class folder that holds something,
+but no picture that is read, is refused, for its class would be lost. So are folders that may mean
+two things.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def scan(path: Path) -> Source:
     except OSError as error:
         raise ToolchainError(f"Cannot look into {path}: {error.strerror or error}.") from error
     parts = layout.parts(top)
+    _demand_one_meaning(walk, top, parts)
     if _is_split(walk, top, parts):
         for part, folder in _demand_parts(walk, parts).items():
             walk.classes(folder, walk.folders(folder), part)
@@ -49,6 +50,11 @@ def scan(path: Path) -> Source:
     return walk.source()
 
 
+def has_class_folders(path: Path) -> bool:
+    """Whether the folder `path` holds folders with pictures inside."""
+    return _ClassFolders(path).holds_class_folders("")
+
+
 def _is_split(walk: _ClassFolders, top: list[str], parts: Mapping[Part, list[str]]) -> bool:
     """Whether the folders named after parts are some, and no classes: a class may be called train,
     and beside the class folders of a part a stray picture may lie."""
@@ -59,6 +65,26 @@ def _is_split(walk: _ClassFolders, top: list[str], parts: Mapping[Part, list[str
         and (len(parts) > 1 or alone or not walk.holds_pictures(name))
         for name in named
     )
+
+
+def _demand_one_meaning(
+    walk: _ClassFolders, top: list[str], parts: Mapping[Part, list[str]]
+) -> None:
+    """
+    Raises:
+        ToolchainError: the only folder named after a part holds pictures, as a class does, and
+            class folders, as a part does, and other folders lie beside it.
+    """
+    named = [name for names in parts.values() for name in names]
+    if len(named) != 1 or len(top) == 1:
+        return
+    (name,) = named
+    if walk.holds_pictures(name) and walk.holds_class_folders(name):
+        raise ToolchainError(
+            f"{walk.path / name} has the name of a part of a split, and holds pictures beside "
+            "folders of pictures. If it is a part, move these pictures into its class folders; if "
+            "it is a class, give it another name."
+        )
 
 
 def _demand_parts(walk: _ClassFolders, parts: Mapping[Part, list[str]]) -> dict[Part, str]:
@@ -108,7 +134,7 @@ def _demand_no_flat_parts(path: Path, parts: Mapping[Part, list[str]]) -> None:
         names = " and ".join(f"{name}/" for names in parts.values() for name in names)
         raise ToolchainError(
             f"In {path}, {names} are named after parts of a split, but have no class folders with "
-            "pictures directly inside, so nothing says which class a picture has. Put the pictures "
+            "pictures inside, so nothing says which class a picture has. Put the pictures "
             f"of each class into a folder of its own. {EXPECTED} If these folders are the classes, "
             "give them other names."
         )
@@ -119,13 +145,13 @@ def _demand_classes_here(walk: _ClassFolders, top: list[str]) -> None:
     Raises:
         ToolchainError: all pictures lie in one folder there, below folders of its own.
     """
-    if len(top) == 1 and not walk.holds_pictures(top[0]):
-        inner = walk.path / top[0]
-        if ignored.holds_pictures_below(inner):
-            raise ToolchainError(
-                f"{walk.path} holds one folder, and no pictures directly inside that. If the "
-                f"classes lie in there, name {inner} instead. {EXPECTED}"
-            )
+    filled = [name for name in top if ignored.holds_pictures_below(walk.path / name)]
+    lost = any(ignored.why(walk.path, name) for name in top if name not in filled)
+    if len(filled) == 1 and not lost and walk.holds_class_folders(filled[0]):
+        raise ToolchainError(
+            f"In {walk.path}, all pictures lie below one folder, in folders of its own. If the "
+            f"classes lie in there, name {walk.path / filled[0]} instead. {EXPECTED}"
+        )
 
 
 class _ClassFolders(Walk):
@@ -158,19 +184,21 @@ class _ClassFolders(Walk):
             return False
 
     def holds_class_folders(self, folder: str) -> bool:
-        """Whether `folder` holds folders with pictures directly inside."""
+        """Whether `folder` holds folders with pictures inside, at any depth."""
         try:
             inner = [name for name in os.listdir(self.path / folder) if not layout.is_hidden(name)]
         except OSError:
             return False
-        return any(self.holds_pictures(f"{folder}/{name}") for name in inner)
+        paths = (self.path / folder / name for name in inner)
+        return any(path.is_dir() and ignored.holds_pictures_below(path) for path in paths)
 
     def classes(self, folder: str, labels: list[str], part: Part | None) -> None:
         """The class folders `labels` in `folder`, which is of a `part` or the whole.
 
         Raises:
-            ToolchainError: they are those of a data set for another task.
+            ToolchainError: they are those of a data set for another task, or hold parts.
         """
+        self._demand_whole_pictures(folder, labels)
         for label in labels:
             self.class_folder(f"{folder}/{label}" if folder else label, label, part)
         if part and not labels:
@@ -178,25 +206,61 @@ class _ClassFolders(Walk):
         for file in self.faults.get(Fault.LINK, []):
             if Path(file).parent == Path(folder) and (self.path / file).is_dir():
                 self.lost[file] = ignored.LINKED.format(self.path)
-        if layout.of_another_task(labels):
-            raise ToolchainError(
-                f"{self.path / folder} holds {', '.join(labels)}, as data sets for object "
-                "detection and segmentation do (YOLO, COCO, VOC). Here whole pictures are sorted "
-                f"into classes. {EXPECTED}"
-            )
 
     def class_folder(self, folder: str, label: str, part: Part | None) -> None:
-        """The pictures directly inside `folder`."""
-        pictures, folders = self.inside(folder)
-        self.found += [Labelled(file, label, part, status) for file, status in pictures]
-        for each in folders:
-            self.misplaced(each)
+        """The pictures in `folder`, at any depth."""
+        pictures = [
+            Labelled(file, label, part, status)
+            for file, status in self.below(folder, self._of_the_class)
+        ]
+        self.found += pictures
         if pictures or folder in self.faults.get(Fault.LOCKED, []):
             return
         if reason := ignored.why(self.path, folder):
             self.lost[folder] = reason
         else:
             self.faults[Fault.EMPTY].append(folder)
+
+    def _of_the_class(self, folder: str, inner: list[str]) -> list[str]:
+        """Those folders in a class folder whose pictures are of that class; annotations are not.
+
+        Raises:
+            ToolchainError: they may mean something else.
+        """
+        names = [Path(each).name for each in inner]
+        self._demand_whole_pictures(folder, names)
+        self._demand_no_parts(folder, names)
+        annotations = [each for each in inner if Path(each).name.casefold() in layout.ANNOTATIONS]
+        for each in annotations:
+            self.misplaced(each)
+        return [each for each in inner if each not in annotations]
+
+    def _demand_whole_pictures(self, folder: str, names: list[str]) -> None:
+        """
+        Raises:
+            ToolchainError: the folders there are those of a data set for another task.
+        """
+        if layout.of_another_task(names):
+            raise ToolchainError(
+                f"{self.path / folder} holds {', '.join(names)}, as data sets for object "
+                "detection and segmentation do (YOLO, COCO, VOC). Here whole pictures are sorted "
+                f"into classes. {EXPECTED}"
+            )
+
+    def _demand_no_parts(self, folder: str, names: list[str]) -> None:
+        """
+        Raises:
+            ToolchainError: the folders in a class folder are parts of a split.
+        """
+        filled = [name for name in names if ignored.holds_pictures_below(self.path / folder / name)]
+        parts = layout.parts(filled)
+        named = [name for each in parts.values() for name in each]
+        if len(parts) > 1 or (named and named == filled):
+            told = " and ".join(f"{name}/" for name in named)
+            raise ToolchainError(
+                f"{self.path / folder} holds {told}, which are named after parts of a split. "
+                f"{EXPECTED} If they are no parts, move their pictures up into {folder}/."
+            )
 
     def misplaced(self, folder: str) -> None:
         """Nothing in `folder` is read; its pictures are counted."""
@@ -216,7 +280,8 @@ class _ClassFolders(Walk):
             told = " ".join(f"{folder}/: {reason}" for folder, reason in shown)
             told += f" And {len(self.lost) - NAMED} more." if len(self.lost) > NAMED else ""
             raise ToolchainError(
-                f"{self.path} has class folders of which no picture is read. {told}"
+                f"{self.path} has class folders of which no picture is read. {told} If such a "
+                "folder is no class, move it elsewhere."
             )
         if not self.found:
             raise ToolchainError(f"{self.path} holds no class folder with pictures. {self._told()}")

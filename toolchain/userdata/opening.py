@@ -33,7 +33,10 @@ def open_pictures(path: Path, labels: Path | None = None) -> Source:
         return table.read(path, labels)
     try:
         if path.is_dir():
-            return idx.read(path) if any(idx.paths(path)) else folder.scan(path)
+            files = idx.paths(path)
+            # one such file beside class folders is a stray one
+            is_idx = all(files) or (any(files) and not folder.has_class_folders(path))
+            return idx.read(path) if is_idx else folder.scan(path)
         if path.exists() and not path.is_file():
             raise ToolchainError(f"{path} is neither a file nor a folder. {EXPECTED}")
         with path.open("rb") as file:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from toolchain.model.images import is_picture_name
@@ -65,16 +65,22 @@ class Walk:
                 self.faults[Fault.NO_PICTURE].append(file)
         return pictures, folders
 
-    def below(self, folder: str, above: Collection[Path] = ()) -> Iterator[File]:
-        """The pictures in `folder`, at any depth; `above` are the folders that led there."""
+    def below(
+        self,
+        folder: str,
+        entered: Callable[[str, list[str]], list[str]] = lambda folder, inner: inner,
+        above: Collection[Path] = (),
+    ) -> Iterator[File]:
+        """The pictures in `folder`, at any depth. Of the folders in a folder, those are looked into
+        that are `entered`; `above` are the folders that led there."""
         here = (self.path / folder).resolve()
         if here in above:
             self.faults[Fault.LINK].append(folder)
             return
         pictures, folders = self.inside(folder)
         yield from pictures
-        for each in folders:
-            yield from self.below(each, (*above, here))
+        for each in entered(folder, folders):
+            yield from self.below(each, entered, (*above, here))
 
     def _leads_inside(self, file: str) -> bool:
         try:
