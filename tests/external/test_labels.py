@@ -123,6 +123,6 @@ def test_every_command_keeps_to_the_models_order(field: Path) -> None:
     assert (info.labels, info.accuracy) == (MODELS_ORDER, 1)
     file = field / "models" / "shades" / "shades.float32.onnx"
     assert "proved" in run("export", "shades", *few, "--data", "photos", cwd=field).stdout
-    assert "100.00%" in run("bench", file, "--data", "photos", "--quick", cwd=field).stdout
+    assert "100.00%" in run("bench", file, "--quick", cwd=field).stdout
     picture = field / "photos" / "light" / "0.png"
     assert "light" in run("classify", file, picture, cwd=field).stdout

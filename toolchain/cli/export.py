@@ -151,6 +151,8 @@ def export(
     from toolchain.cli.progress import LINES, import_keras
     from toolchain.export import calibration, exporting, reference
     from toolchain.external import external_model, preprocessing
+    from toolchain.model.folder import ModelFolder
+    from toolchain.userdata.place import remember
 
     place = pictures(data, labels)
     gate = Gate(max_drop, min_agreement)
@@ -192,6 +194,9 @@ def export(
         )
     finally:  # what was proved before an error or Ctrl-C is proved
         _print_outcomes(outcomes, json)
+    remembers = ModelFolder(folder).pictures
+    if place is not None and remembers.exists():
+        remember(remembers, place)  # they may have moved
     _demand_proved(outcomes)
 
 
@@ -218,7 +223,9 @@ def _imported(
     from toolchain.cli.progress import LINES, import_keras, say
     from toolchain.external import external_model, labels
     from toolchain.external.importing import Asked, import_model
+    from toolchain.model.folder import ModelFolder
     from toolchain.userdata.contracts import sides
+    from toolchain.userdata.place import remember
     from toolchain.workstation import user_modules
 
     folder = _own_folder(path, own.name)
@@ -242,6 +249,7 @@ def _imported(
     found = labels.ordered(found, path, own.classes, loaded.outputs, LINES)
     asked = Asked(own.preprocessing, own.one_of)
     say(f"{path.name}: {import_model(loaded, found, asked, folder, LINES, source)}")
+    remember(ModelFolder(folder).pictures, place)
     return folder, found
 
 

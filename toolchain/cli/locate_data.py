@@ -61,8 +61,9 @@ def demand_one_of(path: Path, pictures: Place | None, dataset: str | None) -> No
 def of_file(
     path: Path, pictures: Place | None, dataset: str | None, data_dir: Path | None
 ) -> Dataset:
-    """What a model file is judged on: the pictures or data set named, else what it names. Its
-    classes count in the order in which the file gives them.
+    """What a model file is judged on: the pictures or data set named, else the pictures that its
+    folder remembers, else the data set that it names. Its classes count in the order in which the
+    file gives them.
 
     Raises:
         UsageError: two are named, or none and the file's own cannot be had without.
@@ -90,14 +91,38 @@ def _of_file(
         return datasets.load(dataset, data_dir, LINES)
     if described is None:
         raise UsageError(f"{path} does not say what it was trained on, nor what it takes.")
-    if pictures is not None:
-        return _load(pictures, described.input, path.parent)
+    if place := pictures or _remembered(path):
+        return _load(place, described.input, path.parent)
     if described.dataset not in datasets.names():
         raise UsageError(
             f"{path} belongs to pictures of your own, '{described.dataset}'. "
             "Name their folder with --data."
         )
     return datasets.load(described.dataset, data_dir, LINES)
+
+
+def _remembered(path: Path) -> Place | None:
+    """Where the pictures lie that the model file was trained on; None where that is not known.
+
+    Raises:
+        UsageError: they are not there any more.
+    """
+    from toolchain.userdata.place import remembered
+
+    folders = (path.parent, path.parent.parent)  # one seed's folder lies in the model's
+    places = (remembered(ModelFolder(folder).pictures) for folder in folders)
+    place = next(filter(None, places), None)
+    if place is None:
+        return None
+    missing = [str(each) for each in place.paths if not each.exists()]
+    if missing:
+        raise UsageError(
+            f"{path} belongs to pictures that were in {' with '.join(map(str, place.paths))} when "
+            f"they were last used; {' and '.join(missing)} cannot be found on this machine. Name "
+            f"where they are now: --data PATH{' --labels FILE' if place.labels else ''}."
+        )
+    LINES.say(f"Using the pictures in {' with '.join(map(str, place.paths))}.")
+    return place
 
 
 def _load(pictures: Place, contract: InputContract, model: Path) -> Dataset:

@@ -175,6 +175,7 @@ def train(
     from toolchain import report, training
     from toolchain.cli import locate_data
     from toolchain.cli.progress import ProgressBar, import_keras, say
+    from toolchain.userdata.place import remember
 
     place = pictures(data, labels)
     known = architectures.get(architecture or model)
@@ -218,6 +219,7 @@ def train(
     import_keras()
     with ProgressBar().shown() as progress:
         result = training.train(plan, found, folder, progress, seeds)
+    remember(ModelFolder(folder).pictures, place)
     if json:
         typer.echo(result.record.to_json(), nl=False)
         if result.stopped == "target":
