@@ -157,6 +157,19 @@ def test_a_table_serves_all_commands(place: Path) -> None:
     run(place, "export", "small-cnn-flat", *few)
 
 
+def test_five_pictures_in_all_are_trained_on_and_prove_nothing(place: Path) -> None:
+    for label, count in (("ring", 3), ("square", 2)):
+        (place / "five" / label).mkdir(parents=True)
+        for file in sorted((place / "图 片" / label).iterdir())[:count]:
+            (place / "five" / label / file.name).hardlink_to(file)
+    done = run(place, "train", "small-cnn", "--data", "five", "--epochs", 2, "--width", 4)
+    assert "classes with fewer than 50 pictures to train with" in done.stdout
+    assert "No image was left to validate on" in done.stdout
+    few = ("--format", "onnx", "--precision", "float32")
+    told = run(place, "export", "small-cnn-five", *few, code=5).stderr
+    assert "is published as undecided: only 5 images could be compared" in told
+
+
 def test_width_and_classes_are_the_models(place: Path) -> None:
     info = keras_format.read_info((model(place) / f"{model(place).name}.keras").read_bytes())
     assert info is not None

@@ -39,8 +39,9 @@ def ranges(
             width, height = scaled_size(header.width, header.height, contract)
             top, left = (contract.height - height) // 2, (contract.width - width) // 2
             content = content[top : top + height, left : left + width]
-        largest = content.max((0, 1))
-        return int(largest.max()), int((largest - content.min((0, 1))).max())
+        # one axis after the other: over both at once, numpy is far slower
+        largest, least = content.max(0).max(0), content.min(0).min(0)
+        return int(largest.max()), int((largest - least).max())
 
     found = list(in_threads(one, range(len(pixels)), "Measured", progress))
     return np.array(found, np.uint8).reshape(-1, 2)
