@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.cli.test_cli import run
+from tests.helpers import privileges
 from tests.helpers.heard import Heard
 from tests.helpers.userdata_pictures import ASKED, CONTRACT, class_folders, save, silent
 from toolchain import userdata
@@ -238,6 +239,13 @@ def test_a_table_and_its_folder_have_to_be_there(folder: Path) -> None:
     refused(folder, folder / "label.csv", "Cannot read .*label.csv: No such file")
     refused(folder / "g", labels, "There is no file or folder .*/g")
     refused(labels, labels, "is no folder. --labels says which classes")
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told(folder: Path) -> None:
+    with privileges.ordinary():
+        (folder / "b").chmod(0)
+        refused(folder, table(folder), "not allowed to look into b in .*f. Give yourself the right")
+        (folder / "b").chmod(0o700)
 
 
 def test_five_pictures_in_all_are_enough(folder: Path) -> None:

@@ -161,10 +161,13 @@ def _what_is_missing(
     for row in missing:
         for file in unread.called(row.file):
             return f"{told}. {row}: {ignored.unread(walk.path / file)}"
-    locked = walk.faults.get(Fault.LOCKED)
-    right = f" Not allowed to look into {printable(locked[0])}." if locked else ""
+    if locked := walk.faults.get(Fault.LOCKED):
+        return (
+            f"{told}: not allowed to look into {printable(locked[0])} in {walk.path}. Give "
+            "yourself the right to read all of it."
+        )
     return (
-        f"{told}, for {walk.path} does not hold them: {_some(missing)}.{right} Add them, or "
+        f"{told}, for {walk.path} does not hold them: {_some(missing)}. Add them, or "
         "delete these lines. Paths in the table begin below the folder that --data names."
     )
 
