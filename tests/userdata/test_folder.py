@@ -235,9 +235,9 @@ def a_picture(folder: Path) -> None:
         (flat_test, r"train/ .* but no test/ .*name .*/f/train instead"),
         (
             parts_in_a_class,
-            r"bird holds Test/ and train/, .*parts of a split.*move their .*bird",
+            r"bird holds folders named after .*: Test/ and train/\. .*move their",
         ),
-        (a_part_in_a_class, r"bird holds validation/, which are named after parts of a split"),
+        (a_part_in_a_class, r"bird holds folders named after parts of a split: validation/\."),
         (masks_in_a_class, r"bird holds images, masks, as .*segmentation"),
         (
             only_masks_in_a_class,

@@ -135,7 +135,8 @@ def _demand_no_flat_parts(path: Path, parts: Mapping[Part, list[str]]) -> None:
         raise ToolchainError(
             f"In {path}, {names} are named after parts of a split, but have no class folders with "
             "pictures inside, so nothing says which class a picture has. Put the pictures "
-            f"of each class into a folder of its own. {EXPECTED} If these folders are the classes, "
+            f"of each class into a folder of its own, or name a table of files and labels with "
+            f"--labels. {EXPECTED} If these folders are the classes, "
             "give them other names."
         )
 
@@ -258,7 +259,7 @@ class _ClassFolders(Walk):
         if len(parts) > 1 or (named and named == filled):
             told = " and ".join(f"{name}/" for name in named)
             raise ToolchainError(
-                f"{self.path / folder} holds {told}, which are named after parts of a split. "
+                f"{self.path / folder} holds folders named after parts of a split: {told}. "
                 f"{EXPECTED} If they are no parts, move their pictures up into {folder}/."
             )
 
