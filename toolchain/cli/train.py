@@ -17,11 +17,13 @@ from toolchain.cli.options import (
     DatasetName,
     FitOption,
     Json,
+    Labels,
     Seed,
     Size,
     Verbose,
     asked_input,
     named,
+    pictures,
 )
 from toolchain.model.folder import ModelFolder
 from toolchain.networks import architectures, augmentation, pretrained
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from toolchain.networks.architectures import Architecture
     from toolchain.training import TrainingResult
     from toolchain.userdata.contracts import AskedInput
+    from toolchain.userdata.place import Place
 
 
 def train(
@@ -47,6 +50,7 @@ def train(
         ),
     ],
     data: Data = None,
+    labels: Labels = None,
     size: Size = None,
     color: Color = False,
     fit: FitOption = None,
@@ -171,7 +175,9 @@ def train(
     from toolchain import report, training
     from toolchain.cli import locate_data
     from toolchain.cli.progress import ProgressBar, import_keras, say
+    from toolchain.userdata.place import remember
 
+    place = pictures(data, labels)
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
         target_accuracy = known.target_accuracy
@@ -202,17 +208,18 @@ def train(
     require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
     folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
-    if data is None:
+    if place is None:
         if size or color or fit:
             raise UsageError("--size, --color and --fit are for your own pictures: --data FOLDER.")
         found = locate_data.named(dataset, known.dataset, data_dir)
     else:
-        locate_data.one_of(data, dataset)
-        found = _checked_pictures(data, _input(known, size, color, fit), folder, json)
+        locate_data.one_of(place, dataset)
+        found = _checked_pictures(place, _input(known, size, color, fit), folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with ProgressBar().shown() as progress:
         result = training.train(plan, found, folder, progress, seeds)
+    remember(ModelFolder(folder).pictures, place)
     if json:
         typer.echo(result.record.to_json(), nl=False)
         if result.stopped == "target":
@@ -256,7 +263,7 @@ def _input(known: Architecture, size: str | None, color: bool, fit: Fit | None) 
     return dataclasses.replace(asked, size=sides, color=asked.color or None)
 
 
-def _checked_pictures(data: Path, asked: AskedInput, folder: Path, json: bool) -> Dataset:
+def _checked_pictures(place: Place, asked: AskedInput, folder: Path, json: bool) -> Dataset:
     """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
     from toolchain import report, userdata
     from toolchain.cli.progress import LINES, say
@@ -264,7 +271,7 @@ def _checked_pictures(data: Path, asked: AskedInput, folder: Path, json: bool) -
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 
-    source = userdata.open_pictures(data)
+    source = place.open()
     checked = look_for_faults(source, asked, LINES)
     if not json:
         report.own_data(checked)
