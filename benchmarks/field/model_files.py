@@ -212,8 +212,8 @@ for name, line, suffix in (("numbered", "{number} {name}", "h5"), ("bare", "{nam
         f"labels.txt in another order than the folders', lines `{line}`, .{suffix}",
     )(partial(_in_order, f"model.{suffix}", line))
 for name, options, expected, title in (
-    ("told", f" --labels {','.join(ORDER)}", published(), "The same order, told by --labels"),
-    ("untold", "", refused("--labels"), "The same order, not told: refused, --labels named"),
+    ("told", f" --classes {','.join(ORDER)}", published(), "The same order, told by --classes"),
+    ("untold", "", refused("--classes"), "The same order, not told: refused, --classes named"),
 ):
     register = case(LABELS, f"{PHOTOS} --scale 0..1{options}", expected, f"labels_{name}", title)
     register(partial(_in_order, "model.keras", ""))

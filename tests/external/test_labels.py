@@ -76,7 +76,7 @@ def test_a_file_of_another_model_is_passed_over(tmp_path: Path) -> None:
 def test_other_classes_than_the_data_s_are_told(asked: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words) as refused:
         labels.ordered(data_of("a", "b", "c"), tmp_path / "m.h5", asked, 3, Silent())
-    assert "--labels a,b,c is that of the data" in str(refused.value)
+    assert "--classes a,b,c is that of the data" in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": 5}', "3"])
@@ -112,7 +112,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_keeps_to_the_models_order(field: Path) -> None:
     call = ("export", "shades.keras", "--data", "photos")
     told = run(*call, code=2, cwd=field).stderr
-    assert "--labels light,dark,half" in told
+    assert "--classes light,dark,half" in told
     lines = [f"{number} {name}\n" for number, name in enumerate(MODELS_ORDER)]
     (field / "labels.txt").write_text("".join(lines))
     few = ("--format", "onnx", "--precision", "float32")
@@ -123,6 +123,6 @@ def test_every_command_keeps_to_the_models_order(field: Path) -> None:
     assert (info.labels, info.accuracy) == (MODELS_ORDER, 1)
     file = field / "models" / "shades" / "shades.float32.onnx"
     assert "proved" in run("export", "shades", *few, "--data", "photos", cwd=field).stdout
-    assert "100.00%" in run("bench", file, "--data", "photos", "--quick", cwd=field).stdout
+    assert "100.00%" in run("bench", file, "--quick", cwd=field).stdout
     picture = field / "photos" / "light" / "0.png"
     assert "light" in run("classify", file, picture, cwd=field).stdout

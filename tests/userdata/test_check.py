@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -97,9 +98,12 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
         "link": (Severity.WARNING, 1, {"train/b/out.png"}),
         "misplaced": (
             Severity.WARNING,
-            3,
-            {"loose.png", "train/a/deeper/low.png", "other/beside.png"},
+            2,
+            {"loose.png", "other/beside.png"},
         ),
+        "deeper": (Severity.NOTE, 1, {"train/a/deeper/low.png"}),
+        "uniform": (Severity.WARNING, 1, {"train/a/colour.png"}),
+        "black": (Severity.WARNING, 1, {"train/a/tiny.png"}),
         "empty": (Severity.WARNING, 1, {"train/nothing"}),
         "balance": (Severity.WARNING, 4, {"a", "c"}),
     }
@@ -119,7 +123,7 @@ def test_every_fault_is_found_by_name(faulty: Path) -> None:
     reasons = {each.files[0]: each.why for each in found["unreadable"].examples}
     assert "it is a text" in reasons["train/a/text.jpg"]
     counts = {each.label: (each.training, each.test) for each in report.classes}
-    assert counts["a"] == (123, 21)
+    assert counts["a"] == (124, 21)
     with pytest.raises(ToolchainError, match=r"'c' has 10 to train and 0"):
         userdata.load(userdata.open_pictures(faulty), CONTRACT, None, silent)
 
@@ -131,6 +135,70 @@ def test_of_clean_pictures_there_is_little_to_say(clean: Path) -> None:
     found = userdata.load(userdata.open_pictures(clean), CONTRACT, None, silent)
     trained = np.bincount(found.train_labels).tolist()
     assert [each.training for each in report.classes] == trained
+
+
+def test_pictures_without_anything_to_see_are_named_and_shown(clean: Path) -> None:
+    wide = (20, 40, 3)  # so it is padded
+    noise = np.random.default_rng(0).integers(0, 3, wide, np.uint8)
+    save(clean / "a" / "dark.png", noise + np.uint8(14))
+    save(clean / "a" / "dim.png", noise * np.uint8(60))
+    save(clean / "a" / "white.png", np.full(wide, 255, np.uint8))
+    save(clean / "b" / "plain.png", noise * np.uint8(4) + np.array([200, 0, 90], np.uint8))
+    varied = np.full(wide, 120, np.uint8)
+    varied[5:15, 5:15] -= 9
+    save(clean / "b" / "faint.png", varied)
+    source = userdata.open_pictures(clean)
+    report = check(source, AskedInput((28, 28), color=True), silent)
+    found = by_kind(report)
+    for kind, files in (
+        ("black", {"a/dark.png": "no value above 16 of 255"}),
+        ("uniform", {"a/white.png": "varies by 0 of 255", "b/plain.png": "varies by 8 of 255"}),
+    ):
+        assert {each.files[0]: each.why for each in found[kind].examples} == files
+        assert (found[kind].severity, found[kind].count) == (Severity.WARNING, len(files))
+    shown = re.findall(r"<figure><img [^>]*>([^<]+)</figure>", page(report, source))
+    assert {"a/dark.png", "a/white.png", "b/plain.png"} <= set(shown)
+
+
+def deep(folder: Path, bits: int, suffix: str) -> None:
+    """Pictures of a sensor with so many bits as 16-bit files, and one of 8 bits."""
+    random = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (folder / label).mkdir(parents=True)
+        for number in range(4):
+            values = random.integers(0, 2**bits, (30, 30), np.uint16)
+            Image.fromarray(values).save(folder / label / f"{number}{suffix}")
+    save(folder / "a" / f"plain{suffix}", random.integers(0, 256, (30, 30, 1), np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_bits_that_16_bit_files_do_not_use_are_told_with_a_command_that_helps(
+    tmp_path: Path, bits: int, suffix: str
+) -> None:
+    folder = tmp_path / "COPY"
+    deep(folder, bits, suffix)
+    finding = by_kind(check(userdata.open_pictures(folder), ASKED, silent))["lower bits"]
+    assert (finding.severity, finding.count) == (Severity.WARNING, 8)
+    assert finding.what == f"16-bit pictures with {bits}-bit values: too dark"
+    (example,) = finding.examples
+    command = present(re.search(rf"python3 (-c .* COPY/\*/\*\{suffix}) multiplies", example.why))
+    plain = (folder / "a" / f"plain{suffix}").read_bytes()
+    # Pillow and numpy are this Python's
+    subprocess.run(f"{sys.executable} {command[1]}", shell=True, check=True, cwd=tmp_path)
+    assert (folder / "a" / f"plain{suffix}").read_bytes() == plain
+    assert "lower bits" not in by_kind(check(userdata.open_pictures(folder), ASKED, silent))
+    values = np.asarray(Image.open(folder / "a" / f"0{suffix}"))
+    assert values.max() > 60_000
+
+
+def test_16_bit_files_that_use_their_bits_are_no_fault(tmp_path: Path) -> None:
+    deep(tmp_path / "f", 12, ".png")
+    bright = np.zeros((30, 30), np.uint16)
+    bright[3, 3] = 60_000  # which the scaled picture hardly has
+    Image.fromarray(bright).save(tmp_path / "f" / "b" / "bright.png")
+    report = check(userdata.open_pictures(tmp_path / "f"), AskedInput((4, 4)), silent)
+    assert "lower bits" not in by_kind(report)
 
 
 def test_few_and_lonely_pictures(tmp_path: Path, digits: Dataset) -> None:
@@ -206,7 +274,7 @@ def test_bits_are_counted_with_any_numpy(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_command_tells_all_and_ends_with_1_on_errors(faulty: Path, clean: Path) -> None:
     done = run("data", "check", faulty, "--size", "28", code=1)
-    for words in ("error", "test/a/leak.bmp", "clash.bmp", "hidden", "only here", "123"):
+    for words in ("error", "test/a/leak.bmp", "clash.bmp", "hidden", "only here", "124"):
         assert words in done.stdout
     assert "1 of these would make" in done.stderr
     done = run("data", "check", clean, "--size", "30x20", "--color", "--fit", "crop", "--json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from toolchain.userdata.survey import Survey, survey
     [("96", 96, 96), ("96x64", 64, 96), (" 96×64 ", 64, 96), ("1X65536", 65536, 1)],
 )
 def test_a_size_is_width_by_height(size: str, height: int, width: int) -> None:
-    nothing = Survey(Counter(), Counter())
+    nothing = Survey(())
     asked = AskedInput(sides(size))
     assert asked.contract(nothing) == InputContract(height, width, 1)
     asked = AskedInput(sides(size), True, Fit.CROP)

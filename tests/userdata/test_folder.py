@@ -16,6 +16,7 @@ from toolchain import userdata
 from toolchain.support.errors import ToolchainError
 from toolchain.userdata.check import DataReport, Severity, check
 from toolchain.userdata.layout import part_of
+from toolchain.userdata.source import Fault
 from toolchain.userdata.split import Part
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (400, 12, 12, 1), np.uint8)
@@ -43,18 +44,21 @@ def classes(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        *((name, Part.TRAINING) for name in ("train", "Train", "TRAINING", "training_set")),
-        *((name, Part.TEST) for name in ("test", "TEST", "testing", "test-set", "测试集")),
-        *((name, Part.VALIDATION) for name in ("val", "valid", "validation", "Dev", "eval")),
+        *((name, Part.TRAINING) for name in ("train", "training", "training_set")),
+        *((name, Part.TEST) for name in ("test", "testing", "test-set", "测试集")),
+        *((name, Part.VALIDATION) for name in ("val", "valid", "validation", "dev", "eval")),
         *((name, None) for name in ("trains", "contest", "valley", "invalid", "cat", "tested")),
     ],
 )
 def test_parts_are_told_by_their_names(name: str, part: Part | None) -> None:
-    assert part_of(name) is part
+    for written in (name, name.upper(), name.title()):
+        assert part_of(written) is part
 
 
-@pytest.mark.parametrize("names", [("train", "test"), ("Training", "TEST"), ("训练集", "测试集")])
-@pytest.mark.parametrize("validation", [None, "val", "Validation", "dev"])
+@pytest.mark.parametrize(
+    "names", [("train", "test"), ("Training", "TESTING"), ("训练集", "测试集")]
+)
+@pytest.mark.parametrize("validation", [None, "val", "VALID", "Validation", "dev"])
 def test_parts_are_read_as_what_they_are(
     tmp_path: Path, names: tuple[str, str], validation: str | None
 ) -> None:
@@ -126,13 +130,38 @@ def flat_test(folder: Path) -> None:
     pictures(folder / "test")
 
 
-def one_class_deeper(folder: Path) -> None:
-    pictures(classes(folder) / "bird" / "2021")
+def parts_in_a_class(folder: Path) -> None:
+    for part in ("train", "Test"):
+        pictures(classes(folder) / "bird" / part)
+
+
+def a_part_in_a_class(folder: Path) -> None:
+    pictures(pictures(classes(folder) / "bird") / "validation")
+
+
+def masks_in_a_class(folder: Path) -> None:
+    pictures(classes(folder) / "bird" / "images")
+    pictures(folder / "bird" / "masks")
+
+
+def only_masks_in_a_class(folder: Path) -> None:
+    pictures(classes(folder) / "bird" / "masks")
+
+
+def a_class_or_a_part(folder: Path) -> None:
+    pictures(folder / "plane")
+    pictures(pictures(folder / "train") / "2021")
 
 
 def inside_another(folder: Path) -> None:
     classes(folder / "photos")
     (folder / "__MACOSX").mkdir()
+
+
+def inside_another_with_strays(folder: Path) -> None:
+    pictures(classes(folder / "photos"), 1)
+    pictures(folder, 1)
+    (folder / "empty").mkdir()
 
 
 def without_endings(folder: Path) -> None:
@@ -143,6 +172,11 @@ def without_endings(folder: Path) -> None:
 def of_a_phone(folder: Path) -> None:
     (classes(folder) / "bird").mkdir()
     (folder / "bird" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x10ftypheic\0\0\0\0")
+
+
+def of_a_phone_deeper(folder: Path) -> None:
+    (classes(folder) / "bird" / "2021").mkdir(parents=True)
+    (folder / "bird" / "2021" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x10ftypheic\0\0\0\0")
 
 
 def linked_pictures(folder: Path) -> None:
@@ -199,10 +233,22 @@ def a_picture(folder: Path) -> None:
         (two_trains, r"several folders for training: Training/ and train/"),
         (flat_parts, r"test/ and train/ are named after parts of a split, but have no class fold"),
         (flat_test, r"train/ .* but no test/ .*name .*/f/train instead"),
-        (one_class_deeper, r"bird/: its pictures lie one level deeper, in 2021\. Move them up"),
+        (
+            parts_in_a_class,
+            r"bird holds folders named after .*: Test/ and train/\. .*move their",
+        ),
+        (a_part_in_a_class, r"bird holds folders named after parts of a split: validation/\."),
+        (masks_in_a_class, r"bird holds images, masks, as .*segmentation"),
+        (
+            only_masks_in_a_class,
+            r"bird/: it seems to hold annotations.*no class, move it",
+        ),
+        (a_class_or_a_part, r"f/train has the name of a part .*move .*; if it is a class, give it"),
+        (inside_another_with_strays, r"If the classes lie in there, name .*/f/photos instead"),
         (inside_another, r"If the classes lie in there, name .*/f/photos instead"),
         (without_endings, r"bird/: .*it is a PNG picture\. Give such files the ending \.png"),
         (of_a_phone, r"bird/: .*IMG_1\.HEIC: it is a HEIC picture.*heif-convert"),
+        (of_a_phone_deeper, r"bird/: .*IMG_1\.HEIC: it is a HEIC picture.*heif-convert"),
         (linked_pictures, r"bird/: .*leads out of the folder.*cp -rL"),
         (yolo, r"images, labels.*object detection"),
         (coco, r"object detection|named after parts of a split"),
@@ -223,6 +269,86 @@ def test_other_layouts_are_refused_with_a_way_on(
     with pytest.raises(ToolchainError) as checked:  # both say the same
         check_of(tmp_path)
     assert str(checked.value) == str(refused.value)
+
+
+def loaded(folder: Path) -> dict[str, set[str]]:
+    """The files that are read of each class."""
+    source = userdata.open_pictures(folder)
+    found: dict[str, set[str]] = {}
+    for each in source.pictures:
+        found.setdefault(source.labels[each.label], set()).add(each.file)
+    return found
+
+
+@pytest.mark.parametrize("parts", [("",), ("train/", "test/")])
+def test_pictures_below_a_class_folder_are_of_that_class(
+    tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "f"
+    for part in parts:
+        pictures(pictures(folder / part / "cat", 2) / "session 1" / "left", 2)
+        pictures(folder / part / "狗" / "2021", 4)
+    cats = {f"{part}cat/{file}" for part in parts for file in ("0.png", "session 1/left/0.png")}
+    found = loaded(folder)
+    assert found.keys() == {"cat", "狗"}
+    assert cats < found["cat"]
+    report = check_of(tmp_path)
+    (finding,) = (each for each in report.findings if each.kind == "deeper")
+    assert (finding.severity, finding.count) == (Severity.NOTE, 6 * len(parts))
+    assert {each.why for each in finding.examples} == {"read as cat", "read as 狗"}
+
+
+def test_annotations_below_a_class_folder_are_none_of_its_pictures(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "f")
+    pictures(folder / "cat" / "Masks", 2)
+    assert len(loaded(folder)["cat"]) == 4
+    source = userdata.open_pictures(folder)
+    assert source.faults[Fault.MISPLACED] == ("cat/Masks/0.png", "cat/Masks/1.png")
+
+
+def test_links_below_a_class_folder_lead_in_no_circle(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "f")
+    pictures(folder / "cat" / "2021")
+    (folder / "cat" / "2021" / "back").symlink_to(folder / "cat")
+    (folder / "cat" / "again").symlink_to(folder / "狗")
+    assert {file for file in loaded(folder)["cat"] if "again" in file} == {
+        f"cat/again/{number}.png" for number in range(4)
+    }
+    assert userdata.open_pictures(folder).faults[Fault.LINK] == ("cat/2021/back",)
+
+
+def stray_picture(folder: Path) -> None:
+    pictures(folder, 1)
+
+
+def stray_idx(folder: Path) -> None:
+    (folder / "train-labels-idx1-ubyte").write_bytes(b"")
+
+
+def stray_folder(folder: Path) -> None:
+    (folder / "empty").mkdir()
+
+
+def stray_table(folder: Path) -> None:
+    (folder / "train.csv").write_text("file,label\n")
+
+
+@pytest.mark.parametrize("stray", [stray_picture, stray_idx, stray_folder, stray_table])
+@pytest.mark.parametrize("layout", ["cat/", "cat/2021/", "train/cat/", "train/cat/2021/"])
+def test_a_stray_file_never_changes_what_the_folders_mean(
+    tmp_path: Path, stray: Callable[[Path], None], layout: str
+) -> None:
+    folder = tmp_path / "f"
+    for label in ("cat", "狗"):
+        for part in ("train", "test") if "train" in layout else ("",):
+            pictures(folder / layout.replace("cat", label).replace("train", part))
+    before = loaded(folder)
+    places = {Path(file).parent for files in before.values() for file in files}
+    for place in {folder, *(folder / above for each in places for above in each.parents)}:
+        if place.name not in ("cat", "狗"):
+            stray(place)
+    assert loaded(folder) == before
+    assert sum(map(len, userdata.open_pictures(folder).faults.values())) > 0
 
 
 def test_a_phones_pictures_among_others_are_named(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,15 +72,28 @@ def test_what_training_leaves_for_people(place: Path) -> None:
         assert picture.width > 1200
 
 
+def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """All files in `folder`, and those in archives among them."""
+    for path in filter(Path.is_file, folder.rglob("*")):
+        yield path.name, path.read_bytes()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield from (
+                    (f"{path.name}/{each}", archive.read(each)) for each in archive.namelist()
+                )
+
+
 def test_the_same_data_serves_export_bench_and_bundle(place: Path) -> None:
     name = model(place).name
     gates = ("--max-drop", 4, "--min-agreement", 0.9)
-    made = json.loads(run(place, "export", name, "--data", "图 片", *gates, "--json").stdout)
+    made = json.loads(run(place, "export", name, *gates, "--json").stdout)
     assert len(made) == 6
     assert {outcome["proof"]["comparison"]["images"] for outcome in made} == {180}
-    said = run(place, "bench", name, "--data", "图 片", "--precision", "int8", "--json", "-").stdout
+    said = run(place, "bench", name, "--precision", "int8", "--json", "-").stdout
     assert {row["problem"] for row in json.loads(said)["files"]} == {""}
-    bundle = run(place, "bundle", name, "--data", "图 片").stdout.strip()
+    done = run(place, "bundle", name)
+    assert f"Using the pictures in {place / '图 片'}." in done.stderr
+    bundle = done.stdout.strip()
     tested = subprocess.run(
         [sys.executable, "-I", bundle, "--self-test"], cwd=place, capture_output=True, text=True
     )
@@ -88,12 +103,71 @@ def test_the_same_data_serves_export_bench_and_bundle(place: Path) -> None:
         [sys.executable, "-I", bundle, str(picture)], cwd=place, capture_output=True, text=True
     )
     assert f"{picture}: " in answered.stdout
-    run(place, "bundle", name, code=2)  # golden images have to come from somewhere
+    (model(place) / bundle).write_bytes((place / bundle).read_bytes())
+    names = [file for file, data in contents(model(place)) if os.fsencode(place / "图 片") in data]
+    assert names == [".pictures"]  # which nothing publishes
+    (model(place) / bundle).unlink()
 
 
-def test_own_data_has_to_be_named_again(place: Path) -> None:
-    done = run(place, "export", model(place).name, code=2)
-    assert "Name their folder with --data" in done.stderr
+def test_pictures_that_moved_have_to_be_named(place: Path) -> None:
+    name = model(place).name
+    (place / "图 片").rename(place / "moved")
+    for command in ("export", "bench", "bundle"):
+        told = run(place, command, name, code=2).stderr
+        assert f"belongs to pictures that were in {place / '图 片'} when" in told
+        assert "Name where they are now: --data PATH." in told
+    run(place, "bundle", name, "--data", "moved", "--out", "moved.pyz")
+    (place / "moved").rename(place / "图 片")
+    remembers = model(place) / ".pictures"
+    remembers.rename(place / "elsewhere")
+    assert "Name their folder with --data" in run(place, "bundle", name, code=2).stderr
+    (place / "elsewhere").rename(remembers)
+
+
+def test_a_table_serves_all_commands(place: Path) -> None:
+    (place / "flat").mkdir()
+    files = sorted((place / "图 片").rglob("*.png"))[::2]
+    rows = ["id,label"]
+    for number, file in enumerate(each for each in files if each.name != "broken.png"):
+        (place / "flat" / f"{number}.png").hardlink_to(file)
+        rows.append(f"{number},{file.parent.name.replace(',', ' ')}")
+    (place / "flat.csv").write_text("\n".join(rows), "utf-8")
+    named = ("--data", "flat", "--labels", "flat.csv")
+    run(place, "train", "small-cnn", *named, "--epochs", 1, "--width", 4)
+    few = ("--format", "onnx", "--precision", "float32")
+    run(place, "export", "small-cnn-flat", *few)
+    (place / "flat.csv").rename(place / "moved.csv")
+    told = run(place, "bench", "small-cnn-flat", *few, code=2).stderr
+    assert f"were in {place / 'flat'} with {place / 'flat.csv'} when" in told
+    assert f"{place / 'flat.csv'} cannot be found on this machine. Name where they are" in told
+    assert "--data PATH --labels FILE" in told
+    run(place, "export", "small-cnn-flat", *few, "--data", "flat", "--labels", "moved.csv")
+    run(place, "bench", "small-cnn-flat", *few, "--limit", 50)  # export remembers the new place
+    run(
+        place,
+        "train",
+        "small-cnn",
+        "--dataset",
+        "digits",
+        "--epochs",
+        1,
+        "--out",
+        place / "models/small-cnn-flat",
+    )
+    run(place, "export", "small-cnn-flat", *few)
+
+
+def test_five_pictures_in_all_are_trained_on_and_prove_nothing(place: Path) -> None:
+    for label, count in (("ring", 3), ("square", 2)):
+        (place / "five" / label).mkdir(parents=True)
+        for file in sorted((place / "图 片" / label).iterdir())[:count]:
+            (place / "five" / label / file.name).hardlink_to(file)
+    done = run(place, "train", "small-cnn", "--data", "five", "--epochs", 2, "--width", 4)
+    assert "classes with fewer than 50 pictures to train with" in done.stdout
+    assert "No image was left to validate on" in done.stdout
+    few = ("--format", "onnx", "--precision", "float32")
+    told = run(place, "export", "small-cnn-five", *few, code=5).stderr
+    assert "is published as undecided: only 5 images could be compared" in told
 
 
 def test_width_and_classes_are_the_models(place: Path) -> None:

@@ -15,11 +15,13 @@ from toolchain.cli.options import (
     DataDir,
     DatasetName,
     Formats,
+    Labels,
     Models,
     Official,
     Precisions,
     Verbose,
     output_file,
+    pictures,
 )
 from toolchain.support.errors import BenchFailedError, ToolchainError, UsageError
 from toolchain.support.streams import silence
@@ -36,6 +38,7 @@ def bench(
     precision: Precisions = None,
     dataset: DatasetName = None,
     data: Data = None,
+    labels: Labels = None,
     data_dir: DataDir = None,
     limit: Annotated[
         int | None,
@@ -103,7 +106,7 @@ def bench(
     counts = machine.parse_threads(threads)
     before = results.read(baseline) if baseline else None
     paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))
-    found = locate_data.of_file(paths[0], data, dataset, data_dir)
+    found = locate_data.of_file(paths[0], pictures(data, labels), dataset, data_dir)
     with ProgressBar().shown() as progress:
         result = run.bench(paths, found, counts, official, limit, progress)
     usual = results.default_path(result)

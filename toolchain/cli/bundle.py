@@ -13,12 +13,14 @@ from toolchain.cli.options import (
     Data,
     DataDir,
     Formats,
+    Labels,
     Model,
     Precisions,
     Verbose,
     model_file,
     names_folder,
     output_file,
+    pictures,
 )
 from toolchain.model.artifact import Precision
 from toolchain.support.errors import UsageError
@@ -34,6 +36,7 @@ def bundle(
         typer.Option(metavar="PATH", help="The file to write, or the folder to write it to."),
     ] = None,
     data: Data = None,
+    labels: Labels = None,
     data_dir: DataDir = None,
     verbose: Verbose = False,
 ) -> None:
@@ -50,10 +53,11 @@ def bundle(
             f"--out {out} names one file, and these are {len(paths)}. Choose one of them, or name "
             f"a folder: --out {out}/."
         )
+    place = pictures(data, labels)
     for path in paths:
         usual = bundling.default_path(path)
         target = output_file(out, usual) if out else usual
-        made = bundling.make(path, locate_data.of_file(path, data, None, data_dir), target)
+        made = bundling.make(path, locate_data.of_file(path, place, None, data_dir), target)
         say(f"Bundled {path} with {len(made.golden().truth)} golden images.")
         typer.echo(target)
 

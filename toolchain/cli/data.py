@@ -13,6 +13,7 @@ from toolchain.cli.options import (
     DatasetArgument,
     FitOption,
     Json,
+    Labels,
     Size,
     Verbose,
     asked_input,
@@ -79,6 +80,7 @@ def check(
             metavar="PATH", help="Your own pictures: class folders, an .npz, or IDX files."
         ),
     ],
+    labels: Labels = None,
     size: Size = None,
     color: Color = False,
     fit: FitOption = None,
@@ -104,7 +106,7 @@ def check(
     if page is not None:
         require("jinja2", "report")  # before a check that would be for nothing
     asked = asked_input(size, color, fit)
-    source = userdata.open_pictures(path)
+    source = userdata.open_pictures(path, labels)
     found = look_for_faults(source, asked, LINES)
     if page is not None:
         target = output_file(page, "data.html")

@@ -17,11 +17,13 @@ from toolchain.cli.options import (
     FitOption,
     Formats,
     Json,
+    Labels,
     Precisions,
     Seed,
     Size,
     Verbose,
     one_of,
+    pictures,
 )
 from toolchain.external.preprocessing import Scale
 from toolchain.model.artifact import DEFAULT_GATE, Fit, Gate, Precision, Verdict
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from toolchain.export.exporting import ExportOutcome
     from toolchain.external.preprocessing import Preprocessing
     from toolchain.model.dataset import Dataset
+    from toolchain.userdata.place import Place
 
 
 def export(
@@ -46,6 +49,7 @@ def export(
         ),
     ],
     data: Data = None,
+    labels: Labels = None,
     dataset: DatasetName = None,
     scale: Annotated[
         Scale | None,
@@ -80,7 +84,7 @@ def export(
         bool,
         typer.Option("--one-of", help="The model gives one sigmoid a class: take the largest."),
     ] = False,
-    labels: Annotated[
+    classes: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,C|FILE",
@@ -147,23 +151,26 @@ def export(
     from toolchain.cli.progress import LINES, import_keras
     from toolchain.export import calibration, exporting, reference
     from toolchain.external import external_model, preprocessing
+    from toolchain.model.folder import ModelFolder
+    from toolchain.userdata.place import remember
 
+    place = pictures(data, labels)
     gate = Gate(max_drop, min_agreement)
     chosen = exporting.targets(tuple(formats_ or ()), tuple(precision or ()))
     prepared = preprocessing.asked_for(scale, mean, std, bgr)
-    own = _Own(prepared, one_of_, labels, import_, size, fit, name, dataset)
+    own = _Own(prepared, one_of_, classes, import_, size, fit, name, dataset)
     if external_model.is_external(Path(model)):
-        folder, found = _imported(Path(model), own, data, data_dir)
+        folder, found = _imported(Path(model), own, place, data_dir)
     else:
         folder = locate.trained_folder(model)
         external_model.demand_none(folder)
         if own != _Own():
             raise UsageError(
                 f"{model} is a model that toolchain made, so --dataset, --scale, --mean, --std, "
-                "--bgr, --one-of, --labels, --import, --size, --fit and --name do not apply: it "
+                "--bgr, --one-of, --classes, --import, --size, --fit and --name do not apply: it "
                 "says all that itself. Leave them out."
             )
-        found = locate_data.of_file(reference.source_path(folder), data, None, data_dir)
+        found = locate_data.of_file(reference.source_path(folder), place, None, data_dir)
     import_keras()
     if calibration_study is not None:
         if set(precision or ()) - {Precision.INT8}:
@@ -187,6 +194,9 @@ def export(
         )
     finally:  # what was proved before an error or Ctrl-C is proved
         _print_outcomes(outcomes, json)
+    remembers = ModelFolder(folder).pictures
+    if place is not None and remembers.exists():
+        remember(remembers, place)  # they may have moved
     _demand_proved(outcomes)
 
 
@@ -196,7 +206,7 @@ class _Own:
 
     preprocessing: Preprocessing | None = None
     one_of: bool = False
-    labels: str | None = None
+    classes: str | None = None
     module: str | None = None
     size: str | None = None
     fit: Fit | None = None
@@ -205,7 +215,7 @@ class _Own:
 
 
 def _imported(
-    path: Path, own: _Own, data: Path | None, data_dir: Path | None
+    path: Path, own: _Own, place: Place | None, data_dir: Path | None
 ) -> tuple[Path, Dataset]:
     """The folder below models/ that a model trained elsewhere now has, and what judges it."""
     from toolchain import userdata
@@ -213,25 +223,33 @@ def _imported(
     from toolchain.cli.progress import LINES, import_keras, say
     from toolchain.external import external_model, labels
     from toolchain.external.importing import Asked, import_model
+    from toolchain.model.folder import ModelFolder
     from toolchain.userdata.contracts import sides
+    from toolchain.userdata.place import remember
     from toolchain.workstation import user_modules
 
     folder = _own_folder(path, own.name)
     size = sides(own.size) if own.size else None
     external_model.demand_model(path)
-    locate_data.demand_one_of(path, data, own.dataset)  # before anything is loaded
+    if place and place.labels and not place.labels.exists():
+        raise UsageError(
+            f"There is no table {place.labels}. --labels names a table of pictures and their "
+            "classes. Say the order of the model's classes with --classes."
+        )
+    locate_data.demand_one_of(path, place, own.dataset)  # before anything is loaded
     import_keras()
     if own.module:
         user_modules.module(own.module)  # so that its layers are registered
     loaded = external_model.load(path, size, own.fit or Fit.PAD)
-    source = userdata.open_pictures(data) if data else None
+    source = place.open() if place else None
     if source:
         found = userdata.load(source, loaded.input, None, LINES)
     else:
         found = locate_data.named(own.dataset, None, data_dir)
-    found = labels.ordered(found, path, own.labels, loaded.outputs, LINES)
+    found = labels.ordered(found, path, own.classes, loaded.outputs, LINES)
     asked = Asked(own.preprocessing, own.one_of)
     say(f"{path.name}: {import_model(loaded, found, asked, folder, LINES, source)}")
+    remember(ModelFolder(folder).pictures, place)
     return folder, found
 
 

@@ -15,14 +15,15 @@ from toolchain.support.errors import UsageError, about
 if TYPE_CHECKING:
     from toolchain.model.artifact import InputContract, ModelInfo
     from toolchain.model.dataset import Dataset
+    from toolchain.userdata.place import Place
 
 
-def one_of(data: Path | None, dataset: str | None) -> None:
+def one_of(pictures: Place | None, dataset: str | None) -> None:
     """
     Raises:
         UsageError: both are named.
     """
-    if data is not None and dataset is not None:
+    if pictures is not None and dataset is not None:
         raise UsageError("--data and --dataset are two ways to say the same. Choose one of them.")
 
 
@@ -44,22 +45,25 @@ def named(dataset: str | None, usual: str | None, data_dir: Path | None) -> Data
     return datasets.load(name, data_dir, LINES)
 
 
-def demand_one_of(path: Path, data: Path | None, dataset: str | None) -> None:
+def demand_one_of(path: Path, pictures: Place | None, dataset: str | None) -> None:
     """
     Raises:
         UsageError: not just one is named for the user's own model at `path`.
     """
-    one_of(data, dataset)
-    if data is None and dataset is None:
+    one_of(pictures, dataset)
+    if pictures is None and dataset is None:
         raise UsageError(
             f"{path} is a model of your own. Give the pictures that it shall be proved on, "
             "--data FOLDER, or a data set that toolchain knows, --dataset NAME."
         )
 
 
-def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path | None) -> Dataset:
-    """What a model file is judged on: the pictures or data set named, else what it names. Its
-    classes count in the order in which the file gives them.
+def of_file(
+    path: Path, pictures: Place | None, dataset: str | None, data_dir: Path | None
+) -> Dataset:
+    """What a model file is judged on: the pictures or data set named, else the pictures that its
+    folder remembers, else the data set that it names. Its classes count in the order in which the
+    file gives them.
 
     Raises:
         UsageError: two are named, or none and the file's own cannot be had without.
@@ -69,15 +73,15 @@ def of_file(path: Path, data: Path | None, dataset: str | None, data_dir: Path |
     integrity.demand(path, content)
     with about(path):
         described = formats.of(path).read_info(content)
-    one_of(data, dataset)
-    found = _of_file(path, described, data, dataset, data_dir)
+    one_of(pictures, dataset)
+    found = _of_file(path, described, pictures, dataset, data_dir)
     return found.in_order(described.labels) if described else found
 
 
 def _of_file(
     path: Path,
     described: ModelInfo | None,
-    data: Path | None,
+    pictures: Place | None,
     dataset: str | None,
     data_dir: Path | None,
 ) -> Dataset:
@@ -87,8 +91,8 @@ def _of_file(
         return datasets.load(dataset, data_dir, LINES)
     if described is None:
         raise UsageError(f"{path} does not say what it was trained on, nor what it takes.")
-    if data is not None:
-        return _pictures(data, described.input, path.parent)
+    if place := pictures or _remembered(path):
+        return _load(place, described.input, path.parent)
     if described.dataset not in datasets.names():
         raise UsageError(
             f"{path} belongs to pictures of your own, '{described.dataset}'. "
@@ -97,10 +101,33 @@ def _of_file(
     return datasets.load(described.dataset, data_dir, LINES)
 
 
-def _pictures(data: Path, contract: InputContract, model: Path) -> Dataset:
+def _remembered(path: Path) -> Place | None:
+    """Where the pictures lie that the model file was trained on; None where that is not known.
+
+    Raises:
+        UsageError: they are not there any more.
+    """
+    from toolchain.userdata.place import remembered
+
+    folders = (path.parent, path.parent.parent)  # one seed's folder lies in the model's
+    places = (remembered(ModelFolder(folder).pictures) for folder in folders)
+    place = next(filter(None, places), None)
+    if place is None:
+        return None
+    missing = [str(each) for each in place.paths if not each.exists()]
+    if missing:
+        raise UsageError(
+            f"{path} belongs to pictures that were in {' with '.join(map(str, place.paths))} when "
+            f"they were last used; {' and '.join(missing)} cannot be found on this machine. Name "
+            f"where they are now: --data PATH{' --labels FILE' if place.labels else ''}."
+        )
+    LINES.say(f"Using the pictures in {' with '.join(map(str, place.paths))}.")
+    return place
+
+
+def _load(pictures: Place, contract: InputContract, model: Path) -> Dataset:
     """The user's pictures, split as they were when what is in the folder `model` was trained."""
     from toolchain import userdata
 
     known = ModelFolder(model).split
-    source = userdata.open_pictures(data)
-    return userdata.load(source, contract, known if known.is_file() else None, LINES)
+    return userdata.load(pictures.open(), contract, known if known.is_file() else None, LINES)

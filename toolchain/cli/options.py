@@ -21,6 +21,7 @@ from toolchain.support.suggestions import unknown
 
 if TYPE_CHECKING:
     from toolchain.userdata.contracts import AskedInput
+    from toolchain.userdata.place import Place
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -77,6 +78,14 @@ Data = Annotated[
     Path | None,
     typer.Option(
         "--data", metavar="PATH", help="Your own pictures: class folders, an .npz, or IDX files."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Table of pictures below --data and their classes. Default: class folders.",
     ),
 ]
 DatasetName = Annotated[
@@ -166,6 +175,24 @@ def asked_input(size: str | None, color: bool, fit: Fit | None) -> AskedInput:
     from toolchain.userdata.contracts import AskedInput, sides
 
     return AskedInput(sides(size) if size else None, color, fit)
+
+
+def pictures(data: Path | None, labels: Path | None) -> Place | None:
+    """What --data and --labels name; None where nothing is named.
+
+    Raises:
+        UsageError: a table is named without the pictures.
+    """
+    if data is None:
+        if labels is not None:
+            raise UsageError(
+                f"--labels {labels} says which classes pictures have. Name their folder as well: "
+                "--data FOLDER."
+            )
+        return None
+    from toolchain.userdata.place import Place
+
+    return Place(data, labels)
 
 
 def accepted_by(keys: list[Path] | None, allow_older: bool) -> Trust | None:

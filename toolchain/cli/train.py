@@ -17,11 +17,13 @@ from toolchain.cli.options import (
     DatasetName,
     FitOption,
     Json,
+    Labels,
     Seed,
     Size,
     Verbose,
     asked_input,
     named,
+    pictures,
 )
 from toolchain.model.folder import ModelFolder
 from toolchain.networks import architectures, augmentation, choice, efficientnet_lite, pretrained
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from toolchain.networks.choice import Choice
     from toolchain.training import TrainingResult
     from toolchain.userdata.contracts import AskedInput
+    from toolchain.userdata.place import Place
 
 
 def train(
@@ -54,6 +57,7 @@ def train(
         ),
     ] = None,
     data: Data = None,
+    labels: Labels = None,
     size: Size = None,
     color: Color = False,
     fit: FitOption = None,
@@ -182,10 +186,12 @@ def train(
     from toolchain import report, training
     from toolchain.cli import locate_data
     from toolchain.cli.progress import ProgressBar, import_keras, say
+    from toolchain.userdata.place import remember
 
-    locate_data.one_of(data, dataset)
+    place = pictures(data, labels)
+    locate_data.one_of(place, dataset)
     if model is None:
-        chosen = _chosen(data, architecture)
+        chosen = _chosen(place, architecture)
         model, depth = chosen.architecture, depth or chosen.depth
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
@@ -217,17 +223,18 @@ def train(
     require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
     folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
-    if data is None:
+    if place is None:
         if size or color or fit:
             raise UsageError("--size, --color and --fit are for your own pictures: --data FOLDER.")
         found = locate_data.named(dataset, known.dataset, data_dir)
     else:
         asked_of_them = _input(known, plan.recipe, size, color, fit)
-        found = _checked_pictures(data, asked_of_them, folder, json)
+        found = _checked_pictures(place, asked_of_them, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with ProgressBar().shown() as progress:
         result = training.train(plan, found, folder, progress, seeds)
+    remember(ModelFolder(folder).pictures, place)
     if json:
         typer.echo(result.record.to_json(), nl=False)
         if result.stopped == "target":
@@ -237,24 +244,23 @@ def train(
     _training_verdict(result, known.recipe.epochs)
 
 
-def _chosen(data: Path | None, architecture: str | None) -> Choice:
-    """The architecture for the pictures at `data`; it is said, with the reason.
+def _chosen(place: Place | None, architecture: str | None) -> Choice:
+    """The architecture for the pictures at `place`; it is said, with the reason.
 
     Raises:
         UsageError: there are no pictures to choose by, or the network is named already.
         ToolchainError: they cannot be read, or the weights of the chosen one are not installed.
     """
-    if data is None or architecture:
+    if place is None or architecture:
         raise UsageError(
             "Name the MODEL to train: toolchain train MODEL, one of "
             f"{', '.join(architectures.names())}. Without it, your own pictures choose the "
             "network: --data FOLDER, and no --architecture."
         )
-    from toolchain import userdata
     from toolchain.cli.progress import LINES, say
     from toolchain.userdata.survey import survey
 
-    source = userdata.open_pictures(data)
+    source = place.open()
     found = survey(source, range(len(source.pictures)), LINES)
     side = max((max(size) for size in found.sizes), default=0)
     chosen = choice.for_pictures(len(source.pictures), side, found.coloured > 0)
@@ -263,7 +269,7 @@ def _chosen(data: Path | None, architecture: str | None) -> Choice:
             efficientnet_lite.file()
         except ToolchainError as error:
             raise ToolchainError(
-                f"{chosen} {error} Or name another model: toolchain train small-cnn --data {data}."
+                f"{chosen} {error} Or name another model, such as toolchain train small-cnn."
             ) from error
     say(f"{chosen} Or try {chosen.otherwise}.")
     return chosen
@@ -306,7 +312,7 @@ def _input(
     return dataclasses.replace(asked, color=color or None) if teacher.depths else asked
 
 
-def _checked_pictures(data: Path, asked: AskedInput, folder: Path, json: bool) -> Dataset:
+def _checked_pictures(place: Place, asked: AskedInput, folder: Path, json: bool) -> Dataset:
     """A user's pictures; what is wrong with them is said, and shown in the model's folder."""
     from toolchain import report, userdata
     from toolchain.cli.progress import LINES, say
@@ -314,7 +320,7 @@ def _checked_pictures(data: Path, asked: AskedInput, folder: Path, json: bool) -
     from toolchain.userdata import page
     from toolchain.userdata.check import check as look_for_faults
 
-    source = userdata.open_pictures(data)
+    source = place.open()
     checked = look_for_faults(source, asked, LINES)
     if not json:
         report.own_data(checked)

@@ -15,7 +15,7 @@ from toolchain.support.errors import UsageError
 SHOWN = 6  # hypotheses that a message names
 CHECK = (
     "Check mean and standard deviation (--mean, --std), how pictures were brought to one size "
-    "(--fit), the order of channels (--bgr) and that of classes (--labels)."
+    "(--fit), the order of channels (--bgr) and that of classes (--classes)."
 )
 
 
@@ -65,7 +65,7 @@ class Findings:
             f"The model's classes are in another order than {', '.join(labels)}: "
             f"{', '.join(moved[:5])}{' …' if len(moved) > 5 else ''}. In the model's order "
             f"{right:.2%} are right instead of {usual.accuracy:.2%}. Say the model's order: "
-            f"--labels {','.join(labels[i] for i in np.argsort(order))}; or write it to a "
+            f"--classes {','.join(labels[i] for i in np.argsort(order))}; or write it to a "
             "labels.txt beside the model, one name a line."
         )
 
@@ -161,7 +161,7 @@ class Findings:
             raise UsageError(
                 f"The model's answers are no better than chance. {self.reached()} Either its "
                 "pixels were prepared in a way that is not among these; or its classes are in "
-                "another order than the data's (--labels); or these pictures show something else "
+                "another order than the data's (--classes); or these pictures show something else "
                 "than it was trained on."
             )
 

@@ -32,7 +32,7 @@ def ordered(
         ToolchainError: a file cannot be read, or names other classes than the data.
     """
     if asked is not None:
-        return dataset.in_order(_matched(_asked_for(asked), dataset.labels, "--labels"))
+        return dataset.in_order(_matched(_asked_for(asked), dataset.labels, "--classes"))
     path = _beside(model)
     if path is None:
         return dataset
@@ -120,8 +120,8 @@ def _matched(names: tuple[str, ...], labels: tuple[str, ...], where: str) -> tup
         f"{'Only there: ' + ', '.join(unknown) + '. ' if unknown else ''}"
         f"{'Only in the data: ' + ', '.join(lacking) + '. ' if lacking else ''}"
         f"{'' if unknown or lacking else 'One of them is named twice. '}"
-        "Rename the folders, or say the model's order with --labels, each name once: "
-        f"--labels {','.join(labels)} is that of the data."
+        "Rename the folders, or say the model's order with --classes, each name once: "
+        f"--classes {','.join(labels)} is that of the data."
     )
 
 

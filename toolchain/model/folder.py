@@ -107,6 +107,12 @@ class ModelFolder:
         return self.path / "data.html"
 
     @property
+    def pictures(self) -> Path:
+        """Where the user's pictures lie on the machine that trained; private, so it is hidden, and
+        nothing that leaves the folder holds it."""
+        return self.path / ".pictures"
+
+    @property
     def card(self) -> Path:
         """What the folder holds, for people."""
         return self.path / "card.md"

@@ -162,6 +162,28 @@ def header(image: AnyImage) -> Header:
         raise ToolchainError(f"Cannot read what kind of picture this is: {error}.") from error
 
 
+def scaled_size(width: int, height: int, contract: InputContract) -> tuple[int, int]:
+    """Width and height of a picture by rule 8, before it is padded; it lies in the middle then."""
+    if contract.fit is not Fit.PAD:
+        return contract.width, contract.height
+    scale = min(contract.width / width, contract.height / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def largest_value(image: AnyImage) -> int:
+    """The largest value in `image` as its file holds it, with all bits.
+
+    Raises:
+        ToolchainError: it cannot be read.
+    """
+    try:
+        return int(np.asarray(_picture(image)).max())
+    except ToolchainError:
+        raise
+    except Exception as error:  # on hostile files Pillow's readers raise almost anything
+        raise ToolchainError(f"Cannot read the picture: {error}.") from error
+
+
 def find_images(path: str | Path) -> tuple[list[Path], int]:
     """The images `path` stands for, and how many other things were passed over.
 
@@ -403,10 +425,7 @@ def _scaled(picture: Image.Image, contract: InputContract) -> Image.Image:
 
     if contract.fit is Fit.CROP:
         return _cropped(picture, contract)
-    size = (contract.width, contract.height)
-    if contract.fit is Fit.PAD:
-        scale = min(contract.width / picture.width, contract.height / picture.height)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    size = scaled_size(picture.width, picture.height, contract)
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR)
 
 

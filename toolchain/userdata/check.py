@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from toolchain.model.artifact import InputContract
 from toolchain.support.errors import require_installed
 from toolchain.support.progress import Progress
-from toolchain.userdata import cache, ignored, near_duplicates
+from toolchain.userdata import brightness, cache, ignored, near_duplicates
 from toolchain.userdata.cache import Decoded
 from toolchain.userdata.contracts import AskedInput
 from toolchain.userdata.loading import test_pictures
@@ -116,8 +117,11 @@ def check(source: Source, asked: AskedInput, progress: Progress) -> DataReport:
         *_twins(known),
         *_unreadable(known),
         *_faults(source),
+        *_deeper(source),
         *_appearance(known, headers),
     ]
+    if pixels is not None:
+        findings += _hardly_visible(known, order, pixels, headers, progress)
     if pixels is not None and test.any() and not test.all():
         findings += _nearly_alike(known, order, pixels, progress)
     severities = list(Severity)
@@ -280,6 +284,7 @@ _FAULTS: Mapping[Fault, Severity] = {
     Fault.LOCKED: Severity.ERROR,
     Fault.LINK: Severity.WARNING,
     Fault.MISPLACED: Severity.WARNING,
+    Fault.UNLABELLED: Severity.WARNING,
     Fault.EMPTY: Severity.WARNING,
     Fault.UNREAD: Severity.WARNING,
     Fault.NO_PICTURE: Severity.NOTE,
@@ -296,6 +301,25 @@ def _faults(source: Source) -> Iterator[Finding]:
                 for file in found[:MOST_EXAMPLES]
             )
             yield Finding(str(fault), severity, fault.what, len(found), examples)
+
+
+def _deeper(source: Source) -> Iterator[Finding]:
+    """Pictures that are of a class though they do not lie directly in its folder."""
+    if source.kind is not SourceKind.FOLDER:
+        return
+    levels = 2 if source.given else 1  # above a picture: the class, and its part where it has one
+    deeper = [each for each in source.pictures if each.file.count("/") > levels]
+    if deeper:
+        yield Finding(
+            "deeper",
+            Severity.NOTE,
+            "pictures in folders below a class folder: read as of that class",
+            len(deeper),
+            _some(
+                Example((printable(each.file),), f"read as {source.labels[each.label]}")
+                for each in deeper
+            ),
+        )
 
 
 def _appearance(known: _Known, headers: Survey) -> Iterator[Finding]:
@@ -320,6 +344,57 @@ def _appearance(known: _Known, headers: Survey) -> Iterator[Finding]:
         yield Finding(
             "colour", Severity.NOTE, "coloured pictures, taken as grayscale", headers.coloured
         )
+
+
+def _hardly_visible(
+    known: _Known,
+    order: NDArray[np.intp],
+    pixels: NDArray[np.uint8],
+    headers: Survey,
+    progress: Progress,
+) -> Iterator[Finding]:
+    """Row k of `pixels` is the decoded picture `order[k]`."""
+    numbers = known.decoded.pictures[order].tolist()
+    seen = [headers.headers[number] for number in numbers]
+    largest, varied = brightness.ranges(pixels, seen, known.contract, progress).T
+    black = largest <= brightness.BLACK
+    plain = (varied <= brightness.UNIFORM) & ~black
+    for kind, what, why, measured, found in (
+        ("black", "nearly black pictures", "no value above {} of 255", largest, black),
+        ("uniform", "pictures of nearly one shade", "varies by {} of 255", varied, plain),
+    ):
+        rows = np.flatnonzero(found).tolist()
+        if rows:
+            examples = (Example((known.file(order[n]),), why.format(measured[n])) for n in rows)
+            yield Finding(kind, Severity.WARNING, what, len(rows), _some(examples))
+    wide = [row for row, header in enumerate(seen) if header and header.mode in brightness.WIDE]
+    if wide and largest[wide].max() < 2 ** (brightness.MOST_BITS - 8):
+        yield from _lower_bits(known, [numbers[row] for row in wide], progress)
+
+
+def _lower_bits(known: _Known, wide: list[int], progress: Progress) -> Iterator[Finding]:
+    """16-bit pictures with the values of fewer bits, as sensors give them."""
+    bits = brightness.bits_used(known.source, wide, progress)
+    if not 0 < bits <= brightness.MOST_BITS:
+        return
+    factor = 2 ** (brightness.BITS - bits)
+    first = printable(known.source.pictures[wide[0]].file)
+    yield Finding(
+        "lower bits",
+        Severity.WARNING,
+        f"16-bit pictures with {bits}-bit values: too dark",
+        len(wide),
+        (
+            Example(
+                (first,),
+                f"no value is above {2**bits - 1:,}, where 65,535 is white. python3 -c "
+                '"import sys, numpy; from PIL import Image; [Image.fromarray(numpy.asarray(p) * '
+                f"{factor}).save(f) for f in sys.argv[1:] if (p := Image.open(f)).mode[0] == 'I']"
+                f'" COPY/*/*{Path(first).suffix} multiplies the values in a copy of the folder by '
+                f"{factor}. Do so on the device as well.",
+            ),
+        ),
+    )
 
 
 def _nearly_alike(

@@ -1,25 +1,24 @@
 """A folder with one subfolder a class, folders for training and test above them where given.
 
-Only what lies exactly at its place is read: pictures, told by the suffix, directly inside a class
-folder. All else is counted by name, so that nothing is left out in silence; and a class folder that
-holds something, but no picture that is read, is refused, for its class would be lost. A symbolic
-link is read where it leads to something inside the folder, and never followed out of it.
+What is read are pictures, told by the suffix, inside a class folder at any depth. All else is
+counted by name, so that nothing is left out in silence; and a class folder that holds something,
+but no picture that is read, is refused, for its class would be lost. So are folders that may mean
+two things.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import unicodedata
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.model.images import is_picture_name
 from toolchain.support.errors import ToolchainError
 from toolchain.userdata import ignored, layout
-from toolchain.userdata.source import Fault, Picture, Source, SourceKind, check_label
+from toolchain.userdata.source import Fault, Labelled, Source, SourceKind, of_files
 from toolchain.userdata.split import Part
+from toolchain.userdata.walk import Walk
 
 NAMED = 5  # folders that a message names
 EXPECTED = "Expected CLASS/PICTURE, or train/CLASS/PICTURE and test/CLASS/PICTURE."
@@ -32,12 +31,13 @@ def scan(path: Path) -> Source:
         ToolchainError: it cannot be read, it has another layout, a class folder holds no picture
             that is read, or a class has a name that no model file could carry.
     """
-    walk = _Walk(path)
+    walk = _ClassFolders(path)
     try:
         top = walk.folders("")
     except OSError as error:
         raise ToolchainError(f"Cannot look into {path}: {error.strerror or error}.") from error
     parts = layout.parts(top)
+    _demand_one_meaning(walk, top, parts)
     if _is_split(walk, top, parts):
         for part, folder in _demand_parts(walk, parts).items():
             walk.classes(folder, walk.folders(folder), part)
@@ -50,7 +50,12 @@ def scan(path: Path) -> Source:
     return walk.source()
 
 
-def _is_split(walk: _Walk, top: list[str], parts: Mapping[Part, list[str]]) -> bool:
+def has_class_folders(path: Path) -> bool:
+    """Whether the folder `path` holds folders with pictures inside."""
+    return _ClassFolders(path).holds_class_folders("")
+
+
+def _is_split(walk: _ClassFolders, top: list[str], parts: Mapping[Part, list[str]]) -> bool:
     """Whether the folders named after parts are some, and no classes: a class may be called train,
     and beside the class folders of a part a stray picture may lie."""
     named = [name for names in parts.values() for name in names]
@@ -62,7 +67,27 @@ def _is_split(walk: _Walk, top: list[str], parts: Mapping[Part, list[str]]) -> b
     )
 
 
-def _demand_parts(walk: _Walk, parts: Mapping[Part, list[str]]) -> dict[Part, str]:
+def _demand_one_meaning(
+    walk: _ClassFolders, top: list[str], parts: Mapping[Part, list[str]]
+) -> None:
+    """
+    Raises:
+        ToolchainError: the only folder named after a part holds pictures, as a class does, and
+            class folders, as a part does, and other folders lie beside it.
+    """
+    named = [name for names in parts.values() for name in names]
+    if len(named) != 1 or len(top) == 1:
+        return
+    (name,) = named
+    if walk.holds_pictures(name) and walk.holds_class_folders(name):
+        raise ToolchainError(
+            f"{walk.path / name} has the name of a part of a split, and holds pictures beside "
+            "folders of pictures. If it is a part, move these pictures into its class folders; if "
+            "it is a class, give it another name."
+        )
+
+
+def _demand_parts(walk: _ClassFolders, parts: Mapping[Part, list[str]]) -> dict[Part, str]:
     """The folder of each part.
 
     Raises:
@@ -109,49 +134,33 @@ def _demand_no_flat_parts(path: Path, parts: Mapping[Part, list[str]]) -> None:
         names = " and ".join(f"{name}/" for names in parts.values() for name in names)
         raise ToolchainError(
             f"In {path}, {names} are named after parts of a split, but have no class folders with "
-            "pictures directly inside, so nothing says which class a picture has. Put the pictures "
-            f"of each class into a folder of its own. {EXPECTED} If these folders are the classes, "
+            "pictures inside, so nothing says which class a picture has. Put the pictures "
+            f"of each class into a folder of its own, or name a table of files and labels with "
+            f"--labels. {EXPECTED} If these folders are the classes, "
             "give them other names."
         )
 
 
-def _demand_classes_here(walk: _Walk, top: list[str]) -> None:
+def _demand_classes_here(walk: _ClassFolders, top: list[str]) -> None:
     """
     Raises:
         ToolchainError: all pictures lie in one folder there, below folders of its own.
     """
-    if len(top) == 1 and not walk.holds_pictures(top[0]):
-        inner = walk.path / top[0]
-        if ignored.holds_pictures_below(inner):
-            raise ToolchainError(
-                f"{walk.path} holds one folder, and no pictures directly inside that. If the "
-                f"classes lie in there, name {inner} instead. {EXPECTED}"
-            )
+    filled = [name for name in top if ignored.holds_pictures_below(walk.path / name)]
+    lost = any(ignored.why(walk.path, name) for name in top if name not in filled)
+    if len(filled) == 1 and not lost and walk.holds_class_folders(filled[0]):
+        raise ToolchainError(
+            f"In {walk.path}, all pictures lie below one folder, in folders of its own. If the "
+            f"classes lie in there, name {walk.path / filled[0]} instead. {EXPECTED}"
+        )
 
 
-def _check_labels(labels: list[str]) -> None:
-    """
-    Raises:
-        ToolchainError: a name cannot be one, or two look the same and are written in other bytes.
-    """
-    seen: dict[str, str] = {}
-    for label in labels:
-        check_label(label)
-        same = seen.setdefault(unicodedata.normalize("NFC", label), label)
-        if same != label:
-            raise ToolchainError(
-                f"Two classes are called {label!r}, once with letters and accents apart (Unicode "
-                "NFD, as macOS writes them). Give both folders the same name."
-            )
-
-
-class _Walk:
-    """What was found so far; paths are below the folder, with slashes."""
+class _ClassFolders(Walk):
+    """What was found so far."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.resolved = path, path.resolve()
-        self.found: list[tuple[Part | None, str, str, os.stat_result]] = []
-        self.faults: dict[Fault, list[str]] = defaultdict(list)
+        super().__init__(path)
+        self.found: list[Labelled] = []
         self.lost: dict[str, str] = {}  # class folders of which nothing is read, and why
 
     def folders(self, folder: str) -> list[str]:
@@ -161,7 +170,7 @@ class _Walk:
             OSError: it cannot be looked into.
         """
         names = []
-        for file, status in self._entries(folder):
+        for file, status in self.entries(folder):
             if stat.S_ISDIR(status.st_mode):
                 names.append(Path(file).name)
             else:
@@ -176,19 +185,21 @@ class _Walk:
             return False
 
     def holds_class_folders(self, folder: str) -> bool:
-        """Whether `folder` holds folders with pictures directly inside."""
+        """Whether `folder` holds folders with pictures inside, at any depth."""
         try:
             inner = [name for name in os.listdir(self.path / folder) if not layout.is_hidden(name)]
         except OSError:
             return False
-        return any(self.holds_pictures(f"{folder}/{name}") for name in inner)
+        paths = (self.path / folder / name for name in inner)
+        return any(path.is_dir() and ignored.holds_pictures_below(path) for path in paths)
 
     def classes(self, folder: str, labels: list[str], part: Part | None) -> None:
         """The class folders `labels` in `folder`, which is of a `part` or the whole.
 
         Raises:
-            ToolchainError: they are those of a data set for another task.
+            ToolchainError: they are those of a data set for another task, or hold parts.
         """
+        self._demand_whole_pictures(folder, labels)
         for label in labels:
             self.class_folder(f"{folder}/{label}" if folder else label, label, part)
         if part and not labels:
@@ -196,36 +207,61 @@ class _Walk:
         for file in self.faults.get(Fault.LINK, []):
             if Path(file).parent == Path(folder) and (self.path / file).is_dir():
                 self.lost[file] = ignored.LINKED.format(self.path)
-        if layout.of_another_task(labels):
-            raise ToolchainError(
-                f"{self.path / folder} holds {', '.join(labels)}, as data sets for object "
-                "detection and segmentation do (YOLO, COCO, VOC). Here whole pictures are sorted "
-                f"into classes. {EXPECTED}"
-            )
 
     def class_folder(self, folder: str, label: str, part: Part | None) -> None:
-        """The pictures directly inside `folder`."""
-        before = len(self.found)
-        try:
-            entries = self._entries(folder)
-        except OSError:
-            self.faults[Fault.LOCKED].append(folder)
-            return
-        for file, status in entries:
-            if stat.S_ISDIR(status.st_mode):
-                self.misplaced(file)
-            elif stat.S_ISREG(status.st_mode) and is_picture_name(Path(file)):
-                self.found.append((part, label, file, status))
-            elif stat.S_ISREG(status.st_mode) and ignored.unread(self.path / file):
-                self.faults[Fault.UNREAD].append(file)
-            else:
-                self.faults[Fault.NO_PICTURE].append(file)
-        if len(self.found) > before:
+        """The pictures in `folder`, at any depth."""
+        pictures = [
+            Labelled(file, label, part, status)
+            for file, status in self.below(folder, self._of_the_class)
+        ]
+        self.found += pictures
+        if pictures or folder in self.faults.get(Fault.LOCKED, []):
             return
         if reason := ignored.why(self.path, folder):
             self.lost[folder] = reason
         else:
             self.faults[Fault.EMPTY].append(folder)
+
+    def _of_the_class(self, folder: str, inner: list[str]) -> list[str]:
+        """Those folders in a class folder whose pictures are of that class; annotations are not.
+
+        Raises:
+            ToolchainError: they may mean something else.
+        """
+        names = [Path(each).name for each in inner]
+        self._demand_whole_pictures(folder, names)
+        self._demand_no_parts(folder, names)
+        annotations = [each for each in inner if Path(each).name.casefold() in layout.ANNOTATIONS]
+        for each in annotations:
+            self.misplaced(each)
+        return [each for each in inner if each not in annotations]
+
+    def _demand_whole_pictures(self, folder: str, names: list[str]) -> None:
+        """
+        Raises:
+            ToolchainError: the folders there are those of a data set for another task.
+        """
+        if layout.of_another_task(names):
+            raise ToolchainError(
+                f"{self.path / folder} holds {', '.join(names)}, as data sets for object "
+                "detection and segmentation do (YOLO, COCO, VOC). Here whole pictures are sorted "
+                f"into classes. {EXPECTED}"
+            )
+
+    def _demand_no_parts(self, folder: str, names: list[str]) -> None:
+        """
+        Raises:
+            ToolchainError: the folders in a class folder are parts of a split.
+        """
+        filled = [name for name in names if ignored.holds_pictures_below(self.path / folder / name)]
+        parts = layout.parts(filled)
+        named = [name for each in parts.values() for name in each]
+        if len(parts) > 1 or (named and named == filled):
+            told = " and ".join(f"{name}/" for name in named)
+            raise ToolchainError(
+                f"{self.path / folder} holds folders named after parts of a split: {told}. "
+                f"{EXPECTED} If they are no parts, move their pictures up into {folder}/."
+            )
 
     def misplaced(self, folder: str) -> None:
         """Nothing in `folder` is read; its pictures are counted."""
@@ -245,59 +281,22 @@ class _Walk:
             told = " ".join(f"{folder}/: {reason}" for folder, reason in shown)
             told += f" And {len(self.lost) - NAMED} more." if len(self.lost) > NAMED else ""
             raise ToolchainError(
-                f"{self.path} has class folders of which no picture is read. {told}"
+                f"{self.path} has class folders of which no picture is read. {told} If such a "
+                "folder is no class, move it elsewhere."
             )
         if not self.found:
             raise ToolchainError(f"{self.path} holds no class folder with pictures. {self._told()}")
-        labels = sorted({label for _, label, _, _ in self.found})
-        _check_labels(labels)
-        numbers = {label: number for number, label in enumerate(labels)}
-        pictures = [
-            Picture(file, numbers[label], part, status.st_size, status.st_mtime_ns)
-            for part, label, file, status in self.found
-        ]
-        pictures.sort(key=lambda each: (each.part is Part.TEST, each.label, each.file))
-        return Source(
-            path=self.path,
-            kind=SourceKind.FOLDER,
-            labels=tuple(labels),
-            pictures=tuple(pictures),
-            faults={fault: tuple(files) for fault, files in self.faults.items()},
-        )
+        return of_files(self.path, SourceKind.FOLDER, self.found, self.faults)
 
     def _told(self) -> str:
         faults = sorted((fault, files) for fault, files in self.faults.items() if files)
         counts = [f"{len(files):,} {fault.what} ({files[0]})" for fault, files in faults]
         found = f"Found instead: {'; '.join(counts)}." if counts else "It is empty."
-        sort = "Move each picture into a folder that has the name of its class. "
+        sort = (
+            "Move each picture into a folder that has the name of its class, or name a table of "
+            "files and labels with --labels. "
+        )
         return f"{found} {sort if self.faults.get(Fault.MISPLACED) else ''}{EXPECTED}"
-
-    def _entries(self, folder: str) -> list[tuple[str, os.stat_result]]:
-        """What is in `folder`, by name, but for what is hidden or leads out of the whole.
-
-        Raises:
-            OSError: it cannot be looked into.
-        """
-        entries = []
-        for entry in sorted(os.scandir(self.path / folder), key=lambda entry: entry.name):
-            file = f"{folder}/{entry.name}" if folder else entry.name
-            if layout.is_hidden(entry.name):
-                self.faults[Fault.HIDDEN].append(file)
-            elif entry.is_symlink() and not self._leads_inside(file):
-                self.faults[Fault.LINK].append(file)
-            else:
-                try:
-                    entries.append((file, entry.stat()))
-                except OSError:
-                    self.faults[Fault.LOCKED].append(file)
-        return entries
-
-    def _leads_inside(self, file: str) -> bool:
-        try:
-            target = (self.path / file).resolve(strict=True)
-        except (OSError, RuntimeError):  # it leads nowhere, or in a circle
-            return False
-        return target.is_relative_to(self.resolved)
 
     def _not_read(self, file: str, status: os.stat_result) -> None:
         picture = stat.S_ISREG(status.st_mode) and is_picture_name(Path(file))

@@ -11,36 +11,40 @@ from toolchain.userdata import layout
 from toolchain.userdata.source import printable
 
 LINKED = "leads out of the folder, and such links are not followed. Copy all with: cp -rL {0} COPY."
+LOCKED = "it may not be looked into. Give yourself the right to read all of it."
 ANNOTATED = (
     "it seems to hold annotations for object detection or segmentation (YOLO, COCO, VOC). Expected "
     "whole pictures of one class each, in one folder a class."
 )
-NAMED = 3  # folders that a sentence names
 
 
 def why(path: Path, folder: str) -> str:
-    """Why nothing is read of the class folder `folder` below `path`; empty where it holds nothing.
-
-    Raises:
-        OSError: it cannot be looked into.
-    """
-    entries = [each for each in os.scandir(path / folder) if not layout.is_hidden(each.name)]
+    """Why nothing is read of the class folder `folder` below `path`, or of what lies in its own
+    folders; empty where it holds nothing."""
+    try:
+        inside = sorted(os.scandir(path / folder), key=lambda each: each.name)
+    except OSError:
+        return LOCKED
+    entries = [each for each in inside if not layout.is_hidden(each.name)]
     links = [each for each in entries if each.is_symlink()]
-    folders = [each.name for each in entries if each.is_dir()]
-    files = sorted(each.name for each in entries if each.is_file() and each not in links)
+    folders = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
+    files = [each.name for each in entries if each.is_file() and each not in links]
     if Path(folder).name.casefold() in layout.ANNOTATIONS:
         return ANNOTATED
     if links and not files:
         return f"{printable(links[0].name)} in it {LINKED.format(path)}"
-    if deeper := sorted(name for name in folders if holds_pictures_below(path / folder / name)):
-        names = ", ".join(map(printable, deeper[:NAMED]))
-        return f"its pictures lie one level deeper, in {names}. Move them up into {folder}/."
-    return _of_files(path / folder, files) if files else ""
+    if files:
+        return _of_files(path / folder, files)
+    return next(filter(None, (why(path, f"{folder}/{name}") for name in folders)), "")
 
 
 def holds_pictures_below(folder: Path) -> bool:
     """Whether there are pictures in `folder`, at any depth."""
-    return any(is_picture_name(Path(name)) for _, _, files in os.walk(folder) for name in files)
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not layout.is_hidden(name)]
+        if any(is_picture_name(Path(name)) for name in files):
+            return True
+    return False
 
 
 def _of_files(folder: Path, files: list[str]) -> str:

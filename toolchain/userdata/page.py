@@ -17,6 +17,7 @@ from toolchain.workstation.html import template
 
 MOST_SIDE = 96  # pixels of a thumbnail
 A_CLASS = 10  # pictures in the row of a class
+SEEN = {"black", "uniform"}  # findings about how single pictures look
 MOST_PICTURES = 600  # in all rows together: about 5 MB of page
 
 
@@ -70,11 +71,12 @@ def _rows(report: DataReport, source: Source) -> Iterator[ClassRow]:
 def _groups(
     report: DataReport, finding: Finding, source: Source, numbers: Mapping[str, int]
 ) -> list[tuple[Thumbnail, ...]]:
-    """The pictures of a finding's examples, where it is about pictures side by side."""
+    """The pictures of a finding's examples, where it is about pictures side by side, or about how
+    a picture looks."""
     return [
         tuple(_thumbnail(report, source, numbers[file]) for file in example.files)
         for example in finding.examples
-        if len(example.files) > 1
+        if len(example.files) > 1 or finding.kind in SEEN
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +21,7 @@ class SourceKind(StrEnum):
     """The forms in which pictures are handed over."""
 
     FOLDER = "folder"
+    TABLE = "table"
     NPZ = "npz"
     IDX = "idx"
 
@@ -29,6 +32,7 @@ class Fault(StrEnum):
     LOCKED = "locked"
     LINK = "link"
     MISPLACED = "misplaced"
+    UNLABELLED = "unlabelled"
     EMPTY = "empty"
     UNREAD = "unread"
     NO_PICTURE = "no picture"
@@ -44,6 +48,7 @@ _TOLD = {
     Fault.LOCKED: "files and folders that may not be looked into",
     Fault.LINK: "links that lead nowhere or out of the folder: not followed",
     Fault.MISPLACED: "pictures that lie in no class folder: not read",
+    Fault.UNLABELLED: "pictures that the table of --labels does not name: not read",
     Fault.EMPTY: "class folders without a picture: no classes",
     Fault.UNREAD: "pictures of a kind that is not read, or without a picture's ending: left out",
     Fault.NO_PICTURE: "files without a picture's ending: not read",
@@ -69,7 +74,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """All pictures at `path`, those for the test last; those of a folder by class and file then.
+    """All pictures at `path`, those for the test last; those that are files by class and file then.
 
     `frames` are the pictures of each part of an `.npz` or of IDX files, uint8 `[N, H, W, C]`, those
     for the test last; None for a folder. `faults` names what is not read, below the folder.
@@ -97,6 +102,60 @@ class Source:
             part += 1
         frame: NDArray[np.uint8] = self.frames[part][place]
         return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A picture's file below the folder, its class, and the part that the user gives it, if any."""
+
+    file: str
+    label: str
+    part: Part | None
+    status: os.stat_result
+
+
+def of_files(
+    path: Path, kind: SourceKind, found: Iterable[Labelled], faults: Mapping[Fault, list[str]]
+) -> Source:
+    """The pictures `found` in the folder `path`, in order.
+
+    Raises:
+        ToolchainError: a class has a name that no model file could carry.
+    """
+    found = list(found)
+    labels = sorted({each.label for each in found})
+    _check_labels(labels)
+    numbers = {label: number for number, label in enumerate(labels)}
+    pictures = [
+        Picture(
+            each.file, numbers[each.label], each.part, each.status.st_size, each.status.st_mtime_ns
+        )
+        for each in found
+    ]
+    pictures.sort(key=lambda each: (each.part is Part.TEST, each.label, each.file))
+    return Source(
+        path=path,
+        kind=kind,
+        labels=tuple(labels),
+        pictures=tuple(pictures),
+        faults={fault: tuple(files) for fault, files in faults.items()},
+    )
+
+
+def _check_labels(labels: list[str]) -> None:
+    """
+    Raises:
+        ToolchainError: a name cannot be one, or two look the same and are written in other bytes.
+    """
+    seen: dict[str, str] = {}
+    for label in labels:
+        check_label(label)
+        same = seen.setdefault(unicodedata.normalize("NFC", label), label)
+        if same != label:
+            raise ToolchainError(
+                f"Two classes are called {label!r}, once with letters and accents apart (Unicode "
+                "NFD, as macOS writes them). Give both the same name."
+            )
 
 
 def check_label(label: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from toolchain.model import images
 from toolchain.support.errors import ToolchainError
@@ -17,11 +18,19 @@ GRAY = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 
 @dataclass(frozen=True)
 class Survey:
-    """Of those pictures whose headers can be read: how many there are of each `(width, height)`,
-    as one sees the picture, and of each of Pillow's modes."""
+    """The headers of pictures; None where one cannot be read."""
 
-    sizes: Counter[tuple[int, int]]
-    modes: Counter[str]
+    headers: tuple[images.Header | None, ...]
+
+    @cached_property
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """How many pictures there are of each `(width, height)`, as one sees the picture."""
+        return Counter((each.width, each.height) for each in self.headers if each)
+
+    @cached_property
+    def modes(self) -> Counter[str]:
+        """How many pictures there are of each of Pillow's modes."""
+        return Counter(each.mode for each in self.headers if each)
 
     @property
     def coloured(self) -> int:
@@ -32,12 +41,10 @@ class Survey:
 def survey(source: Source, numbers: Sequence[int], progress: Progress) -> Survey:
     """Of the pictures `numbers`."""
 
-    def one(number: int) -> tuple[tuple[int, int], str] | None:
+    def one(number: int) -> images.Header | None:
         try:
-            found = images.header(source.image(number))
+            return images.header(source.image(number))
         except ToolchainError:
             return None  # decoding tells why
-        return (found.width, found.height), found.mode
 
-    found = [each for each in in_threads(one, numbers, "Looked at", progress) if each]
-    return Survey(Counter(size for size, _ in found), Counter(mode for _, mode in found))
+    return Survey(tuple(in_threads(one, numbers, "Looked at", progress)))
