@@ -15,3 +15,16 @@ class Heard(list[str]):
 
     def at(self, what: str, done: float, beside: str = "") -> None:
         self.steps.append(beside)
+
+
+class Interrupted(Heard):
+    """Ctrl-C as soon as an epoch is told."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def say(self, message: str) -> None:
+        super().say(message)
+        if message.startswith(f"epoch {self._epoch} "):
+            raise KeyboardInterrupt

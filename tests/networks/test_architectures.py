@@ -73,7 +73,8 @@ def test_one_convolution_and_one_pooling_layer() -> None:
 def test_unknown_names_are_usage_errors() -> None:
     known = (
         "fashion-cnn, mnist-cnn, mnist-one-conv, fashion-fast, fashion-large, mnist-large, "
-        "mnist-small, fashion-small, small-cnn"
+        "mnist-small, fashion-small, small-cnn, small-cnn-taught, "
+        "efficientnet-lite0, mobilenet-v2"
     )
     with pytest.raises(UsageError, match=f"choose of: {known}"):
         architectures.get("resnet")

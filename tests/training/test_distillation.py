@@ -12,11 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.helpers import forked
+from tests.helpers.heard import Heard, Interrupted
 from tests.helpers.present import present
+from tests.helpers.userdata_pictures import class_folders, save
 from toolchain import training
 from toolchain.export import provenance
 from toolchain.formats import keras as keras_format
-from toolchain.model.artifact import Precision
+from toolchain.model.artifact import InputContract, Precision
 from toolchain.model.dataset import Dataset
 from toolchain.networks import architectures
 from toolchain.networks.recipe import Recipe
@@ -183,6 +185,77 @@ def test_a_recipe_with_a_teacher_is_not_followed_without_one(
 ) -> None:
     with pytest.raises(ToolchainError, match="asks for fashion-cnn as a teacher, and none was"):
         fit(TAUGHT, digits, tmp_path / "model", Silent())
+
+
+@pytest.fixture
+def small_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pretrained teacher of four epochs, one a phase."""
+    pretrained = architectures.get("efficientnet-lite0")
+    recipe = pretrained.recipe.with_({"epochs": 4})
+    monkeypatch.setitem(
+        architectures._known, pretrained.name, dataclasses.replace(pretrained, recipe=recipe)
+    )
+
+
+def taught_by_a_pretrained_one(dataset: Dataset) -> TrainingPlan:
+    recipe = architectures.get("small-cnn-taught").recipe.with_({"epochs": 1})
+    return TrainingPlan("small-cnn-taught", dataset.name, recipe)
+
+
+@pytest.mark.usefixtures("small_recipes")
+def test_an_interrupted_pretrained_teacher_goes_on_in_its_phase(
+    tmp_path: Path, digits: Dataset
+) -> None:
+    few = dataclasses.replace(
+        digits, train_images=digits.train_images[:60], train_labels=digits.train_labels[:60]
+    )
+    plan, folder = taught_by_a_pretrained_one(few), tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        training.train(plan, few, folder, Interrupted(3))
+    assert not (folder / "model.keras").exists()
+    rest = Heard()
+    result = training.train(plan, few, folder, rest)
+    assert any("Going on after epoch 3" in words for words in rest)
+    told = [words.split(":")[0] for words in rest if words.startswith("epoch")]
+    assert told == ["epoch 4 of at most 4", "epoch 1 of at most 1"]  # the teacher's, the student's
+    teacher = present(keras_format.read_info((folder / "teacher/teacher.keras").read_bytes()))
+    assert (teacher.architecture, teacher.input) == ("efficientnet-lite0", few.contract)
+    assert result.plan.teacher == training.teacher_file(folder / "teacher/teacher.keras")
+    run = json.loads((folder / "teacher/training.json").read_text())
+    assert run["plan"]["recipe"]["label_smoothing"] == 0
+
+
+def test_a_fine_tuned_network_teaches_on_own_pictures(tmp_path: Path, digits: Dataset) -> None:
+    """Trained on its own first, then named; the sizes must be the same."""
+    photos = class_folders(tmp_path / "photos", digits, {"one": 8, "two": 8})
+    data, size = ("--data", photos, "--epochs", 2), ("--size", 32)
+    teacher, student = tmp_path / "pretrained", tmp_path / "student"
+    short = ("--depth", 1, "--freeze")
+    forked.run("train", "efficientnet-lite0", *data, *size, *short, "--out", teacher)
+    taught = ("--teacher", teacher / "pretrained.keras", "--out", student)
+    done = forked.run("train", "small-cnn", *data, *taught, code=2)
+    assert "takes 32×32×1 pixels, the student 28×28×1" in done.stderr
+    assert "--size 32x32" in done.stderr
+    forked.run("train", "small-cnn", *data, *size, *taught)
+    run = json.loads((student / "training.json").read_text())
+    assert run["plan"]["teacher"]["path"] == "pretrained.keras"
+
+
+def test_one_command_trains_a_pretrained_teacher_and_its_student(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (8, 20, 20, 3), np.uint8)
+    for number, pixels in enumerate(colours):
+        save(tmp_path / "photos" / f"class {number % 2}" / f"{number}.png", pixels)
+    model = tmp_path / "model"
+    options = ("--data", tmp_path / "photos", "--epochs", 1, "--out", model)
+    done = forked.run("train", "small-cnn-taught", *options)
+    assert "Its teacher is efficientnet-lite0." in done.stderr
+    for path in (model / "model.keras", model / "teacher/teacher.keras"):
+        info = present(keras_format.read_info(path.read_bytes()))
+        assert info.input == InputContract(20, 20, 3)  # a pretrained teacher sees colours
+    student = ("train", "small-cnn-taught", *options, "--teacher", "none")
+    forked.run(*student)
+    info = present(keras_format.read_info((model / "model.keras").read_bytes()))
+    assert info.input == InputContract(20, 20, 1)
 
 
 def test_no_teacher_instead_of_the_recipes(tmp_path: Path) -> None:

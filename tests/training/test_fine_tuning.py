@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import forked
-from tests.helpers.heard import Heard
+from tests.helpers.heard import Heard, Interrupted
 from toolchain import training
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
@@ -26,19 +26,6 @@ from toolchain.training.state import TrainingState
 PHASES = (Phase(0.5, 1, 0), Phase(0.25, 0.5, 0.5), Phase(0.25, 0.1, 1, int8=True))
 RECIPE = Recipe(4, schedule=COSINE, hold_out=True, phases=PHASES)
 PLAN = TrainingPlan("efficientnet-lite0", "digits", RECIPE, depth=2)
-
-
-class Interrupted(Heard):
-    """Ctrl-C as soon as an epoch is told."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self._epoch = epoch
-
-    def say(self, message: str) -> None:
-        super().say(message)
-        if message.startswith(f"epoch {self._epoch} "):
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,13 @@ from toolchain.export.exporting import ExportOutcome
 from toolchain.formats import keras as keras_format
 from toolchain.model.artifact import Gate, Precision
 from toolchain.model.dataset import Dataset
+from toolchain.model.folder import ModelFolder
+from toolchain.networks import architectures
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import TrainingPlan
+from toolchain.training.fitting import fit
 from toolchain.training.resume import fit_unless_done
 
 PLAN = TrainingPlan("small-cnn", "digits", Recipe(2, hold_out=True), seed=4)
@@ -139,3 +143,38 @@ def test_a_run_on_other_pictures_is_not_the_same_run(tmp_path: Path, digits: Dat
     (place / "split.csv").unlink()
     fit_unless_done(plan, of("b"), place, again)
     assert f"{place} holds it already." not in again
+
+
+HEAD = architectures.get("efficientnet-lite0").recipe.with_({"epochs": 2}).head_only()
+PRETRAINED = TrainingPlan("efficientnet-lite0", "digits", HEAD, depth=1)
+
+
+@pytest.fixture
+def few(digits: Dataset) -> Dataset:
+    return dataclasses.replace(
+        digits, train_images=digits.train_images[:100], train_labels=digits.train_labels[:100]
+    )
+
+
+def computed(heard: Heard) -> int:
+    """How often the features of all images of a part became known."""
+    return sum(re.match(r"(\d+) of \1 images", step) is not None for step in heard.steps)
+
+
+def test_seeds_share_what_a_pretrained_network_makes_of_the_images(
+    tmp_path: Path, few: Dataset
+) -> None:
+    heard = Heard()
+    training.train(PRETRAINED, few, tmp_path / "model", heard, seeds=2)
+    assert computed(heard) == 2  # of the training images, and of those to validate on
+    assert not ModelFolder(tmp_path / "model").features.exists()
+
+
+def test_another_network_makes_something_else_of_the_images(tmp_path: Path, few: Dataset) -> None:
+    deeper, heard = dataclasses.replace(PRETRAINED, depth=2), Heard()
+    features = ModelFolder(tmp_path).features
+    fit(PRETRAINED, few, tmp_path / "first", Silent(), features)
+    shared = fit(deeper, few, tmp_path / "second", heard, features)
+    alone = fit(deeper, few, tmp_path / "alone", Silent())
+    assert computed(heard) == 2
+    assert shared.at.watched_loss == pytest.approx(alone.at.watched_loss, rel=1e-3)

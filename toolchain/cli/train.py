@@ -26,15 +26,21 @@ from toolchain.cli.options import (
     pictures,
 )
 from toolchain.model.folder import ModelFolder
-from toolchain.networks import architectures, augmentation, pretrained
+from toolchain.networks import architectures, augmentation, choice, efficientnet_lite, pretrained
 from toolchain.networks.recipe import SCHEDULES, Recipe
-from toolchain.support.errors import TargetNotReachedError, UsageError, require_installed
+from toolchain.support.errors import (
+    TargetNotReachedError,
+    ToolchainError,
+    UsageError,
+    require_installed,
+)
 from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
     from toolchain.model.artifact import Fit
     from toolchain.model.dataset import Dataset
     from toolchain.networks.architectures import Architecture
+    from toolchain.networks.choice import Choice
     from toolchain.training import TrainingResult
     from toolchain.userdata.contracts import AskedInput
     from toolchain.userdata.place import Place
@@ -42,13 +48,14 @@ if TYPE_CHECKING:
 
 def train(
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="MODEL",
             autocompletion=lambda: list(architectures.names()),
-            help=f"One of {', '.join(architectures.names())}; or your own, as module:function.",
+            help=f"One of {', '.join(architectures.names())}; or your own, as module:function. "
+            "Default: chosen by your pictures.",
         ),
-    ],
+    ] = None,
     data: Data = None,
     labels: Labels = None,
     size: Size = None,
@@ -65,8 +72,12 @@ def train(
         ),
     ] = None,
     width: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Channels of the first layer of small-cnn."),
+        float | None,
+        typer.Option(
+            metavar="N|SHARE",
+            help="Channels of the first layer of small-cnn; share of all channels of "
+            "mobilenet-v2: 0.35, 0.5, 0.75 or 1.",
+        ),
     ] = None,
     depth: Annotated[
         str | None,
@@ -178,6 +189,10 @@ def train(
     from toolchain.userdata.place import remember
 
     place = pictures(data, labels)
+    locate_data.one_of(place, dataset)
+    if model is None:
+        chosen = _chosen(place, architecture)
+        model, depth = chosen.architecture, depth or chosen.depth
     known = architectures.get(architecture or model)
     if target_accuracy is None and data is None:
         target_accuracy = known.target_accuracy
@@ -200,7 +215,7 @@ def train(
         patience=patience,
         seed=seed,
         deterministic=deterministic,
-        width=width,
+        width=None if width is None else known.chosen_width(width),
         depth=known.depth(depth) if depth else None,
         class_weight=class_weight,
         teacher=training.teacher_file(Path(teacher)) if teacher not in (None, "none") else None,
@@ -213,8 +228,8 @@ def train(
             raise UsageError("--size, --color and --fit are for your own pictures: --data FOLDER.")
         found = locate_data.named(dataset, known.dataset, data_dir)
     else:
-        locate_data.one_of(place, dataset)
-        found = _checked_pictures(place, _input(known, size, color, fit), folder, json)
+        asked_of_them = _input(known, plan.recipe, size, color, fit)
+        found = _checked_pictures(place, asked_of_them, folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with ProgressBar().shown() as progress:
@@ -227,6 +242,37 @@ def train(
     else:
         report.training(result)
     _training_verdict(result, known.recipe.epochs)
+
+
+def _chosen(place: Place | None, architecture: str | None) -> Choice:
+    """The architecture for the pictures at `place`; it is said, with the reason.
+
+    Raises:
+        UsageError: there are no pictures to choose by, or the network is named already.
+        ToolchainError: they cannot be read, or the weights of the chosen one are not installed.
+    """
+    if place is None or architecture:
+        raise UsageError(
+            "Name the MODEL to train: toolchain train MODEL, one of "
+            f"{', '.join(architectures.names())}. Without it, your own pictures choose the "
+            "network: --data FOLDER, and no --architecture."
+        )
+    from toolchain.cli.progress import LINES, say
+    from toolchain.userdata.survey import survey
+
+    source = place.open()
+    found = survey(source, range(len(source.pictures)), LINES)
+    side = max((max(size) for size in found.sizes), default=0)
+    chosen = choice.for_pictures(len(source.pictures), side, found.coloured > 0)
+    if architectures.get(chosen.architecture).depths:
+        try:
+            efficientnet_lite.file()
+        except ToolchainError as error:
+            raise ToolchainError(
+                f"{chosen} {error} Or name another model, such as toolchain train small-cnn."
+            ) from error
+    say(f"{chosen} Or try {chosen.otherwise}.")
+    return chosen
 
 
 def _recipe(
@@ -254,13 +300,16 @@ def _training_verdict(result: TrainingResult, usual_epochs: int) -> None:
         )
 
 
-def _input(known: Architecture, size: str | None, color: bool, fit: Fit | None) -> AskedInput:
-    """What is asked for; a pretrained network gets pictures as those that it learnt from."""
+def _input(
+    known: Architecture, recipe: Recipe, size: str | None, color: bool, fit: Fit | None
+) -> AskedInput:
+    """What is asked for; a pretrained network gets pictures of the size that it learnt from, and
+    in colour if they are, as does one that it teaches."""
     asked = asked_input(size, color, fit)
-    if not known.depths:
-        return asked
-    sides = asked.size or (pretrained.SIDE, pretrained.SIDE)
-    return dataclasses.replace(asked, size=sides, color=asked.color or None)
+    if known.depths:
+        asked = dataclasses.replace(asked, size=asked.size or (pretrained.SIDE, pretrained.SIDE))
+    teacher = architectures.get(recipe.teacher) if recipe.teacher else known
+    return dataclasses.replace(asked, color=color or None) if teacher.depths else asked
 
 
 def _checked_pictures(place: Place, asked: AskedInput, folder: Path, json: bool) -> Dataset:

@@ -128,6 +128,11 @@ class ModelFolder:
         return self.path / ".training"
 
     @property
+    def features(self) -> Path:
+        """The folder of what a pretrained network makes of the images, while seeds share it."""
+        return self.path / ".features"
+
+    @property
     def teacher(self) -> ModelFolder:
         """The model that taught, where the recipe names one."""
         return ModelFolder(self.path / "teacher")

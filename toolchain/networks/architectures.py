@@ -6,17 +6,17 @@ Every model takes raw pixels uint8 0–255 and scales them itself, so no caller 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from toolchain.model.artifact import InputContract
-from toolchain.networks import efficientnet_lite, own_architecture, pretrained
+from toolchain.networks import efficientnet_lite, mobilenet_v2, own_architecture, pretrained
 from toolchain.networks.recipe import COSINE, Phase, Recipe
 from toolchain.support.errors import UsageError, require
 from toolchain.support.suggestions import unknown
 
-LARGEST_WIDTH = 256
+CHANNELS = range(1, 257)  # small-cnn may begin with
 MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start
 LARGEST_FULL_RESOLUTION = 128  # pixels a side; small-cnn's first layer halves larger images
 SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
@@ -37,6 +37,9 @@ FINE_TUNING = Recipe(
         Phase(epochs=8 / 30, rate=0.3, layers=0.85, int8=True),
     ),
 )
+TAUGHT = OWN_DATA.with_(
+    {"epochs": 60, "schedule": COSINE, "augment": ("flip",), "teacher": "efficientnet-lite0"}
+)
 HANDWRITING = LONG.with_({"epochs": 40, "learning_rate": 0.002, "augment": ("elastic",)})
 
 
@@ -45,9 +48,10 @@ class Architecture:
     """A model and how it is trained unless somebody says otherwise.
 
     `dataset` is the one it is documented with, None where it belongs to none. `target_accuracy`
-    (0–1) is to be reached on the training images, see `TrainingPlan`. `width` is the number of
-    channels it begins with; None where that cannot be chosen. `depths` says, for a pretrained
-    network, after how many blocks it may be cut: words and numbers, the whole network last.
+    (0–1) is to be reached on the training images, see `TrainingPlan`. `widths` are those that can
+    be chosen, and `width` is its own of them: the number of channels it begins with, or a share of
+    all its channels. `depths` says, for a pretrained network, after how many blocks it may be cut:
+    words and numbers, the whole network last.
     """
 
     name: str
@@ -55,39 +59,33 @@ class Architecture:
     dataset: str | None
     recipe: Recipe
     target_accuracy: float | None = None
-    width: int | None = None
+    width: float | None = None
+    widths: Sequence[float] = ()
     depths: Mapping[str, int] = field(default_factory=dict)
 
     def build(
         self,
         contract: InputContract,
         classes: int,
-        width: int | None = None,
+        width: float | None = None,
         depth: int | None = None,
     ) -> Any:
         """An untrained `keras.Model`: uint8 `[N, height, width, channels]` in, float32
         probabilities `[N, classes]` out.
 
         Raises:
-            UsageError: `width` or `depth` is given and cannot be chosen, or `width` is not 1 to
-                256; or the images are too small for the layers.
+            UsageError: `width` or `depth` is given and cannot be chosen; or the images are too
+                small for the layers.
             ToolchainError: a user's own architecture failed or returned something else; or the
-                package with the weights of a pretrained one is not installed.
+                weights of a pretrained one are not to be had.
         """
-        if width is not None and self.width is None:
-            raise UsageError(
-                f"The layers of '{self.name}' are fixed, so it takes no width. "
-                "Leave it out, or choose small-cnn."
-            )
-        if width is not None and not 1 <= width <= LARGEST_WIDTH:
-            raise UsageError(f"The width lies between 1 and {LARGEST_WIDTH} channels, not {width}.")
+        own_width = self.width if width is None else self.chosen_width(width)
         if depth is not None and depth not in range(1, self.whole + 1):
+            self._demand_depths()
             raise UsageError(
                 f"'{self.name}' has {self.whole} blocks and cannot be cut after {depth}."
-                if self.depths
-                else f"'{self.name}' cannot be cut. Leave --depth out, or train efficientnet-lite0."
             )
-        chosen = (width or self.width, depth or self.whole)
+        chosen = (own_width, depth or self.whole)
         return self._built(contract, classes, *(each for each in chosen if each))
 
     @property
@@ -95,19 +93,46 @@ class Architecture:
         """The blocks of a pretrained network; 0 where it is none."""
         return max(self.depths.values(), default=0)
 
+    def chosen_width(self, width: float) -> float:
+        """The one of `widths` that equals `width`: a whole number where these are.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if width in self.widths:
+            return self.widths[self.widths.index(width)]
+        if not self.widths:
+            others = ", ".join(name for name, each in _known.items() if each.widths)
+            raise UsageError(
+                f"The layers of '{self.name}' are fixed, so it takes no width. "
+                f"Leave it out, or train one of: {others}."
+            )
+        if isinstance(self.widths, range):
+            expected = f"a whole number between {self.widths[0]} and {self.widths[-1]}"
+        else:
+            expected = f"one of {', '.join(f'{each:g}' for each in self.widths)}"
+        raise UsageError(f"The width of '{self.name}' is {expected}, not {width:g}.")
+
     def depth(self, text: str) -> int:
         """After how many blocks `text` cuts: a number, or one of the words in `depths`.
 
         Raises:
-            UsageError: it is neither.
+            UsageError: it is neither, or the network is not cut.
         """
+        self._demand_depths()
         if text.isascii() and text.isdigit():
             return int(text)
         if text not in self.depths:
             raise unknown("depth called", text, self.depths, "Give a number of blocks, or one of")
         return self.depths[text]
 
-    def _built(self, contract: InputContract, *how: int) -> Any:
+    def _demand_depths(self) -> None:
+        if not self.depths:
+            raise UsageError(
+                f"'{self.name}' cannot be cut. Leave --depth out, or train efficientnet-lite0."
+            )
+
+    def _built(self, contract: InputContract, *how: float) -> Any:
         try:
             return self.function(contract, *how)
         except ValueError as error:
@@ -127,12 +152,13 @@ def _known_as(
     dataset: str | None,
     recipe: Recipe,
     target_accuracy: float | None = None,
-    width: int | None = None,
+    width: float | None = None,
+    widths: Sequence[float] = (),
     depths: Mapping[str, int] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         _known[name] = Architecture(
-            name, function, dataset, recipe, target_accuracy, width, depths or {}
+            name, function, dataset, recipe, target_accuracy, width, widths, depths or {}
         )
         return function
 
@@ -290,7 +316,8 @@ def fashion_small(contract: InputContract, classes: int) -> Any:
     return _answer(image, x, classes)
 
 
-@_known_as("small-cnn", None, OWN_DATA, width=8)
+@_known_as("small-cnn-taught", None, TAUGHT, width=8, widths=CHANNELS)
+@_known_as("small-cnn", None, OWN_DATA, width=8, widths=CHANNELS)
 def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     """A residual network for images of any size; 150,718 parameters on 96×96×3 and six classes.
 
@@ -314,6 +341,21 @@ def efficientnet_lite0(contract: InputContract, classes: int, depth: int) -> Any
     """EfficientNet-Lite0, pretrained on ImageNet; 3.4 million parameters and six classes."""
     image = _image(contract)
     x = efficientnet_lite.features(image, depth)
+    return pretrained.with_head(image, x, classes)
+
+
+@_known_as(
+    "mobilenet-v2",
+    None,
+    FINE_TUNING,
+    width=1.0,
+    widths=mobilenet_v2.WIDTHS,
+    depths={"small": 6, "medium": 13, "full": mobilenet_v2.BLOCKS},
+)
+def mobilenet(contract: InputContract, classes: int, width: float, depth: int) -> Any:
+    """MobileNetV2, pretrained on ImageNet; 2.3 million parameters and six classes."""
+    image = _image(contract)
+    x = mobilenet_v2.features(image, width, depth)
     return pretrained.with_head(image, x, classes)
 
 

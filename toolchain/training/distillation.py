@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
 from toolchain.support import files
-from toolchain.support.errors import ToolchainError, require
+from toolchain.support.errors import ToolchainError, UsageError, require
 from toolchain.training.optimization import compile_with
 from toolchain.training.plan import TeacherFile, TrainingPlan
 
@@ -82,6 +82,15 @@ def _load(file: TeacherFile, dataset: Dataset) -> Any:
         raise ToolchainError(
             f"{path} does not say what it is. Expected as a teacher a .keras file that "
             "`toolchain train` wrote, trained on the same classes."
+        )
+    takes, given = (
+        f"{each.height}×{each.width}×{each.channels}" for each in (info.input, dataset.contract)
+    )
+    if takes != given:
+        raise UsageError(
+            f"The teacher {path} takes {takes} pixels, the student {given}. Train both on pictures "
+            f"of one size, all gray or all in colour: --size {info.input.width}x"
+            f"{info.input.height}{' --color' if info.input.channels == 3 else ''}."
         )
     metrics.check_fits(info, dataset)
     return keras_format.load(data)

@@ -34,8 +34,16 @@ if TYPE_CHECKING:
 GOES_ON = "Interrupted. The same command goes on after the last whole epoch."
 
 
-def fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
+def fit(
+    plan: TrainingPlan,
+    dataset: Dataset,
+    folder: Path,
+    progress: Progress,
+    features: Path | None = None,
+) -> TrainingResult:
     """Train `plan.architecture` on `dataset` and write the model into `folder`.
+
+    A folder `features`, which outlasts the run, has what a pretrained network makes of the images.
 
     Ctrl-C ends the run after its last whole epoch. That is kept, and published too unless the
     folder holds a finished model already.
@@ -48,10 +56,15 @@ def fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress) 
     with files.exclusive(folder):
         if ModelFolder(folder).find(SOURCE):
             progress.say(f"{folder} holds a model already; it is replaced when this run ends.")
-        return _fit(plan, dataset, folder, progress)
+        state = TrainingState(
+            ModelFolder(folder).state, plan, watched_part(plan, dataset), features
+        )
+        return _fit(plan, dataset, folder, progress, state)
 
 
-def _fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress) -> TrainingResult:
+def _fit(
+    plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress, state: TrainingState
+) -> TrainingResult:
     keras = require("keras", "export")
     tf = require("tensorflow", "export")
     keras.utils.clear_session()  # layers are numbered from 1, whatever was trained before
@@ -60,7 +73,6 @@ def _fit(plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress)
         tf.config.experimental.enable_op_determinism()
     architecture = architectures.get(plan.architecture)
     model = architecture.build(dataset.contract, len(dataset.labels), plan.width, plan.depth)
-    state = TrainingState(ModelFolder(folder).state, plan, watched_part(plan, dataset))
     try:
         history = _learn(model, state, plan, dataset, progress)
         stopped = plan.stop(history) or INTERRUPTED
@@ -130,7 +142,7 @@ def _learn_stage(
     done = len(history.epochs)
     with InterruptHeld() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
         waiting = _waiting(progress, held)
-        prepared = stages.prepare(model, stage, plan, dataset, state.folder, waiting)
+        prepared = stages.prepare(model, stage, plan, dataset, state.features, waiting)
         prepared.learner.optimizer.build(model.trainable_variables)
         if done > stage.begin:
             state.load(model, done, prepared.learner.optimizer)

@@ -34,7 +34,8 @@ def with_own_teacher(
     if not plan.recipe.teacher:
         return plan
     known = architectures.get(plan.recipe.teacher)
-    recipe = known.recipe.with_({"hold_out": True})
+    # smoothed labels would let it tell less of what an image resembles, see architectures.large
+    recipe = known.recipe.with_({"hold_out": True, "label_smoothing": 0.0})
     first = TrainingPlan(known.name, plan.dataset, recipe, deterministic=plan.deterministic)
     progress.say(f"Its teacher is {known.name}.")
     with files.exclusive(folder):

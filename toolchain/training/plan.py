@@ -53,7 +53,7 @@ class TrainingPlan:
     patience: int | None = None
     seed: int = 0
     deterministic: bool = False
-    width: int | None = None
+    width: float | None = None
     depth: int | None = None
     class_weight: str | None = None
     teacher: TeacherFile | None = None

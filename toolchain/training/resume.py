@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 
 def fit_unless_done(
-    plan: TrainingPlan, dataset: Dataset, folder: Path, progress: Progress
+    plan: TrainingPlan,
+    dataset: Dataset,
+    folder: Path,
+    progress: Progress,
+    features: Path | None = None,
 ) -> TrainingResult:
-    """The run with this plan, on these images, that ended in `folder`, or a new one.
+    """The run with this plan, on these images, that ended in `folder`, or a new one, whose
+    `features` are those of `fit`.
 
     Raises:
         ToolchainError: as `fit`.
@@ -33,7 +38,7 @@ def fit_unless_done(
     if found := _finished(plan, dataset, folder):
         progress.say(f"{folder} holds it already.")
         return found
-    result = fit(plan, dataset, folder, progress)
+    result = fit(plan, dataset, folder, progress, features)
     if result.stopped == INTERRUPTED:
         raise KeyboardInterrupt
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,8 @@ def fit_seeds(
             seed = plan.seed + number
             progress.say(f"Seed {seed}, {number + 1} of {count}.")
             place = model_folder.seed(seed).path
-            results.append(fit_unless_done(replace(plan, seed=seed), dataset, place, progress))
+            run = replace(plan, seed=seed)
+            results.append(fit_unless_done(run, dataset, place, progress, model_folder.features))
         best = max(results, key=lambda result: result.at.watched_accuracy)
         model = keras_format.load(files.read_bytes(best.path))
         kept = replace(
@@ -56,4 +58,5 @@ def fit_seeds(
         )
         scores = metrics.scores(keras_format.open_model(model), dataset.test_images)
         publish(model, kept, scores, dataset)
+        shutil.rmtree(model_folder.features, ignore_errors=True)
         return kept

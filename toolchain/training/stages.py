@@ -77,7 +77,7 @@ def _features(
 ) -> Subset:
     """The features float32 `[N, C]` of the images of `part`, as a part of the same length."""
     labels, rows = part.labels[part.rows], np.arange(len(part.rows))
-    path = cache / f"features-{_digest(part)}.npy"
+    path = cache / f"features-{_digest(backbone, part)}.npy"
     if path.is_file():
         return Subset(np.load(io.BytesIO(files.read_bytes(path))), labels, rows)
     known: list[NDArray[np.float32]] = []
@@ -95,9 +95,11 @@ def _sample(part: Subset, seed: int) -> Subset:
     return Subset(part.images, part.labels, order[:RANGE_IMAGES])
 
 
-def _digest(part: Subset) -> str:
-    """What names these very images."""
+def _digest(backbone: Any, part: Subset) -> str:
+    """What names these very images before this very network."""
     digest = hashlib.sha256()
+    for weights in backbone.get_weights():
+        digest.update(weights.tobytes())
     for row in part.rows:
         digest.update(part.images[row].tobytes())
     return digest.hexdigest()

@@ -27,10 +27,17 @@ from toolchain.training.plan import TrainingPlan
 
 
 class TrainingState:
-    """Plan, history, and weights by their epoch, in a folder of their own."""
+    """Plan, history, and weights by their epoch, in a folder of their own.
 
-    def __init__(self, folder: Path, plan: TrainingPlan, watched: str) -> None:
+    `features` is the folder of what a pretrained network makes of the images: the same, unless
+    several runs share one.
+    """
+
+    def __init__(
+        self, folder: Path, plan: TrainingPlan, watched: str, features: Path | None = None
+    ) -> None:
         self.folder = folder
+        self.features = features or folder
         self._plan = plan
         self._written_plan = as_json(plan.record()).encode()
         self._empty = History(watched)
