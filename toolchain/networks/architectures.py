@@ -25,6 +25,7 @@ LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=Tr
 FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
 FINE_TUNING = Recipe(
     epochs=30,
+    batch=16,  # more steps for int8, and less memory, in the same time
     schedule=COSINE,
     hold_out=True,
     label_smoothing=0.1,
@@ -34,7 +35,7 @@ FINE_TUNING = Recipe(
         Phase(epochs=4 / 30, rate=1, layers=1 / 3),
         # the first layers, of edges and colours, suit all photos, and cost the most to train
         Phase(epochs=8 / 30, rate=0.5, layers=0.85),
-        Phase(epochs=8 / 30, rate=0.3, layers=0.85, int8=True),
+        Phase(epochs=8 / 30, rate=0.2, layers=0.85, int8=True),
     ),
 )
 TAUGHT = OWN_DATA.with_(
