@@ -13,7 +13,7 @@ from tests.helpers.userdata_pictures import class_folders
 from toolchain.cli.locate_data import of_file
 from toolchain.model.dataset import Dataset
 from toolchain.model.folder import ModelFolder
-from toolchain.support.errors import UsageError
+from toolchain.support.errors import ToolchainError, UsageError
 from toolchain.userdata.place import Place, remember, remembered
 
 
@@ -39,6 +39,8 @@ def test_the_folder_remembers_its_pictures(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert of_file(file, None, None, None).name == "photos"
+    monkeypatch.chdir(file.parent)
+    assert of_file(Path(file.name), None, None, None).name == "photos"
     other = photos.rename(tmp_path / "other")
     assert of_file(file, Place(other), None, None).name == "other"
     assert of_file(file, None, "digits", None).name == "digits"
@@ -66,3 +68,11 @@ def test_a_path_that_is_no_text_is_remembered(tmp_path: Path) -> None:
     assert remembered(tmp_path / "file") == place
     remember(tmp_path / "file", None)
     assert remembered(tmp_path / "file") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"photos", b"/photos\0", b"/a\0/b\0/c"])
+def test_a_damaged_file_is_no_place(file: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine" / ".pictures").write_bytes(content)
+    with pytest.raises(ToolchainError, match=r"is damaged: .* Name them with --data PATH; "):
+        of_file(file, None, None, None)
+    assert of_file(file, Place(Path("photos")), None, None).name == "photos"

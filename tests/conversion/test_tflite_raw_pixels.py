@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -52,6 +54,22 @@ def photo_network(*first: keras.Layer) -> keras.Model:
     keras.utils.set_random_seed(0)
     x = layers.Flatten()(layers.Conv2D(4, 3, padding="same")(x))
     return keras.Model(image, layers.Dense(4, activation="softmax")(x))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda x: layers.Concatenate()([x, layers.Rescaling(3)(identity()(x[..., :1]))]),
+        lambda x: layers.Concatenate()([layers.MaxPooling2D(1)(x), 3 * identity()(x[..., :1])]),
+        lambda x: keras.ops.clip(x, -0.5, 0.5),
+    ],
+)
+def test_a_reader_may_want_the_range_of_another_tensor(layer: Any) -> None:
+    model = photo_network(layers.Rescaling(1 / 128, -127 / 128), layer)
+    data = conversion.get("tflite").convert(model, Precision.INT8, PHOTOS)
+    assert operators(data)[0] == "QUANTIZE"
+    answers = formats.get("tflite").open_session(data, 1).run(PHOTOS)
+    assert np.abs(answers - keras_format.open_model(model).run(PHOTOS)).max() < 0.05
 
 
 def test_a_scaling_of_each_channel_stays_in_float() -> None:

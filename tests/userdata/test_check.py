@@ -163,11 +163,11 @@ def test_pictures_without_anything_to_see_are_named_and_shown(clean: Path) -> No
 def deep(folder: Path, bits: int, suffix: str) -> None:
     """Pictures of a sensor with so many bits as 16-bit files, and one of 8 bits."""
     random = np.random.default_rng(0)
-    for label in ("a", "b"):
-        (folder / label).mkdir(parents=True)
+    for inner in ("a", "b/deeper"):
+        (folder / inner).mkdir(parents=True)
         for number in range(4):
             values = random.integers(0, 2**bits, (30, 30), np.uint16)
-            Image.fromarray(values).save(folder / label / f"{number}{suffix}")
+            Image.fromarray(values).save(folder / inner / f"{number}{suffix}")
     save(folder / "a" / f"plain{suffix}", random.integers(0, 256, (30, 30, 1), np.uint8))
 
 
@@ -182,7 +182,7 @@ def test_bits_that_16_bit_files_do_not_use_are_told_with_a_command_that_helps(
     assert (finding.severity, finding.count) == (Severity.WARNING, 8)
     assert finding.what == f"16-bit pictures with {bits}-bit values: too dark"
     (example,) = finding.examples
-    command = present(re.search(rf"python3 (-c .* COPY/\*/\*\{suffix}) multiplies", example.why))
+    command = present(re.search(r"python3 (-c .*) multiplies the values in COPY", example.why))
     plain = (folder / "a" / f"plain{suffix}").read_bytes()
     # Pillow and numpy are this Python's
     subprocess.run(f"{sys.executable} {command[1]}", shell=True, check=True, cwd=tmp_path)

@@ -106,10 +106,11 @@ def _remembered(path: Path) -> Place | None:
 
     Raises:
         UsageError: they are not there any more.
+        ToolchainError: the file that remembers them is damaged.
     """
     from toolchain.userdata.place import remembered
 
-    folders = (path.parent, path.parent.parent)  # one seed's folder lies in the model's
+    folders = path.absolute().parents[:2]  # one seed's folder lies in the model's
     places = (remembered(ModelFolder(folder).pictures) for folder in folders)
     place = next(filter(None, places), None)
     if place is None:

@@ -388,10 +388,10 @@ def _lower_bits(known: _Known, wide: list[int], progress: Progress) -> Iterator[
             Example(
                 (first,),
                 f"no value is above {2**bits - 1:,}, where 65,535 is white. python3 -c "
-                '"import sys, numpy; from PIL import Image; [Image.fromarray(numpy.asarray(p) * '
-                f"{factor}).save(f) for f in sys.argv[1:] if (p := Image.open(f)).mode[0] == 'I']"
-                f'" COPY/*/*{Path(first).suffix} multiplies the values in a copy of the folder by '
-                f"{factor}. Do so on the device as well.",
+                '"import glob, numpy; from PIL import Image; [Image.fromarray(numpy.asarray(p) * '
+                f"{factor}).save(f) for f in glob.glob('COPY/**/*{Path(first).suffix}', "
+                "recursive=True) if (p := Image.open(f)).mode[0] == 'I']\" multiplies the values "
+                f"in COPY, a copy of the folder, by {factor}. Do so on the device as well.",
             ),
         ),
     )

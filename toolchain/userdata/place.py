@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.support import files
+from toolchain.support.errors import ToolchainError
 from toolchain.userdata.opening import open_pictures
 from toolchain.userdata.source import Source
 
@@ -48,9 +49,14 @@ def remembered(file: Path) -> Place | None:
     """The place that was written to `file`; None where there is no such file.
 
     Raises:
-        ToolchainError: it cannot be read.
+        ToolchainError: it cannot be read, or is damaged.
     """
     if not file.is_file():
         return None
-    data, *labels = (Path(os.fsdecode(path)) for path in files.read_bytes(file).split(b"\0"))
-    return Place(data, labels[0] if labels else None)
+    paths = [Path(os.fsdecode(path)) for path in files.read_bytes(file).split(b"\0")]
+    if len(paths) > 2 or not all(path.is_absolute() for path in paths):
+        raise ToolchainError(
+            f"{file} is damaged: it does not say where the pictures lie. Name them with --data "
+            "PATH; `export` then remembers them again."
+        )
+    return Place(*paths)

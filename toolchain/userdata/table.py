@@ -11,7 +11,7 @@ import contextlib
 import csv
 import io
 import unicodedata
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,27 +91,29 @@ class _Names:
 
     def __init__(self, files: Iterable[str]) -> None:
         self._whole = {_composed(file): file for file in files}
-        self._last: dict[str, list[str]] = defaultdict(list)
-        for path in self._whole:
-            name = path.rpartition("/")[2]
-            self._last[name].append(path)
-            self._last[name.rpartition(".")[0]].append(path)
+        # sorted from their ends, so that a search for an end is short
+        self._backwards = sorted(
+            (_backwards(each), file)
+            for path, file in self._whole.items()
+            for each in (path, path.rpartition(".")[0])
+        )
 
     def called(self, name: str) -> list[str]:
-        """The pictures that `name` may mean: the one whose path it is, else those whose path ends
-        in it, with the suffix or without."""
+        """The pictures that `name` may mean, or two of them: the one whose path it is, else those
+        whose path ends in it, with the suffix or without."""
         name = _composed(name)
         if name in self._whole:
             return [self._whole[name]]
         name = name.replace("\\", "/").removeprefix("./")  # as Windows writes paths
         if name in self._whole:
             return [self._whole[name]]
-        alike = self._last.get(name.rpartition("/")[2], [])
-        return [
-            self._whole[path]
-            for path in alike
-            if f"/{path}".endswith(f"/{name}") or f"/{path.rpartition('.')[0]}".endswith(f"/{name}")
-        ]
+        end = _backwards(name)
+        first = bisect_left(self._backwards, (end,))
+        return [file for path, file in self._backwards[first : first + 2] if path.startswith(end)]
+
+
+def _backwards(path: str) -> str:
+    return f"/{path}"[::-1]
 
 
 def _composed(name: str) -> str:

@@ -8,6 +8,7 @@ all 256 gray levels. Computed in int8, a scaling with an offset leaves fewer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from toolchain.support.errors import require
 
 IDENTIFIER = b"TFL3"
 BRIGHTEST = 255
+SIGN = 128  # what a uint8 is above the int8 of the same bits but the first
 ONE, NONE = np.ones(1, np.float32), np.zeros(1, np.float32)
 
 
@@ -106,8 +108,11 @@ def with_raw_pixels(quantized: bytes, scaling: Scaling) -> bytes:
     image.quantization = _quantization(scaling)
     for reader in in_int8:
         reader.inputs = [graph.inputs[0]]
-        # equal, so that nothing but the sign's bit changes
-        graph.tensors[reader.outputs[0]].quantization.scale = image.quantization.scale
+        quantization = graph.tensors[reader.outputs[0]].quantization
+        # it has another range where its reader wants that of another tensor, as CONCATENATION does
+        if _holds(quantization, scaling):  # equal, so that nothing but the sign's bit changes
+            image.quantization.scale = quantization.scale
+            image.quantization.zeroPoint = [quantization.zeroPoint[0] + SIGN]
     if len(in_int8) < len(readers):
         operator = schema.OperatorT()
         operator.opcodeIndex = _code(model, schema.BuiltinOperator.DEQUANTIZE)
@@ -180,6 +185,13 @@ def _quantization(scaling: Scaling) -> Any:
     found = _schema().QuantizationParametersT()
     found.scale, found.zeroPoint = [scaling.scale], [round(scaling.zero)]
     return found
+
+
+def _holds(quantization: Any, scaling: Scaling) -> bool:
+    """Whether a tensor int8 holds pixels scaled so, one number for each gray level."""
+    (scale,), (zero,) = quantization.scale, quantization.zeroPoint
+    off = abs(zero + SIGN - scaling.zero)
+    return math.isclose(scale, scaling.scale, rel_tol=1e-6) and round(off, 3) <= 0.5
 
 
 def _is_float(tensor: Any) -> bool:
