@@ -49,6 +49,14 @@ def test_the_folder_remembers_its_pictures(
         of_file(file, None, None, None)
 
 
+def test_a_model_inside_of_anothers_folder_has_its_own_pictures(tmp_path: Path) -> None:
+    released = tmp_path / "fashion-small"
+    shutil.copytree(ROOT / "models" / "released" / "fashion-small", released)
+    remember(ModelFolder(tmp_path).pictures, Place(tmp_path / "photos"))
+    (file,) = released.glob("*.int8.tflite")
+    assert of_file(file, None, None, None).name == "fashion-mnist"
+
+
 def test_a_table_is_remembered_too(file: Path, photos: Path, tmp_path: Path) -> None:
     names = sorted(photos.rglob("*.png"))
     for number, each in enumerate(names):

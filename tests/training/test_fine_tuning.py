@@ -77,6 +77,9 @@ def test_only_an_epoch_that_learnt_for_int8_is_kept(tmp_path: Path) -> None:
     assert plan.kept(history, "epochs") == 3
     state.load(model, 3, None)
     assert model.get_weights()[0] == 3
+    patient = dataclasses.replace(plan, patience=1)
+    stops = [patient.stop(History("validation", rows[:number])) for number in (2, 3, 4)]
+    assert stops == [None, None, "patience"]  # the first phase ends by itself
     early = History("validation", rows[:2])
     assert plan.kept(early, "interrupted") == 1
 

@@ -110,9 +110,8 @@ def _remembered(path: Path) -> Place | None:
     """
     from toolchain.userdata.place import remembered
 
-    folders = path.absolute().parents[:2]  # one seed's folder lies in the model's
-    places = (remembered(ModelFolder(folder).pictures) for folder in folders)
-    place = next(filter(None, places), None)
+    model = ModelFolder(path.parent)
+    place = remembered(model.pictures) or remembered(model.whole.pictures)
     if place is None:
         return None
     missing = [str(each) for each in place.paths if not each.exists()]

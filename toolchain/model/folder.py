@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.support.errors import UsageError
 
 SOURCE = "keras"  # the ending of the file that training writes and all others are converted from
+TEACHER, SEED = "teacher", "seed-"  # what the folders of a model's parts are called
 DEFAULT_FILES = ("int8.tflite", "mixed.tflite")  # the second is made where int8 fails its proof
 
 
@@ -135,11 +137,19 @@ class ModelFolder:
     @property
     def teacher(self) -> ModelFolder:
         """The model that taught, where the recipe names one."""
-        return ModelFolder(self.path / "teacher")
+        return ModelFolder(self.path / TEACHER)
 
     def seed(self, seed: int) -> ModelFolder:
         """The model of one seed, where several were trained."""
-        return ModelFolder(self.path / f"seed-{seed}")
+        return ModelFolder(self.path / f"{SEED}{seed}")
+
+    @property
+    def whole(self) -> ModelFolder:
+        """The model that this one is a part of, as its teacher or as one of its seeds; itself where
+        it is a part of none."""
+        path = self.path.absolute()
+        is_part = path.name == TEACHER or re.fullmatch(rf"{SEED}\d+", path.name)
+        return ModelFolder(path.parent) if is_part else self
 
 
 def rejected(file: Path) -> Path:

@@ -123,6 +123,8 @@ class TrainingPlan:
         last = history.epochs[-1]
         if not self.judged_at_end and self.reached(last.accuracy, last.watched_accuracy):
             return "target"
-        if self.patience is not None and last.number - history.best.number >= self.patience:
+        # a phase before the last one ends by itself
+        since = max(self.best(history).number, self.recipe.stages[-1].begin)
+        if self.patience is not None and last.number - since >= self.patience:
             return "patience"
         return "epochs" if last.number >= self.recipe.epochs else None
