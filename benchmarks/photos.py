@@ -275,11 +275,12 @@ def few_table(folder: Path) -> str:
         head += [f"{network.name}: Keras, %", "int8, %"]
     rows = []
     for each in FEW:
+        there = [finished(folder, network, each) for network in FEW_NETWORKS]
         cells = []
-        for results in (finished(folder, network, each) for network in FEW_NETWORKS):
+        for results in there:
             cells += [percent(one.keras for one in results), percent(one.int8 for one in results)]
-        rows.append((each, *cells))
-    return side_by_side.table(head, rows)
+        rows += [(each, *cells)] if any(there) else []
+    return side_by_side.table(head, rows) if rows else "Not measured yet.\n"
 
 
 def percent(shares: Iterable[float]) -> str:
