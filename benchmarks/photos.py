@@ -232,7 +232,8 @@ def instructions(files: dict[str, Path], boards: Path) -> dict[tuple[str, str], 
     found = {}
     for name, path in files.items():
         for environment, board in places(boards, "tflite"):
-            if board.name in BOARDS and environment.engine.name == "ai-edge-litert":
+            here = (environment.userland.name, environment.engine.name)
+            if board.name in BOARDS and here == ("bookworm-arm64", "ai-edge-litert"):
                 say(f"{name} on an emulated {board.name}")
                 found[name, board.name] = arm.measure(path, environment, board).interpreter / 1e6
     return found
@@ -296,7 +297,7 @@ def page(folder: Path, boards: Path | None) -> str:
     return PAGE.format(
         networks=network_table(folder, boards),
         few=few_table(folder),
-        conditions=side_by_side.conditions(("keras", "tensorflow", "ai-edge-litert"), how),
+        conditions=side_by_side.conditions(("keras", "ai-edge-litert"), how),
     )
 
 
