@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from toolchain.formats.tflite.metadata import IDENTIFIER
 from toolchain.support.errors import require
 
 if TYPE_CHECKING:
@@ -16,8 +17,18 @@ if TYPE_CHECKING:
 else:
     Builder = object  # until flatbuffers is asked for
 
+FIRST_SIZE = 2**16  # bytes, from which a builder grows
 REFERENCE = 4  # bytes of a reference to another table, vector or string
 Field = tuple[int, int, Any, Any]  # its bytes, its place in the table, its type, its value
+
+
+def packed(model: Any) -> bytes:
+    """The `.tflite` file of `model`, a `ModelT` of the schema's object API."""
+    schema = require("ai_edge_litert.schema_py_generated", "export")
+    model.buffers = [_AlignedBuffer(buffer, schema) for buffer in model.buffers]
+    builder = sharing_builder(FIRST_SIZE)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def sharing_builder(size: int) -> Any:
@@ -77,3 +88,26 @@ class _Sharing(Builder):  # type: ignore[misc]
 
 def _widest_first(field: Field) -> tuple[int, int]:
     return -field[0], field[1]
+
+
+class _AlignedBuffer:
+    """Packs a buffer's data on a 16-byte boundary, as the schema's `force_align` demands.
+
+    The generated Python code knows no `force_align`; kernels and memory-mapping devices rely on it.
+    """
+
+    def __init__(self, buffer: Any, schema: Any) -> None:
+        self._data = b"" if buffer.data is None else bytes(buffer.data)
+        self._schema = schema
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 - the generated code calls it so
+        vector = None
+        if self._data:
+            builder.StartVector(1, len(self._data), 16)
+            builder.head -= len(self._data)
+            builder.Bytes[builder.head : builder.head + len(self._data)] = self._data
+            vector = builder.EndVector()
+        self._schema.BufferStart(builder)
+        if vector is not None:
+            self._schema.BufferAddData(builder, vector)
+        return int(self._schema.BufferEnd(builder))

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolchain.conversion.tflite.builder import sharing_builder
+from toolchain.conversion.tflite.builder import packed
 from toolchain.support.errors import require
 
-IDENTIFIER = b"TFL3"
 BRIGHTEST = 255
 SIGN = 128  # what a uint8 is above the int8 of the same bits but the first
 ONE, NONE = np.ones(1, np.float32), np.zeros(1, np.float32)
@@ -77,7 +76,7 @@ def scaled_input(calibrated: bytes) -> ScaledInput | None:
     needless = [step.operator for step in taken]
     graph.operators = [each for each in graph.operators if each not in needless]
     in_float = tuple(graph.tensors[step.operator.outputs[0]].name.decode() for step in left)
-    return ScaledInput(_write(model), scaling, in_float)
+    return ScaledInput(packed(model), scaling, in_float)
 
 
 def _so_far(steps: list[Step]) -> Iterator[Scaling]:
@@ -118,7 +117,7 @@ def with_raw_pixels(quantized: bytes, scaling: Scaling) -> bytes:
         operator.opcodeIndex = _code(model, schema.BuiltinOperator.DEQUANTIZE)
         operator.inputs, operator.outputs = [graph.inputs[0]], [scaled]
         graph.operators.insert(0, operator)
-    return _write(model)
+    return packed(model)
 
 
 def _scaling_steps(model: Any) -> Iterator[Step]:
@@ -215,12 +214,6 @@ def _code(model: Any, kind: int) -> int:
 
 def _read(data: bytes) -> Any:
     return _schema().ModelT.InitFromPackedBuf(data, 0)
-
-
-def _write(model: Any) -> bytes:
-    builder = sharing_builder(1024)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
 
 
 def _schema() -> Any:

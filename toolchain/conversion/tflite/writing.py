@@ -11,9 +11,9 @@ import io
 import zipfile
 from typing import Any
 
-from toolchain.conversion.tflite.builder import sharing_builder
+from toolchain.conversion.tflite.builder import packed, sharing_builder
 from toolchain.conversion.tflite.slimming import slim
-from toolchain.formats.tflite.metadata import IDENTIFIER, INFO_ENTRY
+from toolchain.formats.tflite.metadata import INFO_ENTRY
 from toolchain.model import seal
 from toolchain.model.artifact import ModelInfo
 from toolchain.support.errors import require
@@ -43,10 +43,7 @@ def write_entries(data: bytes, info: ModelInfo) -> bytes:
         buffer.data = content
         model.buffers.append(buffer)
         model.metadata.append(entry)
-    model.buffers = [_AlignedBuffer(buffer, schema) for buffer in model.buffers]
-    builder = sharing_builder(len(data) + 4096)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return seal.close(_append_labels(bytes(builder.Output()), info.labels))
+    return seal.close(_append_labels(packed(model), info.labels))
 
 
 def _name_ends(model: Any) -> None:
@@ -54,29 +51,6 @@ def _name_ends(model: Any) -> None:
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     graph.tensors[graph.inputs[0]].name = signature.inputs[0].name = b"image"
     graph.tensors[graph.outputs[0]].name = signature.outputs[0].name = b"probabilities"
-
-
-class _AlignedBuffer:
-    """Packs a buffer's data on a 16-byte boundary, as the schema's `force_align` demands.
-
-    The generated Python code knows no `force_align`; kernels and memory-mapping devices rely on it.
-    """
-
-    def __init__(self, buffer: Any, schema: Any) -> None:
-        self._data = b"" if buffer.data is None else bytes(buffer.data)
-        self._schema = schema
-
-    def Pack(self, builder: Any) -> int:  # noqa: N802 - the generated code calls it so
-        vector = None
-        if self._data:
-            builder.StartVector(1, len(self._data), 16)
-            builder.head -= len(self._data)
-            builder.Bytes[builder.head : builder.head + len(self._data)] = self._data
-            vector = builder.EndVector()
-        self._schema.BufferStart(builder)
-        if vector is not None:
-            self._schema.BufferAddData(builder, vector)
-        return int(self._schema.BufferEnd(builder))
 
 
 def _append_labels(data: bytes, labels: tuple[str, ...]) -> bytes:
