@@ -85,7 +85,7 @@ def test_documented_models_take_no_width() -> None:
         architectures.get("mnist-cnn").build(DIGITS, 10, width=16)
 
 
-@pytest.mark.parametrize("name", ["fashion-cnn", "fashion-fast", "mnist-one-conv"])
+@pytest.mark.parametrize("name", ["fashion-cnn", "mnist-one-conv"])
 def test_images_that_are_too_small_are_usage_errors(name: str) -> None:
     with pytest.raises(UsageError, match=f"8×8 are too small for the layers of '{name}'"):
         architectures.get(name).build(InputContract(8, 8, 1), 10)

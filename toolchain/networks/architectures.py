@@ -12,14 +12,24 @@ from typing import Any
 
 from toolchain.model.artifact import InputContract
 from toolchain.networks import efficientnet_lite, mobilenet_v2, own_architecture, pretrained
+from toolchain.networks.design import (
+    FLATTEN,
+    MOMENTUM,
+    SMALLEST_SIDE,
+    VALID,
+    Design,
+    Stage,
+    answer,
+    convolution,
+    pixels,
+    scaled,
+)
 from toolchain.networks.recipe import COSINE, Phase, Recipe
 from toolchain.support.errors import UsageError, require
 from toolchain.support.suggestions import unknown
 
 CHANNELS = range(1, 257)  # small-cnn may begin with
-MOMENTUM = 0.9  # with 0.99 the averages of a few hundred steps are still those of the start
 LARGEST_FULL_RESOLUTION = 128  # pixels a side; small-cnn's first layer halves larger images
-SMALLEST_SIDE = 8  # pixels; small-cnn halves no further
 OWN_DATA = Recipe(epochs=30, hold_out=True)  # for a user's data, of which nothing is known
 LONG = Recipe(epochs=60, batch=128, learning_rate=0.004, schedule=COSINE, ema=True, hold_out=True)
 FASHION = LONG.with_({"label_smoothing": 0.05, "augment": ("flip", "light")})
@@ -232,7 +242,7 @@ def mnist_cnn(contract: InputContract, classes: int) -> Any:
 
 def _classifier(contract: InputContract, *layers: Any) -> Any:
     keras = require("keras", "export")
-    return keras.Sequential([_image(contract), keras.layers.Rescaling(1 / 255), *layers])
+    return keras.Sequential([pixels(contract), keras.layers.Rescaling(1 / 255), *layers])
 
 
 @_known_as(
@@ -248,14 +258,14 @@ def mnist_one_conv(contract: InputContract, classes: int) -> Any:
     that it forgets where in them a stroke was, and not where in the picture.
     """
     layers = require("keras", "export").layers
-    image, x = _scaled(contract)
-    x = _convolution(x, 96, size=7, padding="valid")
+    image, x = scaled(contract)
+    x = convolution(x, 96, size=7, padding="valid")
     x = layers.Flatten()(layers.MaxPooling2D(6, strides=3)(x))
     for _ in range(2):
         x = layers.Dense(256, use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM)(x))
         x = layers.Dropout(0.1)(x)
-    return _answer(image, x, classes)
+    return answer(image, x, classes)
 
 
 @_known_as("fashion-fast", "fashion-mnist", FASHION)
@@ -265,10 +275,11 @@ def fashion_fast(contract: InputContract, classes: int) -> Any:
     The first convolution halves the sides at once, and channels are few: what costs time in a
     network so small is each operator, and each pixel of the first layers.
     """
-    image, x = _scaled(contract)
-    x = _residual(_convolution(x, 16, size=4, strides=2))
-    x = _convolution(_convolution(x, 32, strides=2), 32, padding="valid")
-    return _answer(image, x, classes)
+    stages = (
+        Stage(16, kernel=4, blocks=1),
+        Stage(32, blocks=1, kind=VALID),
+    )
+    return Design(stages, FLATTEN).build(contract, classes)
 
 
 @_known_as("mnist-large", "mnist", HANDWRITING)
@@ -279,12 +290,8 @@ def large(contract: InputContract, classes: int) -> Any:
     Labels are not smoothed in its recipe: a teacher that learnt so tells less of what an image
     resembles (R. Müller, S. Kornblith, G. Hinton, "When does label smoothing help?", NeurIPS 2019).
     """
-    image, x = _scaled(contract)
-    x = _convolution(x, 16)
-    x = _residual(_residual(_convolution(x, 32, strides=2)))
-    x = _residual(_convolution(x, 64, strides=2))
-    x = require("keras", "export").layers.Dropout(0.3)(_weighted_average(x))
-    return _answer(image, x, classes)
+    stages = (Stage(16, strides=1), Stage(32, blocks=2), Stage(64, blocks=1))
+    return Design(stages, dropout=0.3).build(contract, classes)
 
 
 @_known_as(
@@ -294,11 +301,8 @@ def large(contract: InputContract, classes: int) -> Any:
 )
 def mnist_small(contract: InputContract, classes: int) -> Any:
     """Digits in 16 KiB; 10,002 parameters on 28×28×1."""
-    image, x = _scaled(contract)
-    x = _residual(_convolution(x, 8))
-    x = _residual(_convolution(x, 16, strides=2))
-    x = _residual(_convolution(x, 16, strides=2))
-    return _answer(image, _weighted_average(x), classes)
+    stages = (Stage(8, strides=1, blocks=1), Stage(16, blocks=1), Stage(16, blocks=1))
+    return Design(stages).build(contract, classes)
 
 
 @_known_as(
@@ -310,11 +314,8 @@ def fashion_small(contract: InputContract, classes: int) -> Any:
     A few channels look at every pixel before the sides are halved: that is worth more than more
     channels later.
     """
-    image, x = _scaled(contract)
-    x = _convolution(x, 8)
-    x = _residual(_convolution(x, 16, strides=2))
-    x = _convolution(_convolution(x, 32, strides=2), 32, padding="valid")
-    return _answer(image, x, classes)
+    stages = (Stage(8, strides=1), Stage(16, blocks=1), Stage(32, blocks=1, kind=VALID))
+    return Design(stages, FLATTEN).build(contract, classes)
 
 
 @_known_as("small-cnn-taught", None, TAUGHT, width=8, widths=CHANNELS)
@@ -328,19 +329,20 @@ def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     channel is averaged over the places, with weights that start equal. docs/models.md has the
     measurements that decided.
     """
-    image, x = _scaled(contract)
-    large = max(contract.height, contract.width) > LARGEST_FULL_RESOLUTION
-    x = _convolution(x, width, strides=_halving(x) if large else 1)
-    stages = max(1, math.ceil(math.log2(max(x.shape[1:3]) / SMALLEST_SIDE)))
-    for stage in range(1, stages + 1):
-        x = _residual(_convolution(x, width * min(2**stage, 8), strides=_halving(x)))
-    return _answer(image, _weighted_average(x), classes)
+    side = max(contract.height, contract.width)
+    large = side > LARGEST_FULL_RESOLUTION
+    halvings = math.ceil(math.log2(math.ceil(side / 2 if large else side) / SMALLEST_SIDE))
+    grown = tuple(
+        Stage(width * min(2**stage, 8), blocks=1) for stage in range(1, max(1, halvings) + 1)
+    )
+    first = Stage(width, strides=2 if large else 1)
+    return Design((first, *grown)).build(contract, classes)
 
 
 @_known_as("efficientnet-lite0", None, FINE_TUNING, depths={"small": 5, "medium": 11, "full": 16})
 def efficientnet_lite0(contract: InputContract, classes: int, depth: int) -> Any:
     """EfficientNet-Lite0, pretrained on ImageNet; 3.4 million parameters and six classes."""
-    image = _image(contract)
+    image = pixels(contract)
     x = efficientnet_lite.features(image, depth)
     return pretrained.with_head(image, x, classes)
 
@@ -355,56 +357,6 @@ def efficientnet_lite0(contract: InputContract, classes: int, depth: int) -> Any
 )
 def mobilenet(contract: InputContract, classes: int, width: float, depth: int) -> Any:
     """MobileNetV2, pretrained on ImageNet; 2.3 million parameters and six classes."""
-    image = _image(contract)
+    image = pixels(contract)
     x = mobilenet_v2.features(image, width, depth)
     return pretrained.with_head(image, x, classes)
-
-
-def _scaled(contract: InputContract) -> tuple[Any, Any]:
-    """The pixels, and the pixels from 0 to 1."""
-    image = _image(contract)
-    return image, require("keras", "export").layers.Rescaling(1 / 255)(image)
-
-
-def _convolution(
-    x: Any,
-    channels: int,
-    size: int = 3,
-    strides: int | tuple[int, ...] = 1,
-    padding: str = "same",
-    activation: bool = True,
-) -> Any:
-    """A convolution with batch normalisation instead of a bias, and what is above zero of it."""
-    layers = require("keras", "export").layers
-    x = layers.Conv2D(channels, size, strides, padding=padding, use_bias=False)(x)
-    x = layers.BatchNormalization(momentum=MOMENTUM)(x)
-    return layers.ReLU()(x) if activation else x
-
-
-def _residual(x: Any) -> Any:
-    """`x` and a convolution of it, added up."""
-    layers = require("keras", "export").layers
-    return layers.ReLU()(layers.Add()([x, _convolution(x, x.shape[-1], activation=False)]))
-
-
-def _weighted_average(x: Any) -> Any:
-    """Each channel averaged over the places, with weights that start equal."""
-    keras = require("keras", "export")
-    equal = keras.initializers.Constant(1 / math.prod(x.shape[1:3]))
-    return keras.layers.DepthwiseConv2D(x.shape[1:3], depthwise_initializer=equal)(x)
-
-
-def _answer(image: Any, x: Any, classes: int) -> Any:
-    keras = require("keras", "export")
-    x = keras.layers.Flatten()(x)
-    return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
-
-
-def _halving(x: Any) -> tuple[int, ...]:
-    """The strides that halve those sides that are still too long."""
-    return tuple(2 if side > SMALLEST_SIDE else 1 for side in x.shape[1:3])
-
-
-def _image(contract: InputContract) -> Any:
-    shape = (contract.height, contract.width, contract.channels)
-    return require("keras", "export").Input(shape, dtype="uint8", name="image")
