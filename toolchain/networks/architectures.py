@@ -210,6 +210,11 @@ def own(reference: str) -> Architecture:
     return Architecture(reference, own_architecture.function(reference), None, OWN_DATA)
 
 
+def designed(name: str, design: Design, recipe: Recipe) -> Architecture:
+    """The network of a design, called `name`, as an architecture."""
+    return Architecture(name, design.build, None, recipe)
+
+
 @_known_as("fashion-cnn", "fashion-mnist", Recipe(epochs=5))
 def fashion_cnn(contract: InputContract, classes: int) -> Any:
     """Two convolutions with pooling; 243,786 parameters on 28×28×1 and ten classes."""

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from toolchain.evaluation import metrics
 from toolchain.formats import keras as keras_format
 from toolchain.model import manifest
 from toolchain.model.folder import SOURCE, ModelFolder
-from toolchain.networks import architectures
 from toolchain.networks.recipe import Stage
 from toolchain.support import files
 from toolchain.support.errors import require
 from toolchain.support.interrupts import InterruptHeld
-from toolchain.support.progress import Progress, clock
-from toolchain.training import optimization, stages
+from toolchain.support.progress import Progress
+from toolchain.training import epochs, optimization, stages
 from toolchain.training.batches import batches
 from toolchain.training.history import Epoch, History
 from toolchain.training.plan import TrainingPlan
 from toolchain.training.publishing import INTERRUPTED, TrainingResult, publish
-from toolchain.training.splits import class_weights, not_validated, split, watched_part
-from toolchain.training.stages import PreparedStage
+from toolchain.training.splits import not_validated, split, watched_part
 from toolchain.training.state import TrainingState
 from toolchain.userdata.split import LEAST_TO_VALIDATE
 
@@ -71,8 +67,7 @@ def _fit(
     keras.utils.set_random_seed(plan.seed)
     if plan.deterministic:
         tf.config.experimental.enable_op_determinism()
-    architecture = architectures.get(plan.architecture)
-    model = architecture.build(dataset.contract, len(dataset.labels), plan.width, plan.depth)
+    model = plan.build(dataset.contract, len(dataset.labels))
     try:
         history = _learn(model, state, plan, dataset, progress)
         stopped = plan.stop(history) or INTERRUPTED
@@ -140,14 +135,21 @@ def _learn_stage(
 ) -> History:
     history = state.history()
     done = len(history.epochs)
+
+    def keep(epoch: Epoch, optimizer: Any) -> bool:
+        nonlocal history
+        history = dataclasses.replace(history, epochs=(*history.epochs, epoch))
+        state.save(model, optimizer, history)
+        progress.say(_told(epoch, plan, history.watched))
+        return plan.stop(history) is None
+
     with InterruptHeld() as held:  # raised inside TensorFlow, Ctrl-C was seen to crash the process
-        waiting = _waiting(progress, held)
+        waiting = epochs.waiting(progress, held)
         prepared = stages.prepare(model, stage, plan, dataset, state.features, waiting)
         prepared.learner.optimizer.build(model.trainable_variables)
         if done > stage.begin:
             state.load(model, done, prepared.learner.optimizer)
-        keeper = _keeper(model, state, plan, history, progress, held)
-        _run_epochs(prepared, stage, plan, keeper)
+        epochs.run(prepared, plan, done, stage.end, keep, progress, held)
     return state.history()
 
 
@@ -176,89 +178,9 @@ def _why_unpublished(history: History, folder: Path) -> str:
     return ""
 
 
-def _waiting(progress: Progress, held: InterruptHeld) -> Callable[[int, int], None]:
-    """Tell of how many images the features are known; between two batches, Ctrl-C is answered."""
-    started = monotonic()
-
-    def waiting(done: int, total: int) -> None:
-        held.release()
-        left = (monotonic() - started) / done * (total - done)
-        words = f"{done:,} of {total:,} images, {clock(left)} left"
-        progress.at("computing features", done / total, words)
-
-    return waiting
-
-
-def _run_epochs(prepared: PreparedStage, stage: Stage, plan: TrainingPlan, keeper: Any) -> None:
-    recipe, done = plan.recipe, len(keeper.history.epochs)
-    trained, watched = prepared.trained, prepared.watched
-    prepared.learner.fit(
-        batches(trained, recipe.batch, seed=plan.seed + done, augment=prepared.augment),
-        shuffle=False,  # that is done
-        initial_epoch=done,
-        epochs=stage.end,
-        validation_data=batches(watched, keras_format.batch_size(watched.images.shape[1:])),
-        class_weight=class_weights(trained.labels[trained.rows]) if plan.class_weight else None,
-        callbacks=[*optimization.callbacks(recipe), keeper],
-        verbose=0,
-    )
-
-
 def _told(epoch: Epoch, plan: TrainingPlan, watched: str) -> str:
     beside = f" {watched} {epoch.watched_accuracy:.2%}," if watched != "training" else ""
     return (
         f"epoch {epoch.number} of at most {plan.recipe.epochs}: training {epoch.accuracy:.2%},"
         f"{beside} {epoch.seconds:.0f} s"
     )
-
-
-def _keeper(
-    model: Any,
-    state: TrainingState,
-    plan: TrainingPlan,
-    history: History,
-    progress: Progress,
-    held: InterruptHeld,
-) -> Any:
-    """The Keras callback that keeps the history and ends the run; Keras is imported by now."""
-    keras = require("keras", "export")
-
-    class Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.history = history
-            self._started = 0.0
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self._started = monotonic()
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            held.release()
-            # Keras counts the last, shorter round of batches as a full one
-            total = self.params["steps"]
-            done = min(batch + 1, total)
-            left = (monotonic() - self._started) / done * (total - done)
-            progress.at(
-                f"epoch {len(self.history.epochs) + 1}",
-                done / total,
-                f"{done:,} of {total:,} batches, {clock(left)} left",
-            )
-
-        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-            held.release()
-
-        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-            done = Epoch(
-                number=epoch + 1,
-                accuracy=logs["accuracy"],
-                loss=logs["loss"],
-                watched_accuracy=logs["val_accuracy"],
-                watched_loss=logs["val_loss"],
-                seconds=monotonic() - self._started,
-            )
-            self.history = dataclasses.replace(self.history, epochs=(*self.history.epochs, done))
-            state.save(model, self.model.optimizer, self.history)
-            progress.say(_told(done, plan, self.history.watched))
-            self.model.stop_training = plan.stop(self.history) is not None
-
-    return Keeper()

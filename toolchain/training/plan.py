@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolchain.model.artifact import InputContract
+from toolchain.networks import architectures
+from toolchain.networks.architectures import Architecture
+from toolchain.networks.design import Design
 from toolchain.networks.recipe import Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.records import plain
@@ -40,9 +44,10 @@ class TrainingPlan:
     Where the schedule falls, what was learnt settles in the last epochs. Such a run goes to its
     end and keeps the last weights, unless patience stops it; its target is judged by what is kept.
 
-    `width` and `depth` are the architecture's, its own unless given. `class_weight` may be
-    `balanced`: a rare class' images count for more, so that all classes count alike. A `teacher`'s
-    answers are learnt beside the labels.
+    `width` and `depth` are the architecture's, its own unless given. With a `design` the network is
+    that, and `architecture` only its name. `class_weight` may be `balanced`: a rare class' images
+    count for more, so that all classes count alike. A `teacher`'s answers are learnt beside the
+    labels.
     """
 
     architecture: str
@@ -57,6 +62,7 @@ class TrainingPlan:
     depth: int | None = None
     class_weight: str | None = None
     teacher: TeacherFile | None = None
+    design: Design | None = None
 
     def __post_init__(self) -> None:
         if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
@@ -89,6 +95,21 @@ class TrainingPlan:
         if self.teacher:
             record["teacher"]["path"] = self.teacher.path.name
         return record
+
+    @property
+    def network(self) -> Architecture:
+        """What is trained.
+
+        Raises:
+            UsageError: there is no such architecture.
+        """
+        if self.design is None:
+            return architectures.get(self.architecture)
+        return architectures.designed(self.architecture, self.design, self.recipe)
+
+    def build(self, contract: InputContract, classes: int) -> Any:
+        """The untrained network, as `Architecture.build` makes it."""
+        return self.network.build(contract, classes, self.width, self.depth)
 
     @property
     def watched(self) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from toolchain.formats import keras as keras_format
 from toolchain.model.folder import ModelFolder
-from toolchain.networks import architectures
 from toolchain.support.errors import require
 from toolchain.support.progress import SILENT, Progress
 from toolchain.training.fitting import fit
@@ -47,6 +46,5 @@ def train(
 
 def _tell_layers(plan: TrainingPlan, dataset: Dataset, progress: Progress) -> None:
     require("keras", "export").utils.clear_session()  # layers are numbered from 1
-    known = architectures.get(plan.architecture)
-    network = known.build(dataset.contract, len(dataset.labels), plan.width, plan.depth)
+    network = plan.build(dataset.contract, len(dataset.labels))
     progress.say(layer_table(keras_format.layers(network)))
