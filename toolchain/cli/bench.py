@@ -95,6 +95,7 @@ def bench(
         silence()
     from toolchain import report
     from toolchain.benchmark import results, run
+    from toolchain.benchmark.budget import parse_budget
     from toolchain.cli import locate_data
     from toolchain.cli.progress import ProgressBar, say
     from toolchain.report.benchmark import baseline as earlier
@@ -102,7 +103,7 @@ def bench(
     from toolchain.report.benchmark import pareto as drawing
     from toolchain.support import files, machine
 
-    budget = choice.parse_budget(max_latency, max_size, max_memory, min_accuracy)
+    budget = parse_budget(max_latency, max_size, max_memory, min_accuracy)
     counts = machine.parse_threads(threads)
     before = results.read(baseline) if baseline else None
     paths = _bench_files(model or ["fashion-cnn"], formats.endings(formats_ or (), precision or ()))

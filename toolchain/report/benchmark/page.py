@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolchain.benchmark import columns, formatting
+from toolchain.benchmark.budget import Budget
 from toolchain.benchmark.results import Disagreement, FileResult, Result
 from toolchain.benchmark.summary import Row, confusion, recall, rows, short_name
 from toolchain.report.benchmark import charts
-from toolchain.report.benchmark.choice import Budget, Choice, choose
+from toolchain.report.benchmark.choice import Choice, choose
 from toolchain.workstation.html import template
 
 WIDEST = 1000  # columns that a cell of a table may span in HTML

@@ -1,0 +1,149 @@
+"""Where the trials of a search are kept: in a file beside the model, or in a database that several
+machines share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolchain.support.errors import ToolchainError, UsageError, require
+from toolchain.support.progress import Progress
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+FILE = "search.db"
+HEARTBEAT = 10  # seconds between two signs of life of a trial
+GRACE = 60  # seconds without one after which it counts as dead
+BUSY = 60  # seconds to wait for another process that writes the file
+RETRY = 2.0  # seconds between two tries to reach a database that does not answer
+PATIENCE = 3600.0  # seconds after which they end
+DRIVER = "postgresql+psycopg"
+
+
+class Storage:
+    """Optuna's storage at an address.
+
+    `optuna` is that storage. A connection that breaks is made again: whoever needs it waits, and
+    says so, as long as the database is away.
+    """
+
+    def __init__(self, url: sqlalchemy.URL, progress: Progress) -> None:
+        self.url = url
+        self._progress = progress
+        self._away = False
+        self._back = -2.0 * HEARTBEAT  # when a database answered again that was away
+        self.optuna = self._open()
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def settle(self) -> None:
+        """Wait until others that lost the database too have told that they live: what stayed away
+        would else count as dead."""
+        self.optuna.engine.connect().close()  # which waits for it
+        time.sleep(max(0.0, self._back + 2 * HEARTBEAT - time.monotonic()))
+
+    def _open(self) -> Any:
+        optuna = require("optuna", "search")
+        sqlalchemy = require("sqlalchemy", "search")
+
+        class Beating(optuna.storages.RDBStorage):  # type: ignore[misc, name-defined]
+            def record_heartbeat(self, trial_id: int) -> None:
+                # the connection may break in this very moment; there will be another beat
+                with contextlib.suppress(optuna.exceptions.StorageInternalError):
+                    super().record_heartbeat(trial_id)
+
+        try:
+            made = Beating(
+                self.url.render_as_string(hide_password=False),
+                engine_kwargs={"pool_pre_ping": True, "connect_args": self._connecting()},
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+            )
+        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+            raise ToolchainError(
+                f"The storage {self} cannot be opened: {_cause(error)}. Check its address and that "
+                "the database is running, or leave --storage out: a file needs no database."
+            ) from error
+        if not self._is_file:
+            sqlalchemy.event.listen(made.engine, "do_connect", self._connect)
+        return made
+
+    def _connecting(self) -> dict[str, Any]:
+        return {"timeout": BUSY} if self._is_file else {}
+
+    @property
+    def _is_file(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    def _connect(self, dialect: Any, _record: Any, arguments: Any, settings: Any) -> Any:
+        """A connection, as soon as there is one again."""
+        began = time.monotonic()
+        while True:
+            try:
+                found = dialect.connect(*arguments, **settings)
+            except dialect.dbapi.OperationalError as error:
+                if time.monotonic() - began > PATIENCE:
+                    raise
+                self._tell_away(error)
+                time.sleep(RETRY)
+            else:
+                self._tell_back()
+                return found
+
+    def _tell_away(self, error: Exception) -> None:
+        if not self._away:
+            self._away = True
+            self._progress.say(f"{self} does not answer: {_cause(error)}. Waiting for it.")
+
+    def _tell_back(self) -> None:
+        if self._away:
+            self._away, self._back = False, time.monotonic()
+            self._progress.say(f"{self} answers again.")
+
+
+def address(text: str | None, folder: Path) -> sqlalchemy.URL:
+    """The address that --storage names; without it, that of a file in `folder`.
+
+    Raises:
+        UsageError: it is none that is known.
+        ToolchainError: the extra that it needs is not installed.
+    """
+    sqlalchemy = require("sqlalchemy", "search")
+    if text is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        found: sqlalchemy.URL = sqlalchemy.URL.create("sqlite", database=str(folder / FILE))
+        return found
+    try:
+        url = sqlalchemy.make_url(text)
+    except sqlalchemy.exc.ArgumentError:
+        url = None  # the message would show what may hold a password
+    if url is None or url.get_backend_name() not in ("postgresql", "sqlite"):
+        raise UsageError(
+            "--storage is no address that is known. Expected postgresql://user@host/database, or "
+            "sqlite:///search.db for a file."
+        )
+    if url.get_backend_name() == "sqlite":
+        return url
+    require("psycopg", "search-postgresql")
+    return url.set(drivername=DRIVER)
+
+
+def has_password(text: str | None) -> bool:
+    """Whether an address names a password."""
+    sqlalchemy = require("sqlalchemy", "search")
+    try:
+        return text is not None and sqlalchemy.make_url(text).password is not None
+    except sqlalchemy.exc.ArgumentError:
+        return False
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what the database itself said."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0].rstrip(".")
