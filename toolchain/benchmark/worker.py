@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.benchmark import timing
 from toolchain.benchmark.results import Window
 from toolchain.runtime import Classifier
 from toolchain.support.errors import ToolchainError
@@ -161,13 +162,4 @@ class Bench:
         return durations
 
     def _interpreter(self, seconds: float) -> int:
-        invoke, clock = self._classifier.session.invoke, perf_counter_ns
-        durations: list[int] = []
-        end = clock() + int(seconds * 1e9)
-        now = 0
-        while now < end:
-            started = clock()
-            invoke()
-            now = clock()
-            durations.append(now - started)
-        return int(median(durations))
+        return int(median(timing.durations(self._classifier.session.invoke, seconds)))

@@ -81,22 +81,27 @@ def make(path: Path, dataset: Dataset, out: Path) -> bundle.Bundle:
     if path.suffix[1:] not in _device_formats():
         raise UsageError(f"{path} needs Keras. Bundle one of: {', '.join(_device_formats())}.")
     proven = proven_file.read(path, dataset)
-    known = manifest.Manifest({path.name: proven.entry})
-    members = {
-        "__main__.py": MAIN.encode(),
-        **_modules(),
-        bundle.MODEL + manifest.NAME: as_json({"schema": manifest.SCHEMA} | plain(known)).encode(),
-        bundle.MODEL + path.name: proven.data,
-        **{
-            f"{bundle.GOLDEN}{part}.npy": _npy(getattr(proven.golden, part))
-            for part in bundle.GOLDEN_PARTS
-        },
-    }
-    whole = bundle.sealed(_archive(members))
+    whole = packed(path.name, proven.data, proven.entry, proven.golden)
     made = bundle.parse(out, whole)
     made.golden()  # nothing is written that could not be read
     files.replace(out, whole)
     return made
+
+
+def packed(name: str, data: bytes, entry: manifest.Entry, golden: bundle.Golden) -> bytes:
+    """The bundle of the model file `data`, called `name`, for which `entry` vouches."""
+    known = manifest.Manifest({name: entry})
+    members = {
+        "__main__.py": MAIN.encode(),
+        **_modules(),
+        bundle.MODEL + manifest.NAME: as_json({"schema": manifest.SCHEMA} | plain(known)).encode(),
+        bundle.MODEL + name: data,
+        **{
+            f"{bundle.GOLDEN}{part}.npy": _npy(getattr(golden, part))
+            for part in bundle.GOLDEN_PARTS
+        },
+    }
+    return bundle.sealed(_archive(members))
 
 
 def _device_formats() -> tuple[str, ...]:

@@ -248,7 +248,7 @@ def _clean_up(visit: _Visit) -> None:
         return  # unreachable: the next deploy does it
 
 
-def _demand(answer: CommandResult, what: str) -> str:
+def demand(answer: CommandResult, what: str) -> str:
     """What a command printed.
 
     Raises:
@@ -266,14 +266,14 @@ def _demand(answer: CommandResult, what: str) -> str:
 
 def _connect(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     visit.line.open()
-    _demand(visit.run(PREPARE, visit.name), f"The folder {visit.plan.folder} cannot be used")
+    demand(visit.run(PREPARE, visit.name), f"The folder {visit.plan.folder} cannot be used")
     return outcome
 
 
 def _compare_signatures(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     """The numbers are taken at their word: who could write a false one there could do anything."""
     name = f"{visit.name}{signatures.SIGNATURE}"
-    there = _demand(visit.run(SIGNATURE, name), f"{name} cannot be read")
+    there = demand(visit.run(SIGNATURE, name), f"{name} cannot be read")
     if not there:
         return outcome
     here = signatures.read_statement(visit.signature, name).number if visit.signature else None
@@ -298,9 +298,9 @@ def _copy(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
 
 
 def _copy_file(visit: _Visit, data: bytes, name: str) -> None:
-    _demand(visit.run(COPY, name, given=data), "The copy failed")
+    demand(visit.run(COPY, name, given=data), "The copy failed")
     answer = visit.run(PYTHON, "-c", HASH, name)
-    found = _demand(answer, "The copy cannot be checked").strip()
+    found = demand(answer, "The copy cannot be checked").strip()
     expected = f"{len(data)} {files.sha256(data)}"
     if found != expected:
         raise ToolchainError(
@@ -316,17 +316,18 @@ def _doctor(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
             f"{answer.last_words()} Update the system there: Debian and Raspberry Pi OS have it "
             "since Bookworm."
         )
-    said = _demand(answer, "The bundle does not run there")
+    said = demand(answer, "The bundle does not run there")
     try:
         report = from_json(DoctorReport, said)
     except ValueError as error:
-        raise _not_understood("doctor", error) from error
+        raise not_understood("doctor", error) from error
     if not visit.plan.install and not _can_answer(visit.held, report):
         raise ToolchainError(f"{_lacks(visit.held, report)}\nOr deploy with --install.")
     return dataclasses.replace(outcome, doctor=report)
 
 
-def _not_understood(what: str, error: Exception) -> ToolchainError:
+def not_understood(what: str, error: Exception) -> ToolchainError:
+    """The error that says that what a bundle said there was none of its answers."""
     return ToolchainError(
         f"What the {what} said there is not understood ({error}). Expected a bundle of this "
         "toolchain. Make it anew with `toolchain bundle`."
@@ -386,24 +387,24 @@ def _make_environment(visit: _Visit, report: DoctorReport, unchecked: bool) -> N
             "Python makes no environments there, because Debian keeps that in a package of its "
             "own. Install it there with: sudo apt install python3-venv"
         )
-    _demand(answer, "The environment cannot be made")
+    demand(answer, "The environment cannot be made")
 
 
 def _demand_pip(answer: CommandResult) -> None:
     errors = [line for line in answer.err.splitlines() if line.startswith("ERROR: ")]
     if errors:  # what follows them is advice of pip's
         answer = dataclasses.replace(answer, err=errors[-1].removeprefix("ERROR: "))
-    _demand(answer, "pip could not install what is missing")
+    demand(answer, "pip could not install what is missing")
 
 
 def _self_test(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     answer = visit.bundle(visit.temporary, "--self-test")
     if answer.code != ProofFailedError.exit_code:
-        _demand(answer, "The self-test did not run to its end")
+        demand(answer, "The self-test did not run to its end")
     try:
         tested = from_json(_SelfTest, f'{{"outcomes": {answer.out}}}').outcomes
     except ValueError as error:
-        raise _not_understood("self-test", error) from error
+        raise not_understood("self-test", error) from error
     engine = next((each.engine for each in tested if each.passed), "")
     outcome = dataclasses.replace(outcome, self_test=tested, engine=engine)
     if answer.code == 0 and tested and all(each.passed for each in tested):
@@ -419,7 +420,7 @@ def _self_test(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
 
 def _place(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     answer = visit.run(PLACE, visit.temporary, visit.name, visit.temporary_signature)
-    python = _demand(answer, "The bundle cannot be renamed").strip()
+    python = demand(answer, "The bundle cannot be renamed").strip()
     folder = visit.plan.folder
     if not folder.startswith("./-"):
         folder = folder.removeprefix("./")
@@ -431,11 +432,11 @@ def _place(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
 def _bench(visit: _Visit, outcome: DeployOutcome) -> DeployOutcome:
     answer = visit.bundle(visit.name, "--bench", *(["--official"] if visit.plan.official else []))
     if answer.code != ProofFailedError.exit_code:
-        _demand(answer, "The bundle is in place, but was not measured")
+        demand(answer, "The bundle is in place, but was not measured")
     try:
         result = read_versioned(results.Result, answer.out, results.SCHEMA)
     except ValueError as error:
-        raise _not_understood("benchmark", error) from error
+        raise not_understood("benchmark", error) from error
     host = re.sub(r"[^\w.@-]+", "_", outcome.host)
     path = visit.plan.out / f"{host}-{Path(visit.name).stem}.json"
     results.write(path, result)

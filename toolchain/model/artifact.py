@@ -193,21 +193,26 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Operator:
-    """One step of a graph, in the order in which it runs; `macs` are multiply-accumulates."""
+    """One step of a graph, in the order in which it runs; `macs` are multiply-accumulates for one
+    image, `output` is the shape of what it gives for one, empty where that is not known, and
+    `parameters` counts the weights and biases that it is the first to use."""
 
     name: str
     macs: int = 0
+    output: tuple[int, ...] = ()
+    parameters: int = 0
 
 
 @dataclass(frozen=True)
 class Layer:
     """A layer of a Keras model: its kind, the shape of its output for one image, its parameters,
-    and its multiply-accumulates for one image."""
+    its multiply-accumulates for one image, and its name."""
 
     kind: str
     output: tuple[int | None, ...]
     parameters: int
     macs: int
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,9 @@ class GraphSummary:
 
     `batch` is how many images the file takes in one call; None where that is free.
     `parameters` counts the values of all constant tensors; `activation_bytes` adds up all
-    tensors that are computed for one image, an upper bound on what the runtime holds at once.
+    tensors that are computed for one image, and `peak_bytes` is the most of them, with the image,
+    that are needed at once where the operators run in the file's order and none in place; None
+    where that is not known. A runtime that plans its memory needs about the peak.
     `accelerated_by` names what the installed runtime hands operators to, such as `XNNPACK`, and
     `left_out` the operators that it does not take; they run one by one, more slowly. Of a graph
     that is `opaque`, because it is frozen or has loops, multiply-accumulates and activations are
@@ -231,6 +238,7 @@ class GraphSummary:
     left_out: tuple[str, ...] = ()
     opaque: bool = False
     batch: int | None = None
+    peak_bytes: int | None = None
 
     @property
     def macs(self) -> int:

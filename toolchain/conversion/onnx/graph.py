@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
+from toolchain.conversion.memory import peak_bytes
 from toolchain.model.artifact import GraphSummary, Operator
 from toolchain.support.errors import ToolchainError, require
 
@@ -43,20 +45,56 @@ def summarize(data: bytes) -> GraphSummary:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     sources = _weights_behind(model.graph.node, constants)
     used = {source.name for source in sources.values()}
-    operators = tuple(
-        Operator(node.op_type, _macs(node, shapes, sources)) for node in model.graph.node
-    )
     passing = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     passing |= {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     activations = [value for value in model.graph.value_info if value.name not in passing]
+    given = [value for value in model.graph.input if value.name not in constants]
+    ends = [*given, *model.graph.output]
     return GraphSummary(
-        operators=operators,
+        operators=tuple(_operators(model.graph.node, shapes, sources)),
         parameters=sum(math.prod(constants[name].dims) for name in used),
         activation_bytes=sum(_bytes(value.type.tensor_type) for value in activations),
+        peak_bytes=peak_bytes(
+            _steps(model.graph.node),
+            {value.name: _bytes(value.type.tensor_type) for value in (*activations, *ends)},
+            [value.name for value in ends],
+        ),
         min_runtime=min_runtime(data),
         opaque=any(attribute.g.node for node in model.graph.node for attribute in node.attribute),
         batch=batch,
     )
+
+
+def _operators(
+    nodes: Any, shapes: dict[str, list[int]], weights: dict[str, Any]
+) -> Iterator[Operator]:
+    seen: set[str] = set()
+    for node in nodes:
+        counts = node.op_type in ("Conv", "Gemm", "MatMul")
+        mine = {
+            weights[name].name: weights[name] for name in node.input if counts and name in weights
+        }
+        yield Operator(
+            name=node.op_type,
+            macs=_macs(node, shapes, weights),
+            output=tuple(shapes.get(node.output[0], [])[1:]),
+            parameters=sum(math.prod(each.dims) for name, each in mine.items() if name not in seen),
+        )
+        seen |= mine.keys()
+
+
+def _steps(nodes: Any) -> list[tuple[list[str], list[str]]]:
+    """What each operator reads and writes. What is quantised and dequantised at once is held in 8
+    bits alone, where a runtime computes in 8 bits."""
+    held = {node.output[0]: node.input[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    held |= {node.input[0]: node.output[0] for node in nodes if node.op_type == "QuantizeLinear"}
+    return [
+        (
+            [held.get(name, name) for name in node.input],
+            [held.get(name, name) for name in node.output],
+        )
+        for node in nodes
+    ]
 
 
 def _for_one_image(model: Any) -> Any:

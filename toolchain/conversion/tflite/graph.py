@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.conversion.memory import peak_bytes
 from toolchain.formats.tflite import engines, metadata
 from toolchain.formats.tflite.session import interpreter, operators
 from toolchain.model.artifact import GraphSummary, Operator
@@ -30,16 +31,40 @@ def summarize(data: bytes) -> GraphSummary:
     computed = _known(steps, "outputs", tensors)
     given = {tensor["index"]: tensor["shape"] for tensor in loaded.get_input_details()}
     constants = _known(steps, "inputs", tensors) - computed - given.keys()
+    unpacked = _unpacked(steps, constants)
+    parameters = {i for i in constants if _is_parameter(tensors[i])}
+    ends = {*given, *(tensor["index"] for tensor in loaded.get_output_details())}
     return GraphSummary(
-        operators=tuple(Operator(step["op_name"], _macs(step, tensors)) for step in steps),
-        parameters=sum(_elements(tensors[i]) for i in constants if _is_parameter(tensors[i])),
-        activation_bytes=sum(_bytes(tensors[i]) for i in computed - _unpacked(steps, constants)),
+        operators=tuple(_operators(steps, tensors, parameters)),
+        parameters=sum(_elements(tensors[i]) for i in parameters),
+        activation_bytes=sum(_bytes(tensors[i]) for i in computed - unpacked),
+        peak_bytes=peak_bytes(
+            [(step["inputs"], step["outputs"]) for step in steps],
+            {i: _bytes(tensors[i]) for i in (computed | given.keys()) - unpacked},
+            ends,
+        ),
         min_runtime=min_runtime(data),
         accelerated_by="XNNPACK",
         left_out=_left_out(data),
         opaque=any(step["op_name"] in WITH_GRAPHS for step in steps),
         batch=next((int(shape[0]) for shape in given.values() if len(shape)), None),
     )
+
+
+def _operators(
+    steps: list[dict[str, Any]], tensors: dict[int, dict[str, Any]], parameters: set[int]
+) -> Iterator[Operator]:
+    left = set(parameters)
+    for step in steps:
+        mine = left & {int(index) for index in step["inputs"]}
+        left -= mine
+        output = tensors.get(step["outputs"][0]) if len(step["outputs"]) else None
+        yield Operator(
+            name=step["op_name"],
+            macs=_macs(step, tensors),
+            output=() if output is None else tuple(int(size) for size in output["shape"][1:]),
+            parameters=sum(_elements(tensors[index]) for index in mine),
+        )
 
 
 def _known(steps: list[dict[str, Any]], end: str, tensors: dict[int, dict[str, Any]]) -> set[int]:

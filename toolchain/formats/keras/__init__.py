@@ -195,6 +195,7 @@ def layers(model: Any) -> tuple[Layer, ...]:
             output=tuple(_output_shape(layer)[1:]),
             parameters=int(layer.count_params()),
             macs=_macs(layer),
+            name=layer.name,
         )
         for layer in _layers(model)
     )

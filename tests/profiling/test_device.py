@@ -1,0 +1,97 @@
+"""A file is measured on a device, to a real SSH server on this machine, and nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.robustness.ssh_network import SSH, SSHD, Device, Network
+from toolchain import profiling
+from toolchain.model import bundle
+from toolchain.model.artifact import InputContract, Precision
+from toolchain.networks import architectures
+from toolchain.profiling import device as devices
+from toolchain.profiling import untrained
+from toolchain.support.errors import ToolchainError, UsageError
+
+pytestmark = pytest.mark.skipif(not (SSHD and SSH), reason="there is no OpenSSH server here")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    found = Network(tmp_path_factory.mktemp("network"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(autouse=True)
+def client(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{network.folder / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+@pytest.fixture(scope="module")
+def pi(network: Network) -> Device:
+    """A device whose temporary folders are made in its home."""
+    found = network.device("pi")
+    temporary = found.home / "tmp"
+    temporary.mkdir()
+    found.program("mktemp", f'TMPDIR="{temporary}" exec /usr/bin/mktemp "$@"')
+    return found
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    return architectures.get("small-cnn").build(InputContract(8, 8, 1), 3, width=2)
+
+
+def left(pi: Device) -> list[Path]:
+    return [path for path in pi.home.rglob("*") if path != pi.home / "tmp"]
+
+
+def test_the_device_measures_and_nothing_stays(pi: Device, small: Any) -> None:
+    with profiling.on_device(pi.name) as device:
+        found = profiling.cost(small, "tflite", Precision.FLOAT32, latency=device.latency)
+    assert 0 < found.latency < 1
+    assert left(pi) == []
+
+
+def test_what_goes_there_says_that_it_is_untrained(small: Any) -> None:
+    _, data = untrained.converted(small, "tflite", Precision.INT8, None)
+    held = bundle.parse(Path("x.pyz"), devices._bundle(data, "tflite"))
+    assert held.entry.info.name == "untrained"
+    assert "untrained" in held.entry.info.dataset
+    assert held.entry.info.accuracy is None
+
+
+def test_a_file_that_was_trained_is_measured_as_well(pi: Device, exported: Path) -> None:
+    """It says how accurate it is, which noise contradicts."""
+    data = (exported / f"{exported.name}.int8.onnx").read_bytes()
+    with profiling.on_device(pi.name) as device:
+        assert 0 < device.latency(data, "onnx") < 1
+    assert left(pi) == []
+
+
+def test_a_device_without_a_runtime_says_what_to_do(
+    network: Network, pi: Device, small: Any
+) -> None:
+    _, data = untrained.converted(small, "tflite", Precision.FLOAT32, None)
+    pi.program("python3", "exit 127")
+    with (
+        profiling.on_device(pi.name) as device,
+        pytest.raises(ToolchainError, match="measured on pi .* Expected Python 3.11 or newer"),
+    ):
+        device.latency(data, "tflite")
+    assert left(pi) == []
+
+
+def test_a_host_that_is_none(network: Network) -> None:
+    with pytest.raises(UsageError, match="is no host"), profiling.on_device("-oProxyCommand=x"):
+        pass
+    network.alias("off", 1)
+    with pytest.raises(ToolchainError, match="off cannot be reached"), profiling.on_device("off"):
+        pass
