@@ -9,7 +9,8 @@ from pathlib import Path
 from toolchain.support.errors import UsageError
 
 SOURCE = "keras"  # the ending of the file that training writes and all others are converted from
-TEACHER, SEED = "teacher", "seed-"  # what the folders of a model's parts are called
+# what the folders of a model's parts are called
+TEACHER, SEED, FINALIST = "teacher", "seed-", "finalist-"
 DEFAULT_FILES = ("int8.tflite", "mixed.tflite")  # the second is made where int8 fails its proof
 
 
@@ -142,6 +143,10 @@ class ModelFolder:
     def seed(self, seed: int) -> ModelFolder:
         """The model of one seed, where several were trained."""
         return ModelFolder(self.path / f"{SEED}{seed}")
+
+    def finalist(self, number: int) -> ModelFolder:
+        """The model of one trial of a search, trained in full."""
+        return ModelFolder(self.path / f"{FINALIST}{number}")
 
     @property
     def whole(self) -> ModelFolder:

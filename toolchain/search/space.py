@@ -149,7 +149,7 @@ class Space:
 
 def _design(trial: optuna.trial.BaseTrial, side: int) -> Design:
     stem = Stage(
-        channels=trial.suggest_int("stem channels", *STEM_CHANNELS, step=2),
+        channels=trial.suggest_int("stem channels", *STEM_CHANNELS, log=True),
         strides=2 if side > LARGE else trial.suggest_int("stem strides", 1, 2),
         kernel=trial.suggest_int("stem kernel", 3, 5),
         blocks=trial.suggest_int("stem blocks", 0, 1),
@@ -159,7 +159,7 @@ def _design(trial: optuna.trial.BaseTrial, side: int) -> Design:
     kinds.append(trial.suggest_categorical("last kind", (RESIDUAL, SEPARABLE, VALID)))
     stages = tuple(
         Stage(
-            channels=trial.suggest_int(f"channels {number}", *CHANNELS, step=2),
+            channels=trial.suggest_int(f"channels {number}", *CHANNELS, log=True),
             blocks=trial.suggest_int(f"blocks {number}", 0, MOST_BLOCKS),
             kind=kind,
         )

@@ -5,7 +5,10 @@ machines share.
 from __future__ import annotations
 
 import contextlib
+import random
 import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,8 @@ from toolchain.support.errors import ToolchainError, UsageError, require
 from toolchain.support.progress import Progress
 
 if TYPE_CHECKING:
-    import sqlalchemy
+    from optuna import Study
+    from sqlalchemy import URL
 
 FILE = "search.db"
 HEARTBEAT = 10  # seconds between two signs of life of a trial
@@ -22,18 +26,24 @@ BUSY = 60  # seconds to wait for another process that writes the file
 RETRY = 2.0  # seconds between two tries to reach a database that does not answer
 PATIENCE = 3600.0  # seconds after which they end
 DRIVER = "postgresql+psycopg"
+OPENINGS = 5  # tries to open a storage that others may be making at the same time
+
+OnDead = Callable[[Any, Any], None]
+"""Gets a study of Optuna and one of its frozen trials."""
 
 
 class Storage:
     """Optuna's storage at an address.
 
-    `optuna` is that storage. A connection that breaks is made again: whoever needs it waits, and
-    says so, as long as the database is away.
+    `optuna` is that storage. `on_dead` gets each trial whose process gave no sign of life for
+    `GRACE` seconds, once one of those who take part has marked it as failed. A connection that
+    breaks is made again: whoever needs it waits, and says so, as long as the database is away.
     """
 
-    def __init__(self, url: sqlalchemy.URL, progress: Progress) -> None:
+    def __init__(self, url: URL, progress: Progress, on_dead: OnDead) -> None:
         self.url = url
         self._progress = progress
+        self._on_dead = on_dead
         self._away = False
         self._back = -2.0 * HEARTBEAT  # when a database answered again that was away
         self.optuna = self._open()
@@ -57,21 +67,39 @@ class Storage:
                 with contextlib.suppress(optuna.exceptions.StorageInternalError):
                     super().record_heartbeat(trial_id)
 
-        try:
-            made = Beating(
-                self.url.render_as_string(hide_password=False),
-                engine_kwargs={"pool_pre_ping": True, "connect_args": self._connecting()},
-                heartbeat_interval=HEARTBEAT,
-                grace_period=GRACE,
-            )
-        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-            raise ToolchainError(
-                f"The storage {self} cannot be opened: {_cause(error)}. Check its address and that "
-                "the database is running, or leave --storage out: a file needs no database."
-            ) from error
+        made = self._made(Beating)
         if not self._is_file:
             sqlalchemy.event.listen(made.engine, "do_connect", self._connect)
         return made
+
+    def _made(self, kind: type[Any]) -> Any:
+        optuna = require("optuna", "search")
+        sqlalchemy = require("sqlalchemy", "search")
+        for left in reversed(range(OPENINGS)):
+            try:
+                with _unwarned():
+                    return kind(
+                        self.url.render_as_string(hide_password=False),
+                        engine_kwargs={"pool_pre_ping": True, "connect_args": self._connecting()},
+                        heartbeat_interval=HEARTBEAT,
+                        grace_period=GRACE,
+                        heartbeat_stale_trial_callback=self._on_dead,
+                    )
+            except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+                if left:  # two that make the tables at once disturb each other
+                    time.sleep(random.random())
+                    continue
+                raise ToolchainError(
+                    f"The storage {self} cannot be opened: {_cause(error)}. Check its address and "
+                    "that the database is running, or leave --storage out: a file needs no "
+                    "database."
+                ) from error
+        raise AssertionError
+
+    def replace_dead(self, study: Study) -> None:
+        """Mark the trials that gave no sign of life as failed, and tell of each."""
+        with _unwarned():
+            require("optuna", "search").storages.fail_stale_trials(study)
 
     def _connecting(self) -> dict[str, Any]:
         return {"timeout": BUSY} if self._is_file else {}
@@ -106,7 +134,7 @@ class Storage:
             self._progress.say(f"{self} answers again.")
 
 
-def address(text: str | None, folder: Path) -> sqlalchemy.URL:
+def address(text: str | None, folder: Path) -> URL:
     """The address that --storage names; without it, that of a file in `folder`.
 
     Raises:
@@ -116,10 +144,10 @@ def address(text: str | None, folder: Path) -> sqlalchemy.URL:
     sqlalchemy = require("sqlalchemy", "search")
     if text is None:
         folder.mkdir(parents=True, exist_ok=True)
-        found: sqlalchemy.URL = sqlalchemy.URL.create("sqlite", database=str(folder / FILE))
+        found: URL = sqlalchemy.URL.create("sqlite", database=str(folder / FILE))
         return found
     try:
-        url = sqlalchemy.make_url(text)
+        url: URL | None = sqlalchemy.make_url(text)
     except sqlalchemy.exc.ArgumentError:
         url = None  # the message would show what may hold a password
     if url is None or url.get_backend_name() not in ("postgresql", "sqlite"):
@@ -147,3 +175,11 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+@contextlib.contextmanager
+def _unwarned() -> Iterator[None]:
+    """Optuna calls the signs of life experimental, at each use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", require("optuna", "search").exceptions.ExperimentalWarning)
+        yield

@@ -16,7 +16,8 @@ from toolchain.search.space import Candidate
 from toolchain.support.records import parse, plain
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna import Study
+    from optuna.trial import FrozenTrial
 
 # what a trial keeps in Optuna's storage beside its parameters
 CANDIDATE, COST, KNOWN, WORKER = "candidate", "cost", "known", "worker"
@@ -41,7 +42,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialRecord:
     """One trial, numbered from 0.
 
     `accuracy` (0–1) is that of its file on the validation images, after the training it got; None
@@ -72,32 +73,30 @@ def excess(cost: Cost, budget: Budget) -> dict[str, float]:
     return {name: value / most - 1 for name, (value, most) in found.items() if most is not None}
 
 
-def trials_of(study: optuna.Study) -> list[Trial]:
+def trials_of(study: Study) -> list[TrialRecord]:
     """All trials of a study, by number."""
-    return [_trial(each) for each in study.get_trials(deepcopy=False)]
+    return [_record(each) for each in study.get_trials(deepcopy=False)]
 
 
-def ranked(trials: Sequence[Trial]) -> list[Trial]:
+def ranked(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Those that were trained to their end, the best first."""
     ended = [each for each in trials if each.outcome is Outcome.TRAINED]
     return sorted(ended, key=lambda each: each.accuracy or 0, reverse=True)
 
 
-def nearest(trials: Sequence[Trial]) -> Trial | None:
+def nearest(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """Of those that break the budget, the one that is least over it."""
     over = [each for each in trials if each.outcome is Outcome.OVER]
     return min(over, key=lambda each: max(each.over.values()), default=None)
 
 
-def to_csv(trials: Sequence[Trial]) -> str:
+def to_csv(trials: Sequence[TrialRecord]) -> str:
     """A row a trial: outcome, accuracy, cost, and the candidate as JSON."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     costs = ("size", "latency", "macs", "activation_bytes", "parameters")
-    writer.writerow(
-        ("trial", "outcome", "known", "accuracy", *costs, "seconds", "worker", "failure")
-        + ("candidate",)
-    )
+    head = ("trial", "outcome", "known", "accuracy", *costs)
+    writer.writerow((*head, "seconds", "worker", "failure", "candidate"))
     for each in trials:
         cost = [getattr(each.cost, name) if each.cost else "" for name in costs]
         row = [each.number, each.outcome, each.known, _number(each.accuracy), *cost]
@@ -110,11 +109,11 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
+def _record(trial: FrozenTrial) -> TrialRecord:
     kept = trial.user_attrs
     reported = trial.intermediate_values
     last = reported[max(reported)] if reported else None
-    return Trial(
+    return TrialRecord(
         number=trial.number,
         outcome=_outcome(trial),
         known=bool(kept.get(KNOWN)),
@@ -128,7 +127,7 @@ def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
     )
 
 
-def _outcome(trial: optuna.trial.FrozenTrial) -> Outcome:
+def _outcome(trial: FrozenTrial) -> Outcome:
     over = any(share > 0 for share in trial.constraints.values())
     failed = FAILURE in trial.user_attrs
     states: dict[str, Any] = {
