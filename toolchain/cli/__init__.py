@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from toolchain import __version__
-from toolchain.cli import bench, bundle, classify, data, deploy, export, info, signing, train
+from toolchain.cli import (
+    bench,
+    bundle,
+    classify,
+    data,
+    deploy,
+    export,
+    info,
+    search,
+    signing,
+    train,
+)
 from toolchain.cli.options import examples
 from toolchain.support.streams import make_streams_safe
 
@@ -24,6 +35,11 @@ COMMANDS = (
         export.export,
         "toolchain export fashion-cnn-digits --format tflite --precision int8",
         "toolchain export my.keras --data photos/ --scale 0..1",
+    ),
+    (
+        search.search,
+        "toolchain search --data photos/ --max-size 64KB --max-latency 3ms",
+        "toolchain search --dataset fashion-mnist --max-size 32KiB --hours 4",
     ),
     (info.info, "toolchain info fashion-cnn"),
     (bundle.bundle, "toolchain bundle fashion-cnn --out fashion.pyz"),

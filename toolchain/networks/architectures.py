@@ -210,6 +210,12 @@ def own(reference: str) -> Architecture:
     return Architecture(reference, own_architecture.function(reference), None, OWN_DATA)
 
 
+def teacher_for(dataset: str) -> str | None:
+    """The architecture that teaches our networks for a data set, if one does."""
+    found = (each.recipe.teacher for each in _known.values() if each.dataset == dataset)
+    return next(filter(None, found), None)
+
+
 def designed(name: str, design: Design, recipe: Recipe) -> Architecture:
     """The network of a design, called `name`, as an architecture."""
     return Architecture(name, design.build, None, recipe)

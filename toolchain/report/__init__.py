@@ -5,6 +5,7 @@ from toolchain.report.of_data import data, own_data
 from toolchain.report.of_deployment import deployed
 from toolchain.report.of_info import info
 from toolchain.report.of_proof import calibration, proof
+from toolchain.report.of_search import found, search
 from toolchain.report.of_training import target_line, training
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "calibration",
     "data",
     "deployed",
+    "found",
     "info",
     "own_data",
     "proof",
+    "search",
     "target_line",
     "training",
 ]

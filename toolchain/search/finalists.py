@@ -90,7 +90,7 @@ def trained(best: Sequence[TrialRecord], task: Task, folder: Path) -> Found:
 
 def _in_full(trial: TrialRecord, task: Task) -> tuple[training.TrainingPlan, Dataset]:
     assert trial.candidate
-    dataset = task.pictures.at(trial.candidate.side)
+    dataset = task.pictures.at(trial.candidate.size)
     run = training_plan(trial.candidate, dataset, task.plan)
     return dataclasses.replace(run, seed=task.plan.seed), dataset
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 TPE, RANDOM = "tpe", "random"
 SAMPLERS = (TPE, RANDOM)
-PRECISIONS = (Precision.INT8, Precision.DYNAMIC, Precision.FLOAT16, Precision.FLOAT32)
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,8 @@ class SearchPlan:
             raise UsageError("A search needs at least 1 trial, 1 finalist and 1 seed.")
         if self.hours is not None and not self.hours > 0:
             raise UsageError(f"A search takes more than 0 hours, not {self.hours:g}.")
+        if self.precision is Precision.MIXED:
+            raise UsageError("A mixed file is made where int8 fails. Search for int8, or another.")
         if self.sampler not in SAMPLERS:
             raise unknown("sampler called", self.sampler, SAMPLERS)
 
@@ -67,7 +68,7 @@ class SearchPlan:
             "pictures": sha256,
             "budget": plain(self.budget),
             "precision": str(self.precision),
-            "sizes": list(self.space.sides),
+            "sizes": [list(size) for size in self.space.sizes],
             "device": self.device,
             "sampler": self.sampler,
         }
@@ -75,13 +76,13 @@ class SearchPlan:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """A data set as a search needs it: by the pixels a side that its images are brought to."""
+    """A data set as a search needs it: by the height and width that its images are brought to."""
 
-    at: Callable[[int], Dataset]
+    at: Callable[[tuple[int, int]], Dataset]
 
-    def sha256(self, side: int) -> str:
-        """The hash of all images of `side` pixels a side, with their classes."""
-        dataset, digest = self.at(side), hashlib.sha256()
+    def sha256(self, size: tuple[int, int]) -> str:
+        """The hash of all images of this size, with their classes."""
+        dataset, digest = self.at(size), hashlib.sha256()
         digest.update("\0".join(dataset.labels).encode())
         for images, labels in (
             (dataset.train_images, dataset.train_labels),

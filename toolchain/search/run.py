@@ -13,7 +13,7 @@ from toolchain import profiling
 from toolchain.export import ExportOutcome
 from toolchain.model.folder import ModelFolder
 from toolchain.profiling.latency import Latency
-from toolchain.search import finalists, storage
+from toolchain.search import finalists, picture, storage
 from toolchain.search.plan import RANDOM, Pictures, SearchPlan
 from toolchain.search.storage import Storage
 from toolchain.search.trial import FACTOR, FORMAT, Task, accuracy
@@ -25,9 +25,11 @@ from toolchain.search.trials import (
     TrialRecord,
     excess,
     ranked,
+    to_csv,
     trials_of,
 )
-from toolchain.support.errors import ToolchainError, require
+from toolchain.support import files
+from toolchain.support.errors import BenchFailedError, ToolchainError, require
 from toolchain.support.progress import SILENT, Progress
 from toolchain.training import TrainingResult
 
@@ -71,7 +73,8 @@ def search(
 
     Raises:
         UsageError: the address is none, or the folder's name is no text.
-        ToolchainError: nothing fits the budget; others search with another plan, other pictures or
+        BenchFailedError: nothing fits the budget.
+        ToolchainError: others search with another plan, other pictures or
             another toolchain; or the storage or the device cannot be reached.
         KeyboardInterrupt: interrupted.
     """
@@ -79,16 +82,23 @@ def search(
     kept = Storage(storage.address(address, folder), progress, try_again)
     with _latency(plan, progress) as latency:
         task = Task(plan, pictures, ModelFolder(folder).features, latency, progress)
-        study = _study(kept, plan, pictures)
         _demand_feasible(task)
+        study = _study(kept, plan, pictures)
         _run_trials(study, kept, task)
         trials = trials_of(study)
+        write(trials, plan, folder)
         if _others_run(trials):
             progress.say("Others are still at work; the last of them trains the best in full.")
             return SearchResult(tuple(trials))
         best = ranked(trials)[: plan.finalists]
         found = finalists.trained_once(kept, best, task, folder) if best else None
     return SearchResult(tuple(trials), *found) if found else SearchResult(tuple(trials))
+
+
+def write(trials: list[TrialRecord], plan: SearchPlan, folder: Path) -> None:
+    """The trials as a table and as a picture in `folder`."""
+    files.replace(folder / "search.csv", to_csv(trials).encode())
+    files.replace(folder / "search.png", picture.to_png(trials, plan.budget, plan.name))
 
 
 def load(
@@ -133,7 +143,7 @@ def _study(kept: Storage, plan: SearchPlan, pictures: Pictures) -> Study:
         "sampler": samplers.RandomSampler() if plan.sampler == RANDOM else samplers.TPESampler(),
         "pruner": optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR),
     }
-    ours = plan.agreed(pictures.sha256(min(plan.space.sides)))
+    ours = plan.agreed(pictures.sha256(min(plan.space.sizes)))
     try:
         study: Study = optuna.create_study(direction="maximize", **how)
     except optuna.exceptions.DuplicatedStudyError:
@@ -164,18 +174,18 @@ def _await(holds: Callable[[], bool]) -> None:
 def _demand_feasible(task: Task) -> None:
     """
     Raises:
-        ToolchainError: not even the smallest candidate is within the budget.
+        BenchFailedError: not even the smallest candidate is within the budget.
     """
     plan = task.plan
     candidate = plan.space.smallest()
     assert candidate.design
-    dataset = task.pictures.at(candidate.side)
+    dataset = task.pictures.at(candidate.size)
     model = candidate.design.build(dataset.contract, len(dataset.labels))
     cost = profiling.cost(model, FORMAT, plan.precision, latency=task.latency)
     over = {name: share for name, share in excess(cost, plan.budget).items() if share > 0}
     if over:
         said = ", ".join(f"{name} is {share:.0%} over" for name, share in over.items())
-        raise ToolchainError(
+        raise BenchFailedError(
             f"Nothing fits this budget. The smallest network, {cost.size:,} bytes and "
             f"{cost.latency * 1e6:,.0f} µs, comes nearest: {said}. Allow more."
         )

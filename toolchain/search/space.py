@@ -96,14 +96,14 @@ KNOWN: tuple[Mapping[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a trial trains: a network, its recipe in full, and the pixels a side of its pictures.
+    """What a trial trains: a network, its recipe in full, and the height and width of its pictures.
 
     `design` is None for an architecture that has a name; `depth` cuts a pretrained one.
     """
 
     architecture: str
     recipe: Recipe
-    side: int
+    size: tuple[int, int]
     design: Design | None = None
     depth: int | None = None
 
@@ -112,45 +112,52 @@ class Candidate:
 class Space:
     """The candidates for a data set.
 
-    `sides` are the pixels a side that its pictures may be brought to, `pretrained` the names of the
-    pretrained architectures that may be cut, `teacher` the architecture that teaches a network of
-    stages where it is trained in full, if one does.
+    `sizes` are heights and widths in pixels that its pictures may be brought to, `pretrained` the
+    names of the pretrained architectures that may be cut, `teacher` the architecture that teaches
+    a network of stages where it is trained in full, if one does.
     """
 
-    sides: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
     pretrained: tuple[str, ...] = ()
     teacher: str | None = None
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
         """The candidate of a trial of Optuna."""
         network = trial.suggest_categorical("network", (STAGES, *self.pretrained))
-        side = trial.suggest_categorical("side", self.sides)
+        words = trial.suggest_categorical("size", tuple(map(_words, self.sizes)))
+        size = self.sizes[list(map(_words, self.sizes)).index(words)]
         if network == STAGES:
-            return Candidate(network, _recipe(trial, self.teacher), side, _design(trial, side))
+            return Candidate(network, _recipe(trial, self.teacher), size, _design(trial, size))
         known = architectures.get(network)
         depth = trial.suggest_int("depth", 1, known.whole)
-        return Candidate(network, _fine_tuning(trial, known.recipe), side, depth=depth)
+        return Candidate(network, _fine_tuning(trial, known.recipe), size, depth=depth)
 
     def known(self) -> Iterator[Mapping[str, Any]]:
         """Networks that were found by hand, as parameters of the space: a search tries them first,
         so that it does not end below them."""
-        side = max(self.sides)
-        for parameters in (*KNOWN, _small_cnn(side)):
-            yield {"network": STAGES, "side": side, **parameters}
+        size = max(self.sizes)
+        for parameters in (*KNOWN, _small_cnn(max(size))):
+            yield {"network": STAGES, "size": _words(size), **parameters}
         for name in self.pretrained:
             for depth in architectures.get(name).depths.values():
-                yield {"network": name, "side": side, "depth": depth}
+                yield {"network": name, "size": _words(size), "depth": depth}
 
     def smallest(self) -> Candidate:
         """What asks the least of a device, or nearly so."""
         stages = (Stage(STEM_CHANNELS[0]), Stage(CHANNELS[0]))
-        return Candidate(STAGES, Recipe(EPOCHS), min(self.sides), Design(stages))
+        return Candidate(STAGES, Recipe(EPOCHS), min(self.sizes), Design(stages))
 
 
-def _design(trial: optuna.trial.BaseTrial, side: int) -> Design:
+def _words(size: tuple[int, int]) -> str:
+    """A size as people write it."""
+    height, width = size
+    return f"{width}x{height}"
+
+
+def _design(trial: optuna.trial.BaseTrial, size: tuple[int, int]) -> Design:
     stem = Stage(
         channels=trial.suggest_int("stem channels", *STEM_CHANNELS, log=True),
-        strides=2 if side > LARGE else trial.suggest_int("stem strides", 1, 2),
+        strides=2 if max(size) > LARGE else trial.suggest_int("stem strides", 1, 2),
         kernel=trial.suggest_int("stem kernel", 3, 5),
         blocks=trial.suggest_int("stem blocks", 0, 1),
     )

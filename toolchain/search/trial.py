@@ -85,7 +85,7 @@ def _accuracy(trial: optuna.Trial, task: Task) -> float:
     trial.set_user_attr(WORKER, f"{socket.gethostname()}, process {os.getpid()}")
     candidate = task.plan.space.suggest(trial)
     trial.set_user_attr(CANDIDATE, plain(candidate))
-    dataset = task.pictures.at(candidate.side)
+    dataset = task.pictures.at(candidate.size)
     plan = _shorter(training_plan(candidate, dataset, task.plan))
     keras = require("keras", "export")
     keras.utils.clear_session()
