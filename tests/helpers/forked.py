@@ -23,6 +23,7 @@ SECONDS = 300
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
+        "psycopg",  # before TensorFlow, see toolchain/search/storage.py
         "keras",
         "tf2onnx",
         "onnx_ir",
@@ -32,7 +33,6 @@ _context.set_forkserver_preload(
         "toolchain.export.exporting",
         "toolchain.search.run",
         "optuna.storages._rdb.models",
-        "sqlalchemy.dialects.postgresql.psycopg",
     ]
 )
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -51,7 +53,7 @@ class Server:
         self.folder = folder
         self.port = 0
         self._programs = programs
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         # root may not run it, and nobody else could look into a folder of root's
         self._as: dict[str, Any] = {"cwd": folder}
         if os.geteuid() == 0:
@@ -61,7 +63,7 @@ class Server:
         self._do("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "--no-sync")
         (folder / "data/pg_hba.conf").write_text(ACCESS)
         self.start()
-        self._ask("postgres", f"CREATE USER {NAME} SUPERUSER PASSWORD '{PASSWORD}'")
+        self._ask(f"CREATE USER {NAME} SUPERUSER PASSWORD '{PASSWORD}'")
 
     def start(self) -> None:
         """Start it; on another port if somebody has taken ours."""
@@ -71,7 +73,7 @@ class Server:
             text = SETTINGS.format(folder=self.folder, port=self.port, tls=tls)
             (self.folder / "data/postgresql.conf").write_text(text)
             with (self.folder / "log").open("ab") as log:
-                command = [self._programs / "postgres", "-D", "data"]
+                command = [str(self._programs / "postgres"), "-D", "data"]
                 self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._as)
             if self._answers():
                 return
@@ -81,12 +83,12 @@ class Server:
     def stop(self) -> None:
         """End it, and all its connections."""
         assert self._process
-        self._process.send_signal(subprocess.signal.SIGINT)  # type: ignore[attr-defined]
+        self._process.send_signal(signal.SIGINT)
         self._process.wait(SECONDS)
 
     def database(self, name: str) -> str:
         """The address of a new database, over the socket."""
-        self._ask("postgres", f"CREATE DATABASE {name}")
+        self._ask(f"CREATE DATABASE {name}")
         return f"postgresql://postgres@/{name}?host={self.folder}&port={self.port}"
 
     def titles(self) -> list[str]:
@@ -95,18 +97,19 @@ class Server:
         listed = ["ps", "-o", "args=", "--ppid", str(self._process.pid)]
         return subprocess.run(listed, capture_output=True, text=True).stdout.splitlines()
 
-    def _ask(self, database: str, statement: str) -> None:
+    def _ask(self, statement: str) -> None:
         self._do("psql", "-h", self.folder, "-p", self.port, "-U", "postgres", "-c", statement)
 
     def _do(self, program: str, *arguments: object) -> None:
-        command = [self._programs / program, *map(str, arguments)]
+        command = [str(self._programs / program), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, **self._as)
         assert done.returncode == 0, done.stderr
 
     def _answers(self) -> bool:
         """Whether it takes connections, as soon as that is known."""
         assert self._process
-        asking = [self._programs / "pg_isready", "-q", "-h", self.folder, "-p", str(self.port)]
+        program, folder = str(self._programs / "pg_isready"), str(self.folder)
+        asking = [program, "-q", "-h", folder, "-p", str(self.port)]
         end = time.monotonic() + SECONDS
         while self._process.poll() is None and time.monotonic() < end:
             if subprocess.run(asking).returncode == 0:
@@ -148,42 +151,62 @@ class Network:
 
     def __init__(self, port: int) -> None:
         self._target = port
-        self._ends: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
         self._is_cut = False
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._open: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._threads = [threading.Thread(target=self._serve)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.cut()
+        _shut(self._listening)
+        for thread in self._threads:
+            thread.join()
+        self._listening.close()
 
     def cut(self) -> None:
         with self._lock:
             self._is_cut = True
-            for end in self._ends:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-            self._ends.clear()
+            for each in self._open:
+                _shut(each)
 
     def mend(self) -> None:
         with self._lock:
             self._is_cut = False
 
     def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # until nobody listens any more
+            while True:
+                near, _ = self._listening.accept()
+                with self._lock:
+                    if self._is_cut:
+                        near.close()
+                        continue
+                    far = socket.create_connection(("127.0.0.1", self._target))
+                    self._open += [near, far]
+                    self._threads.append(threading.Thread(target=_carry, args=(near, far)))
+                    self._threads[-1].start()
+
+
+def _carry(near: socket.socket, far: socket.socket) -> None:
+    """Pass on all that comes, both ways, until either end is shut."""
+    with near, far, selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
+        selector.register(near, selectors.EVENT_READ, far)
+        selector.register(far, selectors.EVENT_READ, near)
         while True:
-            near, _ = self._listening.accept()
-            with self._lock:
-                if self._is_cut:
-                    near.close()
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._ends += [near, far]
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=_pass_on, args=pair, daemon=True).start()
+            for key, _ in selector.select():
+                source: Any = key.fileobj
+                piece = source.recv(65536)
+                if not piece:
+                    return
+                key.data.sendall(piece)
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _shut(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        while piece := source.recv(65536):
-            target.sendall(piece)
-    for end in (source, target):
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+        end.shutdown(socket.SHUT_RDWR)

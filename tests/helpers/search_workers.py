@@ -89,12 +89,17 @@ class Worker:
 
     def await_held(self) -> str:
         """The trial that it is in the middle of."""
-        wait_for(lambda: self.said("held in"))
+        self.await_said("held in")
         return self.said("held in")[-1].rpartition(" ")[2]
 
     def said(self, words: str) -> list[str]:
         """The lines with these words."""
         return [line for line in self.output.splitlines() if words in line]
+
+    def await_said(self, words: str, times: int = 1) -> None:
+        """Wait for that many lines with these words."""
+        wait_for(lambda: len(self.said(words)) >= times or not self._process.is_alive())
+        assert len(self.said(words)) >= times, self.output
 
     @property
     def output(self) -> str:
@@ -140,7 +145,7 @@ def _work(folder: Path, url: str, trials: int, grace: float) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     queue.HEARTBEAT, queue.POLL, queue.GRACE, storage.RETRY = 0.1, 0.05, grace, 0.05
     asked, shown = plan(trials), Printed()
-    finalists.trained = lambda *_: _in_full(folder)  # type: ignore[assignment]
+    finalists.trained = lambda *_: _in_full(folder)
     with storage.Storage(storage.address(url, folder), shown) as kept:
         task = Task(asked, pictures(), folder, profiling.latency, shown)
         together, finals = run.agreed(kept, asked, pictures(), shown), finalists.Finals(kept, task)

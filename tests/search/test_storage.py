@@ -7,6 +7,7 @@ import dataclasses
 import importlib.metadata
 import itertools
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,7 +126,7 @@ def test_the_server_is_restarted_in_the_middle(
     before = [len(each.said("does not answer")) for each in workers]
     server.stop()
     for each, count in zip(workers, before, strict=True):
-        wait_for(lambda each=each, count=count: len(each.said("does not answer")) > count)
+        each.await_said("does not answer", count + 1)
     server.start()
     for each in workers:
         each.go_on()
@@ -142,23 +143,23 @@ def test_workers_that_were_away_for_too_long_come_back(
     passwords = tmp_path / "passwords"
     passwords.write_text(f"127.0.0.1:*:*:{NAME}:{PASSWORD}\n")
     passwords.chmod(0o600)
-    network = Network(server.port)
-    there = over_network(url, network.port)
-    cut = Worker(tmp_path / "cut", there, 12, GRACE, ANY, {"PGPASSFILE": str(passwords)})
-    asleep = Worker(tmp_path / "asleep", url, 12, GRACE, held=ANY)
-    workers += [cut, asleep]
-    lost = {int(each.await_held()) for each in workers}
-    network.cut()
-    asleep.send(signal.SIGSTOP)
-    workers.append(Worker(tmp_path / "there", url, 12, GRACE))
-    workers[-1].await_end()
-    network.mend()
-    asleep.send(signal.SIGCONT)
-    for each in (cut, asleep):
-        each.go_on()
-        each.await_end()
-        assert len(each.said("given to another worker")) == 1
-    assert len(cut.said("does not answer")) == len(cut.said("answers again")) == 1
+    with Network(server.port) as network:
+        there = over_network(url, network.port)
+        cut = Worker(tmp_path / "cut", there, 12, GRACE, ANY, {"PGPASSFILE": str(passwords)})
+        asleep = Worker(tmp_path / "asleep", url, 12, GRACE, held=ANY)
+        workers += [cut, asleep]
+        lost = {int(each.await_held()) for each in workers}
+        network.cut()
+        asleep.send(signal.SIGSTOP)
+        workers.append(Worker(tmp_path / "there", url, 12, GRACE))
+        workers[-1].await_end()
+        network.mend()
+        asleep.send(signal.SIGCONT)
+        for each in (cut, asleep):
+            each.go_on()
+            each.await_end()
+            assert len(each.said("given to another worker")) == 1
+        assert len(cut.said("does not answer")) == len(cut.said("answers again")) == 1
     account(url, 12, workers, dead=2)
     assert {each.number for each in records(url) if each.outcome is Outcome.DEAD} == lost
     assert not [each for each in workers if PASSWORD in each.output]
@@ -262,16 +263,21 @@ def test_a_password_is_shown_nowhere(server: Server, url: str, opened: Open) -> 
 @pytest.mark.parametrize(
     ("address", "has"),
     [
-        (None, False),
         ("postgresql://user@host/database", False),
         ("postgresql://user:secret@host/database", True),
         ("postgresql://user@host/database?password=secret", True),
         ("postgresql://user@host/database?sslpassword=secret", True),
-        ("postgresql://user:secret@host:port/database", False),  # which is refused anyway
     ],
 )
-def test_an_address_with_a_password_is_known(address: str | None, has: bool) -> None:
-    assert storage.has_password(address) is has
+def test_an_address_with_a_password_is_known(address: str, has: bool) -> None:
+    assert storage.has_password(storage.parsed(address)) is has
+
+
+def test_psycopg_after_tensorflow_would_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    monkeypatch.delitem(sys.modules, "psycopg")
+    with pytest.raises(ToolchainError, match="Import psycopg at the top"):
+        storage.parsed("postgresql://user@host/database")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -178,15 +179,28 @@ def address(text: str | None, folder: Path) -> URL:
     """The address that --storage names; without it, that of a file in `folder`.
 
     Raises:
+        UsageError: as `parsed`.
+        ToolchainError: as `parsed`.
+    """
+    if text is not None:
+        return parsed(text)
+    folder.mkdir(parents=True, exist_ok=True)
+    found: URL = require("sqlalchemy", "search").URL.create("sqlite", database=str(folder / FILE))
+    return found
+
+
+def parsed(text: str) -> URL:
+    """An address, whose database can be used from now on, also after TensorFlow is imported.
+
+    Raises:
         UsageError: it is none that is known.
-        ToolchainError: the extra that it needs is not installed.
+        ToolchainError: the extra that it needs is not installed, or was imported too late.
     """
     sqlalchemy = require("sqlalchemy", "search")
-    if text is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        found: URL = sqlalchemy.URL.create("sqlite", database=str(folder / FILE))
-        return found
-    url = _parsed(text)
+    try:
+        url: URL | None = sqlalchemy.make_url(text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        url = None  # the error would show what may hold a password
     if url is None or url.get_backend_name() not in ("postgresql", "sqlite"):
         raise UsageError(
             "--storage is no address that is known. Expected postgresql://user@host/database, or "
@@ -194,24 +208,27 @@ def address(text: str | None, folder: Path) -> URL:
         )
     if url.get_backend_name() == "sqlite":
         return url
-    require("psycopg", "search-postgresql")
+    _import_psycopg()
     return url.set(drivername=DRIVER)
 
 
-def has_password(text: str | None) -> bool:
+def _import_psycopg() -> None:
+    """
+    Raises:
+        ToolchainError: TensorFlow was imported before it. The one's OpenSSL would then find the
+            other's BoringSSL and crash in the first connection with TLS (tensorflow#93969).
+    """
+    if "tensorflow" in sys.modules and "psycopg" not in sys.modules:
+        raise ToolchainError(
+            "TensorFlow was imported before psycopg, and would crash it. Import psycopg at the top "
+            "of your program."
+        )
+    require("psycopg", "search-postgresql")
+
+
+def has_password(url: URL) -> bool:
     """Whether an address names a password."""
-    url = None if text is None else _parsed(text)
-    return url is not None and (url.password is not None or any(map(url.query.get, SECRETS)))
-
-
-def _parsed(text: str) -> URL | None:
-    """An address; None if it is none, for an error would show what may hold a password."""
-    sqlalchemy = require("sqlalchemy", "search")
-    try:
-        found: URL = sqlalchemy.make_url(text)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        return None
-    return found
+    return url.password is not None or any(map(url.query.get, SECRETS))
 
 
 def _cause(error: BaseException) -> str:
