@@ -33,6 +33,7 @@ _context.set_forkserver_preload(
         "toolchain.export.exporting",
         "toolchain.search.run",
         "optuna.storages._rdb.models",
+        "alembic.command",
     ]
 )
 

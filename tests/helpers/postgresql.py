@@ -23,7 +23,7 @@ from typing import Any
 SECONDS = 60  # that a server may take to start or to end
 NAME, PASSWORD = "worker", "s3cret {of} t%e test"
 SETTINGS = """
-fsync = off
+fsync = {durable}
 timezone = 'Europe/Vienna'
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '{folder}'
@@ -49,9 +49,10 @@ def programs() -> Path | None:
 class Server:
     """A server that was set up in `folder`; it runs after `start`."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, durable: bool) -> None:
         self.folder = folder
         self.port = 0
+        self._durable = "on" if durable else "off"
         self._programs = programs
         self._process: subprocess.Popen[Any] | None = None
         # root may not run it, and nobody else could look into a folder of root's
@@ -70,7 +71,9 @@ class Server:
         for _ in range(10):
             self.port = self.port or _free_port()
             tls = "on" if self.has_tls else "off"
-            text = SETTINGS.format(folder=self.folder, port=self.port, tls=tls)
+            text = SETTINGS.format(
+                folder=self.folder, port=self.port, tls=tls, durable=self._durable
+            )
             (self.folder / "data/postgresql.conf").write_text(text)
             with (self.folder / "log").open("ab") as log:
                 command = [str(self._programs / "postgres"), "-D", "data"]
@@ -92,10 +95,12 @@ class Server:
         return f"postgresql://postgres@/{name}?host={self.folder}&port={self.port}"
 
     def titles(self) -> list[str]:
-        """What `ps` shows of the server's processes."""
-        assert self._process
-        listed = ["ps", "-o", "args=", "--ppid", str(self._process.pid)]
-        return subprocess.run(listed, capture_output=True, text=True).stdout.splitlines()
+        """What `ps` shows of those of the server's processes that serve somebody."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                found.append(path.read_text(errors="replace").rstrip("\0"))
+        return [each for each in found if each.startswith(f"postgres: {NAME} ")]
 
     def _ask(self, statement: str) -> None:
         self._do("psql", "-h", self.folder, "-p", self.port, "-U", "postgres", "-c", statement)
@@ -129,10 +134,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(programs: Path) -> Iterator[Server]:
-    """A server in a folder of its own, whose path is short enough for a socket."""
+def running(programs: Path, durable: bool = False) -> Iterator[Server]:
+    """A server in a folder of its own, whose path is short enough for a socket; what it keeps
+    outlives a power cut if it is `durable`, which takes time."""
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        server = Server(programs, Path(folder))
+        server = Server(programs, Path(folder), durable)
         try:
             yield server
         finally:

@@ -33,7 +33,7 @@ from toolchain.support.records import plain
 if TYPE_CHECKING:
     from optuna import Trial
 
-SECONDS = 40  # after which a test has waited for long enough
+SECONDS = 120  # after which a test has waited for long enough
 SPACE = Space(((28, 28),))
 ANY = ""  # of the trials
 IN_FULL = "final"  # what the training in full is called where trials have numbers
@@ -143,7 +143,7 @@ def _work(folder: Path, url: str, trials: int, grace: float) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    queue.HEARTBEAT, queue.POLL, queue.GRACE, storage.RETRY = 0.1, 0.05, grace, 0.05
+    queue.HEARTBEAT, queue.POLL, queue.GRACE, storage.RETRY = 0.2, 0.2, grace, 0.1
     asked, shown = plan(trials), Printed()
     finalists.trained = lambda *_: _in_full(folder)
     with storage.Storage(storage.address(url, folder), shown) as kept:
