@@ -176,7 +176,8 @@ def main() -> None:
             f"Simulated trials, {options.simulated} a row:\n\n{table}\n"
             "Machines that one PostgreSQL can serve: its highest rate, in trials a second, × "
             "seconds of a trial. It would do nothing else then. Workers and server shared this "
-            f"machine's cores, so a server of its own takes more.\n\n{machines(max(found.values()))}\n"
+            "machine's cores, so a server of its own takes more.\n\n"
+            f"{machines(max(found.values()))}\n"
         )
         if options.trials:
             text += f"{options.trials} short trainings on the digits, in PostgreSQL:\n\n"
