@@ -162,8 +162,10 @@ def _design(trial: optuna.trial.BaseTrial, size: tuple[int, int]) -> Design:
         blocks=trial.suggest_int("stem blocks", 0, 1),
     )
     count = trial.suggest_int("stages", 1, MOST_STAGES)
-    kinds = [trial.suggest_categorical("kind", (RESIDUAL, SEPARABLE))] * (count - 1)
-    kinds.append(trial.suggest_categorical("last kind", (RESIDUAL, SEPARABLE, VALID)))
+    last = trial.suggest_categorical("last kind", (RESIDUAL, SEPARABLE, VALID))
+    kinds = [last]
+    if count > 1:
+        kinds = [trial.suggest_categorical("kind", (RESIDUAL, SEPARABLE))] * (count - 1) + kinds
     stages = tuple(
         Stage(
             channels=trial.suggest_int(f"channels {number}", *CHANNELS, log=True),
