@@ -83,7 +83,7 @@ def test_a_device_without_a_runtime_says_what_to_do(
     pi.program("python3", "exit 127")
     with (
         profiling.on_device(pi.name) as device,
-        pytest.raises(ToolchainError, match="measured on pi .* Expected Python 3.11 or newer"),
+        pytest.raises(ToolchainError, match=r"measured on pi .* Expected Python 3.11 or newer"),
     ):
         device.latency(data, "tflite")
     assert left(pi) == []

@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from toolchain import __version__
-from toolchain.cli import bench, bundle, classify, data, deploy, export, info, signing, train
+from toolchain.cli import (
+    bench,
+    bundle,
+    classify,
+    data,
+    deploy,
+    export,
+    info,
+    profile,
+    signing,
+    train,
+)
 from toolchain.cli.options import examples
 from toolchain.support.streams import make_streams_safe
 
@@ -19,6 +30,11 @@ COMMANDS = (
         train.train,
         "toolchain train fashion-cnn --dataset digits --epochs 3",
         "toolchain train small-cnn --data photos/ --color --augment flip",
+    ),
+    (
+        profile.profile,
+        "toolchain profile fashion-small",
+        "toolchain profile efficientnet-lite0 --depth medium --size 96 --color --classes 6",
     ),
     (
         export.export,
