@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.helpers.present import present
 from toolchain import conversion, formats, profiling
 from toolchain.conversion.memory import peak_bytes
 from toolchain.conversion.tflite.cutting import beginnings
+from toolchain.formats import keras as keras_format
 from toolchain.formats.tflite.session import interpreter
 from toolchain.model.artifact import InputContract, Precision
 from toolchain.networks import architectures
@@ -176,3 +178,12 @@ def test_the_picture_is_one(profile: Profile) -> None:
     none = dataclasses.replace(profile, files=())
     with pytest.raises(ToolchainError, match="nothing to draw"):
         profile_picture.to_png(none)
+
+
+@pytest.mark.parametrize("ending", ["int8.tflite", "float32.onnx"])
+def test_an_exported_file_is_as_large_as_was_told(ending: str, exported: Path) -> None:
+    """Before the training, but for the names of its classes and what its proof says."""
+    precision, _, name = ending.partition(".")
+    model = keras_format.load((exported / f"{exported.name}.keras").read_bytes())
+    told = profiling.cost(model, name, Precision(precision), latency=lambda data, name: 0.0).size
+    assert abs((exported / f"{exported.name}.{ending}").stat().st_size - told) < 500

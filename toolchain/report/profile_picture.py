@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
+from toolchain.model.artifact import Layer
 from toolchain.profiling.profile import FileProfile, Profile
 from toolchain.support.errors import ToolchainError
 from toolchain.workstation import plots
@@ -13,8 +15,9 @@ WIDTH, ROW, FRAME = 9.5, 0.21, 1.3  # inches: the picture, a bar, title and axis
 
 
 def to_png(found: Profile) -> bytes:
-    """A PNG. Layers that cost nothing are left out; the latency is that of the int8 TFLite file,
-    or of the first one where that could not be measured.
+    """A PNG. A layer that became part of another one has no bar, and its parameters count for the
+    one before. The latency is that of the int8 TFLite file, or of the first one where that could
+    not be measured.
 
     Raises:
         ToolchainError: matplotlib is not installed, or no file could be measured.
@@ -26,9 +29,7 @@ def to_png(found: Profile) -> bytes:
             "says why."
         )
     rows = [
-        row
-        for row, layer in enumerate(found.layers)
-        if layer.macs or layer.parameters or shown.shares[row]
+        row for row, layer in enumerate(found.layers) if layer.macs or shown.shares[row] is not None
     ]
     above, below = FRAME + ROW * len(rows), FRAME + ROW * len(files)
     figure = plots.figure(WIDTH, above + (below if len(files) > 1 else 0))
@@ -50,7 +51,7 @@ def _draw_layers(part: Any, found: Profile, rows: Sequence[int], shown: FileProf
     layers = [found.layers[row] for row in rows]
     assert shown.latency is not None
     columns = (
-        ("parameters", [float(layer.parameters) for layer in layers]),
+        ("parameters", _parameters(found.layers, rows)),
         ("multiply-accumulates", [float(layer.macs) for layer in layers]),
         (
             f"latency of {shown.name}, µs",
@@ -61,6 +62,14 @@ def _draw_layers(part: Any, found: Profile, rows: Sequence[int], shown: FileProf
     for axes, (title, values) in zip(part.subplots(1, 3, sharey=True), columns, strict=True):
         _bars(axes, names, values, plots.FIRST)
         axes.set_title(title, fontsize=9)
+
+
+def _parameters(layers: Sequence[Layer], rows: Sequence[int]) -> list[float]:
+    """Those of each shown layer, and of the ones up to the next that is shown."""
+    ends = [0, *rows[1:], len(layers)]
+    return [
+        float(sum(layer.parameters for layer in layers[start:end])) for start, end in pairwise(ends)
+    ]
 
 
 def _draw_files(part: Any, files: Sequence[FileProfile]) -> None:
