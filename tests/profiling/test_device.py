@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.robustness.ssh_network import SSH, SSHD, Device, Network
+from benchmarks.robustness.ssh_network import SSH, SSHD, Device, Network, wait_for
 from toolchain import profiling
+from toolchain.delivery import ssh
 from toolchain.model import bundle
 from toolchain.model.artifact import InputContract, Precision
 from toolchain.networks import architectures
@@ -50,7 +52,9 @@ def small() -> Any:
 
 
 def left(pi: Device) -> list[Path]:
-    return [path for path in pi.home.rglob("*") if path != pi.home / "tmp"]
+    """The files and folders in its temporary folder, some of which may be going."""
+    found = os.walk(pi.home / "tmp")  # which passes over what is gone
+    return [Path(folder) / name for folder, folders, files in found for name in folders + files]
 
 
 def test_the_device_measures_and_nothing_stays(pi: Device, small: Any) -> None:
@@ -76,6 +80,27 @@ def test_a_file_that_was_trained_is_measured_as_well(pi: Device, exported: Path)
     assert left(pi) == []
 
 
+def test_a_host_that_is_none(network: Network) -> None:
+    with pytest.raises(UsageError, match="is no host"), profiling.on_device("-oProxyCommand=x"):
+        pass
+    network.alias("off", 1)
+    with pytest.raises(ToolchainError, match="off cannot be reached"), profiling.on_device("off"):
+        pass
+
+
+def test_nothing_stays_where_the_connection_ends_in_the_middle(pi: Device, small: Any) -> None:
+    _, data = untrained.converted(small, "tflite", Precision.FLOAT32, None)
+    with ssh.connections((pi.name,)) as (line,):
+        line.open()
+        with ThreadPoolExecutor(1) as pool:
+            measuring = pool.submit(devices.Device(line).latency, data, "tflite")
+            wait_for(lambda: any(path.suffix == ".pyz" for path in left(pi)))
+            line.close()
+            with pytest.raises(ToolchainError, match="was lost"):
+                measuring.result()
+    wait_for(lambda: left(pi) == [])
+
+
 def test_a_device_without_a_runtime_says_what_to_do(
     network: Network, pi: Device, small: Any
 ) -> None:
@@ -83,15 +108,7 @@ def test_a_device_without_a_runtime_says_what_to_do(
     pi.program("python3", "exit 127")
     with (
         profiling.on_device(pi.name) as device,
-        pytest.raises(ToolchainError, match="measured on pi .* Expected Python 3.11 or newer"),
+        pytest.raises(ToolchainError, match=r"measured on pi .* Expected Python 3.11 or newer"),
     ):
         device.latency(data, "tflite")
     assert left(pi) == []
-
-
-def test_a_host_that_is_none(network: Network) -> None:
-    with pytest.raises(UsageError, match="is no host"), profiling.on_device("-oProxyCommand=x"):
-        pass
-    network.alias("off", 1)
-    with pytest.raises(ToolchainError, match="off cannot be reached"), profiling.on_device("off"):
-        pass

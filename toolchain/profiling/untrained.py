@@ -26,7 +26,8 @@ def noise(contract: InputContract, count: int = NOISE_IMAGES) -> NDArray[np.uint
 
 def contract_of(model: Any) -> InputContract:
     """What the Keras `model` takes."""
-    return InputContract(*(int(size) for size in model.input_shape[1:]))
+    height, width, channels = model.input_shape[1:]
+    return InputContract(int(height), int(width), int(channels))
 
 
 def converted(
