@@ -145,7 +145,8 @@ class Interrupting(Heard):
 def test_a_trial_that_is_interrupted_is_tried_again(
     tmp_path: Path, few: Dataset, short: None
 ) -> None:
-    asked, pictures = plan(trials=1), Pictures(lambda _: few)
+    pictures = Pictures(lambda _: few)
+    asked = plan(trials=1, budget=Budget(max_size=1_000_000))
     with pytest.raises(KeyboardInterrupt):
         search.search(asked, pictures, tmp_path / "found", progress=Interrupting())
     left = search.load("found", tmp_path / "found", None)
