@@ -17,13 +17,13 @@ from toolchain import search
 from toolchain.benchmark.budget import Budget
 from toolchain.model.artifact import Verdict
 from toolchain.model.dataset import Dataset
-from toolchain.search import Outcome, Pictures, SearchPlan, SearchResult, Space, space, trial
+from toolchain.search import Outcome, Pictures, SearchPlan, SearchResult, Space, trial
 from toolchain.search.trials import ranked
 from toolchain.support.errors import BenchFailedError, ToolchainError, UsageError
 from toolchain.training import record
 
 WITHIN = Budget(max_size=25_000, max_latency=10.0)
-SPACE = Space(((28, 28),))
+SPACE = Space(((28, 28),), epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,8 @@ def few(digits: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def short() -> Any:
-    """Trainings of a few epochs."""
+    """Trials of half as many epochs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "EPOCHS", 2)
         patch.setattr(trial, "SHORTER", 2)
         yield
 

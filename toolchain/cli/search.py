@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,7 @@ from toolchain.cli.options import (
     pictures,
 )
 from toolchain.model.artifact import Precision
+from toolchain.model.folder import ModelFolder
 from toolchain.networks import efficientnet_lite
 from toolchain.support.errors import BenchFailedError, ToolchainError, UsageError
 from toolchain.support.records import as_json
@@ -86,6 +88,12 @@ def search(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Seeds to train each of these with.")
     ] = 3,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Epochs in full. Default: 80, or a pretrained network's own."
+        ),
+    ] = None,
     sampler: Annotated[
         str, named(["tpe", "random"], "--sampler", "How candidates are chosen.")
     ] = "tpe",
@@ -113,14 +121,15 @@ def search(
         silence()
     _demand_private(context, storage)
     place = pictures(data, labels)
-    if dataset is None and place is None:
+    if dataset is None and place is None and not (show and name):
         raise UsageError("Name your pictures, --data FOLDER, or a data set, --dataset NAME.")
-    own = name or f"search-{dataset or place.paths[0].resolve().stem if place else dataset}"
+    own = name or f"search-{place.paths[0].resolve().stem if place else dataset}"
     folder = locate.OWN / own
     from toolchain import search as searching
     from toolchain.benchmark.budget import parse_budget
     from toolchain.cli import locate_data
     from toolchain.cli.progress import LINES, ProgressBar, import_keras
+    from toolchain.userdata.place import remember
 
     _quiet(verbose)
     if show:
@@ -131,12 +140,15 @@ def search(
     budget = parse_budget(max_latency, max_size, max_memory, min_accuracy)
     _demand_limit(budget)
     space, found = _prepared(place, dataset, data_dir, asked_input(size, color, fit))
+    space = dataclasses.replace(space, epochs=epochs)
     plan = searching.SearchPlan(
         own, space, budget, precision, trials, hours, device, finalists, seeds, seed, sampler
     )
     import_keras()
     with ProgressBar().shown() as progress:
         result = searching.search(plan, found, folder, storage, progress)
+    if result.trained:
+        remember(ModelFolder(folder).pictures, place)
     _tell(result, own, json)
     _verdict(result, budget)
 
@@ -195,8 +207,6 @@ def _prepared(
 
 
 def _of_pictures(place: Place, asked: AskedInput) -> tuple[Space, Pictures]:
-    import dataclasses
-
     from toolchain import report, userdata
     from toolchain.cli.progress import LINES
     from toolchain.search import Pictures, Space

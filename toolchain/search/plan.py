@@ -69,6 +69,7 @@ class SearchPlan:
             "budget": plain(self.budget),
             "precision": str(self.precision),
             "sizes": [list(size) for size in self.space.sizes],
+            "epochs": self.space.epochs,
             "device": self.device,
             "sampler": self.sampler,
         }

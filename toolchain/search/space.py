@@ -114,12 +114,14 @@ class Space:
 
     `sizes` are heights and widths in pixels that its pictures may be brought to, `pretrained` the
     names of the pretrained architectures that may be cut, `teacher` the architecture that teaches
-    a network of stages where it is trained in full, if one does.
+    a network of stages where it is trained in full, if one does. `epochs` are those of a training
+    in full, by default 80 of a network of stages, and as many as its recipe says of another.
     """
 
     sizes: tuple[tuple[int, int], ...]
     pretrained: tuple[str, ...] = ()
     teacher: str | None = None
+    epochs: int | None = None
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
         """The candidate of a trial of Optuna."""
@@ -127,10 +129,12 @@ class Space:
         words = trial.suggest_categorical("size", tuple(map(_words, self.sizes)))
         size = self.sizes[list(map(_words, self.sizes)).index(words)]
         if network == STAGES:
-            return Candidate(network, _recipe(trial, self.teacher), size, _design(trial, size))
+            recipe = _recipe(trial, self.teacher).with_({"epochs": self.epochs})
+            return Candidate(network, recipe, size, _design(trial, size))
         known = architectures.get(network)
         depth = trial.suggest_int("depth", 1, known.whole)
-        return Candidate(network, _fine_tuning(trial, known.recipe), size, depth=depth)
+        recipe = _fine_tuning(trial, known.recipe).with_({"epochs": self.epochs})
+        return Candidate(network, recipe, size, depth=depth)
 
     def known(self) -> Iterator[Mapping[str, Any]]:
         """Networks that were found by hand, as parameters of the space: a search tries them first,
