@@ -8,7 +8,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 
 import numpy as np
 
@@ -52,22 +52,19 @@ def seconds(data: bytes, file_format: str, graph: GraphSummary) -> list[float | 
 
 def _differences(data: bytes) -> list[float | None]:
     """Of a `.tflite` file. Its runtime has no profile that Python could read."""
-    parts, times = list(beginnings(data)), defaultdict[int, list[float]](list)
-    for _ in range(ROUNDS):
-        for number, part in enumerate(parts):
-            if part is not None:
-                times[number].append(_turn(part))
-    until = _never_falling([median(taken) for _, taken in sorted(times.items())])
-    apart = dict(zip(sorted(times), np.diff(until, prepend=0.0).tolist(), strict=True))
-    return [apart.get(number) for number in range(len(parts))]
+    parts = {number: part for number, part in enumerate(beginnings(data)) if part is not None}
+    rounds = [[_quickest(part) for part in parts.values()] for _ in range(ROUNDS)]
+    until = _never_falling([min(taken) for taken in zip(*rounds, strict=True)])
+    apart = dict(zip(parts, np.diff(until, prepend=0.0).tolist(), strict=True))
+    return [apart.get(number) for number in range(max(parts) + 1)]
 
 
-def _turn(part: bytes) -> float:
-    """The median of some calls of one file, in seconds."""
+def _quickest(part: bytes) -> float:
+    """The shortest of some calls of one file, in seconds: other processes only ever add to it."""
     loaded = interpreter(part, 1, tflite.engines()[0], delegates=True)
     try:
         loaded.invoke()
-        return median(timing.durations(loaded.invoke, TURN)) / 1e9
+        return min(timing.durations(loaded.invoke, TURN)) / 1e9
     except RuntimeError as error:
         raise ToolchainError(f"The TFLite runtime cannot compute: {error}") from error
 
