@@ -13,7 +13,7 @@ from tests.helpers import forked
 
 def test_a_network_is_profiled_before_it_is_trained(tmp_path: Path) -> None:
     done = forked.run(
-        "profile", "small-cnn", "--size", "8", "--width", "2", "--classes", "3",
+        "profile", "small-cnn", "--size", "8", "--width", "2", "--num-classes", "3",
         "--picture", tmp_path / "cost.png", cwd=tmp_path,
     )  # fmt: skip
     assert "small-cnn, untrained: 8 × 8 × 1, 3 classes" in done.stdout
@@ -53,7 +53,7 @@ def test_a_keras_file_has_layers_and_every_precision(exported: Path) -> None:
         (("none.tflite",), 1, "There is no file or folder none.tflite"),
         (("nosuchmodule:network",), 2, "There is no Python module 'nosuchmodule'"),
         (("own:broken",), 1, "own:broken: It failed: ValueError: too wide (line 2)."),
-        (("fashion-small", "--size", "4"), 2, "Images of 4×4 are too small"),
+        (("fashion-cnn", "--size", "4"), 2, "Images of 4×4 are too small"),
         (("fashion-small", "--size", "big"), 2, "Expected pixels such as 96"),
         (("fashion-small", "--device", "-x"), 2, "'-x' is no host"),
         (("own.py",), 2, "own.py is not a model file"),

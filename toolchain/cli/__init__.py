@@ -35,7 +35,7 @@ COMMANDS = (
     (
         profile.profile,
         "toolchain profile fashion-small",
-        "toolchain profile efficientnet-lite0 --depth medium --size 96 --color --classes 6",
+        "toolchain profile efficientnet-lite0 --depth medium --size 96 --color --num-classes 6",
     ),
     (
         export.export,

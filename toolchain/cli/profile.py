@@ -12,7 +12,17 @@ import typer
 
 from toolchain import formats
 from toolchain.cli import locate
-from toolchain.cli.options import Color, Json, Size, Verbose, model_file, output_file
+from toolchain.cli.options import (
+    Color,
+    Depth,
+    Device,
+    Json,
+    Size,
+    Verbose,
+    Width,
+    model_file,
+    output_file,
+)
 from toolchain.networks import architectures
 from toolchain.support.errors import ToolchainError, UsageError, about
 from toolchain.support.records import as_json
@@ -47,7 +57,7 @@ class _Wishes:
         """
         if self != _Wishes(None, False, None, None, None):
             raise UsageError(
-                f"'{network}' is a trained model, so --size, --color, --classes, --width and "
+                f"'{network}' is a trained model, so --size, --color, --num-classes, --width and "
                 "--depth have no meaning. Leave them out, or name a network: "
                 f"{', '.join(architectures.names())}."
             )
@@ -69,24 +79,12 @@ def profile(
     ],
     size: Size = None,
     color: Color = False,
-    classes: Annotated[
+    num_classes: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Number of classes. Default: 10.")
     ] = None,
-    width: Annotated[
-        float | None, typer.Option(metavar="N|SHARE", help="As in train: the network's width.")
-    ] = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|small|medium|full", help="As in train: blocks of a pretrained network."
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST", help="Measure on this device too, as ssh names it: user@host."
-        ),
-    ] = None,
+    width: Width = None,
+    depth: Depth = None,
+    device: Device = None,
     picture: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw it into this PNG file or folder.")
     ] = None,
@@ -101,7 +99,7 @@ def profile(
     from toolchain.report import profile_picture
     from toolchain.support import files
 
-    wishes = _Wishes(size, color, classes, width, depth)
+    wishes = _Wishes(size, color, num_classes, width, depth)
     with _on(device) as latency:
         if ":" in network or network in architectures.names():
             found = _untrained(network, wishes, latency, LINES)

@@ -15,9 +15,14 @@ from toolchain.cli.options import (
     Data,
     DataDir,
     DatasetName,
+    Device,
+    Epochs,
     FitOption,
     Json,
     Labels,
+    MaxLatency,
+    MaxSize,
+    MinAccuracy,
     Seed,
     Size,
     Verbose,
@@ -54,28 +59,17 @@ def search(
     fit: FitOption = None,
     dataset: DatasetName = None,
     data_dir: DataDir = None,
-    max_size: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Largest file, such as 64KB.")
-    ] = None,
-    max_latency: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Largest median latency of one image, such as 3ms."),
-    ] = None,
+    max_size: MaxSize = None,
+    max_latency: MaxLatency = None,
     max_memory: Annotated[
         str | None, typer.Option(metavar="BYTES", help="Most activations at once, such as 100KB.")
     ] = None,
-    min_accuracy: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Lowest accuracy on the test images, such as 90%."),
-    ] = None,
+    min_accuracy: MinAccuracy = None,
     precision: Annotated[
         Precision,
         one_of("precision", Precision, "--precision", "Precision of the TFLite file; not mixed."),
     ] = Precision.INT8,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="USER@HOST", help="Measure latency on this device, over SSH."),
-    ] = None,
+    device: Device = None,
     trials: Annotated[
         int, typer.Option(min=1, metavar="N", help="Candidates to try, of all workers together.")
     ] = 60,
@@ -88,12 +82,7 @@ def search(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Seeds to train each of these with.")
     ] = 3,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Epochs in full. Default: 80, or a pretrained network's own."
-        ),
-    ] = None,
+    epochs: Epochs = None,
     sampler: Annotated[
         str, named(["tpe", "random"], "--sampler", "How candidates are chosen.")
     ] = "tpe",

@@ -15,11 +15,14 @@ from toolchain.cli.options import (
     Data,
     DataDir,
     DatasetName,
+    Depth,
+    Epochs,
     FitOption,
     Json,
     Labels,
     Size,
     Verbose,
+    Width,
     asked_input,
     named,
     pictures,
@@ -70,21 +73,8 @@ def train(
             help="The network, if MODEL is only a name: one of those above, or your own.",
         ),
     ] = None,
-    width: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N|SHARE",
-            help="Channels of the first layer of small-cnn; share of all channels of "
-            "mobilenet-v2: 0.35, 0.5, 0.75 or 1.",
-        ),
-    ] = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|small|medium|full",
-            help="Blocks of a pretrained network to keep: fewer make a smaller, faster file.",
-        ),
-    ] = None,
+    width: Width = None,
+    depth: Depth = None,
     freeze: Annotated[
         bool,
         typer.Option("--freeze", help="Train only the new head of a pretrained network."),
@@ -105,10 +95,7 @@ def train(
             "Let rare classes count as much as common ones.",
         ),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Most epochs to train. Default: the recipe's."),
-    ] = None,
+    epochs: Epochs = None,
     batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Batch size: images a training step.")
     ] = None,
@@ -160,7 +147,7 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Seed of all random numbers. Default: 0."),
+        typer.Option(min=0, metavar="N", help="Seed of all random numbers."),
     ] = None,
     seeds: Annotated[
         int,
