@@ -128,7 +128,8 @@ def search(
     locate_data.one_of(place, dataset)
     budget = parse_budget(max_latency, max_size, max_memory, min_accuracy)
     _demand_limit(budget)
-    space, found = _prepared(place, dataset, data_dir, asked_input(size, color, fit))
+    asked = asked_input(size, color, fit)
+    space, found = _prepared(place, dataset, data_dir, asked, shown=not json)
     space = dataclasses.replace(space, epochs=epochs)
     plan = searching.SearchPlan(
         own, space, budget, precision, trials, hours, device, finalists, seeds, seed, sampler
@@ -178,9 +179,14 @@ def _demand_limit(budget: Budget) -> None:
 
 
 def _prepared(
-    place: Place | None, dataset: str | None, data_dir: Path | None, asked: AskedInput
+    place: Place | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    asked: AskedInput,
+    shown: bool,
 ) -> tuple[Space, Pictures]:
-    """The candidates for a data set, and the data set by its size."""
+    """The candidates for a data set, and the data set by its size. What is wrong with the user's
+    own pictures is `shown`, or not."""
     from toolchain import datasets
     from toolchain.cli.progress import LINES
     from toolchain.networks import architectures
@@ -192,10 +198,10 @@ def _prepared(
         found = datasets.load(str(dataset), data_dir, LINES)
         size = (found.contract.height, found.contract.width)
         return Space((size,), (), architectures.teacher_for(found.name)), Pictures(lambda _: found)
-    return _of_pictures(place, asked)
+    return _of_pictures(place, asked, shown)
 
 
-def _of_pictures(place: Place, asked: AskedInput) -> tuple[Space, Pictures]:
+def _of_pictures(place: Place, asked: AskedInput, shown: bool) -> tuple[Space, Pictures]:
     from toolchain import report, userdata
     from toolchain.cli.progress import LINES
     from toolchain.search import Pictures, Space
@@ -204,7 +210,8 @@ def _of_pictures(place: Place, asked: AskedInput) -> tuple[Space, Pictures]:
 
     source = place.open()
     checked = look_for_faults(source, asked, LINES)
-    report.own_data(checked)
+    if shown:
+        report.own_data(checked)
     largest = max(max(each) for each in survey(source, range(len(source.pictures)), LINES).sizes)
     usual = (checked.contract.height, checked.contract.width)
     smaller = tuple((side, side) for side in SIDES if side <= largest)

@@ -82,6 +82,7 @@ def trained(best: Sequence[TrialRecord], task: Task, folder: Path) -> Found:
         shutil.rmtree(model.seed(seed).path, ignore_errors=True)
         shutil.copytree(made, model.seed(seed).path)
     result = _with_seeds(winner, task, folder, folder)  # nothing but to publish the best of them
+    shutil.rmtree(task.features, ignore_errors=True)
     chosen = export.targets((FORMAT,), (plan.precision,))
     dataset = _pictures(winner, task)
     return winner, result, export.export(folder, dataset, chosen, progress=task.progress)
