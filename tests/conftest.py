@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psycopg  # noqa: F401  before TensorFlow, see toolchain/search/storage.py
 import pytest
 from hypothesis import HealthCheck, settings
 

@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests import ROOT
@@ -22,6 +23,7 @@ SECONDS = 300
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
+        "psycopg",  # before TensorFlow, see toolchain/search/storage.py
         "keras",
         "tf2onnx",
         "onnx_ir",
@@ -29,6 +31,8 @@ _context.set_forkserver_preload(
         "matplotlib.figure",
         "toolchain.cli",
         "toolchain.export.exporting",
+        "toolchain.search.run",
+        "optuna.storages._rdb.models",
     ]
 )
 
@@ -40,9 +44,7 @@ def run(
     words = [str(each) for each in arguments]
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
-        settings = dict(os.environ if env is None else env)
-        process = _context.Process(target=_command, args=(words, cwd, settings, out, err))
-        process.start()
+        process = start(_command, words, cwd=cwd, env=env, out=out, err=err)
         process.join(SECONDS)
         if process.exitcode is None:
             process.kill()
@@ -55,7 +57,30 @@ def run(
     return done
 
 
-def _command(words: list[str], cwd: Path, env: dict[str, str], out: Path, err: Path) -> None:
+def start(
+    work: Callable[..., None],
+    *arguments: object,
+    out: Path,
+    err: Path,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+) -> BaseProcess:
+    """A process that does `work`, a function of a module, with these arguments; what it prints is
+    in two files."""
+    settings = dict(os.environ if env is None else env)
+    process = _context.Process(target=_begin, args=(work, arguments, cwd, settings, out, err))
+    process.start()
+    return process
+
+
+def _begin(
+    work: Callable[..., None],
+    arguments: tuple[object, ...],
+    cwd: Path,
+    env: dict[str, str],
+    out: Path,
+    err: Path,
+) -> None:
     for descriptor, path in ((1, out), (2, err)):
         with path.open("wb") as file:
             os.dup2(file.fileno(), descriptor)
@@ -63,6 +88,10 @@ def _command(words: list[str], cwd: Path, env: dict[str, str], out: Path, err: P
     os.environ.update(env)
     os.chdir(cwd)
     sys.path.insert(0, str(cwd))
+    work(*arguments)
+
+
+def _command(words: list[str]) -> None:
     sys.argv = ["toolchain", *words]
 
     from toolchain.__main__ import main

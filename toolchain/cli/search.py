@@ -146,12 +146,16 @@ def search(
 def _demand_private(context: typer.Context, storage: str | None) -> None:
     """
     Raises:
-        UsageError: a password is on the command line, where everyone on this machine can read it.
+        UsageError: a password is on the command line, where everyone on this machine can read it;
+            or the storage is no address.
     """
-    from toolchain.search.storage import has_password
+    from toolchain.search.storage import has_password, parsed
 
+    if storage is None:
+        return
+    url = parsed(storage)
     source = context.get_parameter_source("storage")
-    if source and source.name == "COMMANDLINE" and has_password(storage):
+    if source and source.name == "COMMANDLINE" and has_password(url):
         raise UsageError(
             "--storage holds a password, which everyone on this machine can see there. Keep it in "
             "~/.pgpass, PGPASSFILE or PGSERVICEFILE, or set the address as TOOLCHAIN_STORAGE."

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from toolchain import export
 from toolchain.export import ExportOutcome
 from toolchain.model.folder import ModelFolder
+from toolchain.search.queue import Queue
 from toolchain.search.storage import Storage
 from toolchain.search.trial import FORMAT, Task, training_plan
-from toolchain.search.trials import TrialRecord
-from toolchain.support.errors import require
+from toolchain.search.trials import TrialRecord, trials_of
 from toolchain.training import TrainingResult
 from toolchain.training.own_teacher import with_own_teacher
 from toolchain.training.seeds import fit_seeds
@@ -25,41 +25,39 @@ if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
 
 Found = tuple[TrialRecord, TrainingResult, tuple[ExportOutcome, ...]]
-JOB = "job"  # the mark of the one trial that is this work
+ELSEWHERE = "Another worker trains the best in full. This one waits, for that one may die."
 
 
-def trained_once(
-    kept: Storage, best: Sequence[TrialRecord], task: Task, folder: Path
-) -> Found | None:
-    """The work of `trained`, done by one of those who take part; None for all others.
+class Finals:
+    """The training in full, by one of those who take part, and by another one if that dies.
 
-    It is a study of its own with one trial, so that it is taken by one, and by another one if that
-    dies.
+    It is a trial of a study of its own. What was done before this call is looked at again: that
+    takes no time where it was done, and makes the network where it was not.
     """
-    optuna = require("optuna", "search")
-    study = optuna.create_study(
-        storage=kept.optuna, study_name=f"{task.plan.name}, finalists", load_if_exists=True
-    )
-    found: list[Found] = []
-    if not study.get_trials(deepcopy=False):
-        study.enqueue_trial({}, user_attrs={JOB: True})
 
-    def work(trial: Trial) -> float:
-        if JOB not in trial.user_attrs:
-            raise optuna.TrialPruned  # another one took the work at the same moment
-        found.append(trained(best, task, folder))
-        return 0.0
+    def __init__(self, kept: Storage, task: Task) -> None:
+        self._task = task
+        self._queue = Queue(kept, f"{task.plan.name}, finalists", task.progress)
+        self._wanted = 1 + self._queue.alone(
+            lambda study: sum(each.outcome.is_result for each in trials_of(study))
+        )
 
-    kept.settle()
-    kept.replace_dead(study)
-    states = [each.state.name for each in study.get_trials(deepcopy=False)]
-    if "RUNNING" in states:
-        task.progress.say("Another worker trains the best in full.")
-        return None
-    if "WAITING" not in states:
-        study.enqueue_trial({}, user_attrs={JOB: True})  # once more: what is done is not repeated
-    study.optimize(work, n_trials=1)
-    return found[0] if found else None
+    def trained_once(self, best: Sequence[TrialRecord], folder: Path) -> Found | None:
+        """The work of `trained`; None where another worker has done it.
+
+        Raises:
+            ToolchainError: as `trained`.
+            KeyboardInterrupt: interrupted; what was trained is kept.
+        """
+        found: list[Found] = []
+
+        def work(_: Trial) -> float:
+            found.append(trained(best, self._task, folder))
+            return 0.0
+
+        while trial := self._queue.next(self._wanted, ELSEWHERE):
+            self._queue.attempt(trial, work)
+        return found[0] if found else None
 
 
 def trained(best: Sequence[TrialRecord], task: Task, folder: Path) -> Found:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolchain import profiling
 from toolchain.export import ExportOutcome
@@ -15,31 +15,20 @@ from toolchain.model.folder import ModelFolder
 from toolchain.profiling.latency import Latency
 from toolchain.search import finalists, picture, storage
 from toolchain.search.plan import RANDOM, Pictures, SearchPlan
+from toolchain.search.queue import Queue, Work
 from toolchain.search.storage import Storage
 from toolchain.search.trial import FACTOR, FORMAT, Task, accuracy
-from toolchain.search.trials import (
-    FAILURE,
-    KNOWN,
-    TRY,
-    Outcome,
-    TrialRecord,
-    excess,
-    ranked,
-    to_csv,
-    trials_of,
-)
+from toolchain.search.trials import KNOWN, Outcome, TrialRecord, excess, ranked, to_csv, trials_of
 from toolchain.support import files
 from toolchain.support.errors import BenchFailedError, ToolchainError, require
 from toolchain.support.progress import SILENT, Progress
 from toolchain.training import TrainingResult
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
+    from optuna import Study
 
 AGREED = "agreed"
-TRIES = 3  # of a trial whose process ends before it does
-POLL = 2.0  # seconds between two looks at the trials of others
+ELSEWHERE = "Others work on the last trials. This worker waits, for one of them may die."
 
 
 @dataclass(frozen=True)
@@ -79,19 +68,21 @@ def search(
         KeyboardInterrupt: interrupted.
     """
     ModelFolder(folder).demand_name()
-    kept = Storage(storage.address(address, folder), progress, try_again)
-    with _latency(plan, progress) as latency:
+    with (
+        Storage(storage.address(address, folder), progress) as kept,
+        _latency(plan, progress) as latency,
+    ):
         task = Task(plan, pictures, ModelFolder(folder).features, latency, progress)
         _demand_feasible(task)
-        study = _study(kept, plan, pictures)
-        _run_trials(study, kept, task)
-        trials = trials_of(study)
+        queue, finals = agreed(kept, plan, pictures, progress), finalists.Finals(kept, task)
+        try_all(queue, plan, lambda trial: accuracy(trial, task), progress)
+        trials = queue.alone(trials_of)
         write(trials, plan, folder)
-        if _others_run(trials):
+        if any(each.outcome is Outcome.RUNNING for each in trials):
             progress.say("Others are still at work; the last of them trains the best in full.")
             return SearchResult(tuple(trials))
         best = ranked(trials)[: plan.finalists]
-        found = finalists.trained_once(kept, best, task, folder) if best else None
+        found = finals.trained_once(best, folder) if best else None
     return SearchResult(tuple(trials), *found) if found else SearchResult(tuple(trials))
 
 
@@ -115,11 +106,11 @@ def load(
     )
     if address is None and not (folder / storage.FILE).exists():
         raise missing
-    kept = Storage(storage.address(address, folder), progress, try_again)
-    try:
-        return trials_of(optuna.load_study(study_name=name, storage=kept.optuna))
-    except KeyError:
-        raise missing from None
+    with Storage(storage.address(address, folder), progress) as kept:
+        try:
+            return trials_of(optuna.load_study(study_name=name, storage=kept.optuna))
+        except KeyError:
+            raise missing from None
 
 
 @contextlib.contextmanager
@@ -132,46 +123,40 @@ def _latency(plan: SearchPlan, progress: Progress) -> Iterator[Latency]:
         yield device.latency
 
 
-def _study(kept: Storage, plan: SearchPlan, pictures: Pictures) -> Study:
-    """The study of the plan, made by whoever comes first.
+def agreed(kept: Storage, plan: SearchPlan, pictures: Pictures, progress: Progress) -> Queue:
+    """The trials of the plan; the known networks are the first.
 
     Raises:
-        ToolchainError: those who made it agreed on something else.
+        ToolchainError: those who began it agreed on something else.
     """
     optuna = require("optuna", "search")
     samplers = optuna.samplers
-    how = {
-        "storage": kept.optuna,
-        "study_name": plan.name,
-        "sampler": samplers.RandomSampler() if plan.sampler == RANDOM else samplers.TPESampler(),
-        "pruner": optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR),
-    }
+    queue = Queue(
+        kept,
+        plan.name,
+        progress,
+        samplers.RandomSampler() if plan.sampler == RANDOM else samplers.TPESampler(),
+        optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR),
+    )
     ours = plan.agreed(pictures.sha256(min(plan.space.sizes)))
-    try:
-        study: Study = optuna.create_study(direction="maximize", **how)
-    except optuna.exceptions.DuplicatedStudyError:
-        study = optuna.load_study(**how)
-        _await(lambda: AGREED in study.user_attrs)
-    if (theirs := study.user_attrs.get(AGREED)) is None:
-        for parameters in plan.space.known():
-            study.enqueue_trial(dict(parameters), user_attrs={KNOWN: True}, skip_if_exists=True)
-        study.set_user_attr(AGREED, ours)
-    elif theirs != ours:
-        other = [name for name in ours if theirs.get(name) != ours[name]]
+
+    def agree(study: Study) -> dict[str, Any]:
+        if AGREED not in study.user_attrs:
+            for parameters in plan.space.known():
+                study.enqueue_trial(dict(parameters), user_attrs={KNOWN: True})
+            study.set_user_attr(AGREED, ours)
+        theirs: dict[str, Any] = study.user_attrs[AGREED]
+        return theirs
+
+    theirs = queue.alone(agree)
+    if other := [name for name in ours if theirs.get(name) != ours[name]]:
         raise ToolchainError(
             f"The search '{plan.name}' in {kept} was begun with another {' and '.join(other)}: "
             f"{', '.join(f'{name} {theirs.get(name)}' for name in other)}, here "
             f"{', '.join(f'{ours[name]}' for name in other)}. Use the same, or begin another "
             "search with another --name."
         )
-    return study
-
-
-def _await(holds: Callable[[], bool]) -> None:
-    """Wait for whoever makes the study at this moment; not for long, for it may have died."""
-    end = time.monotonic() + storage.GRACE
-    while not holds() and time.monotonic() < end:
-        time.sleep(POLL)
+    return queue
 
 
 def _demand_feasible(task: Task) -> None:
@@ -194,60 +179,13 @@ def _demand_feasible(task: Task) -> None:
         )
 
 
-def _run_trials(study: Study, kept: Storage, task: Task) -> None:
-    """Trials, until there are as many as asked for, or no time is left to begin one."""
-    plan = task.plan
+def try_all(queue: Queue, plan: SearchPlan, work: Work, progress: Progress) -> None:
+    """Trials, until there are as many as asked for, or no time is left to begin one; `work` gives
+    the accuracy of each."""
     end = None if plan.hours is None else time.monotonic() + plan.hours * 3600
-    while end is None or time.monotonic() < end:
-        kept.settle()
-        kept.replace_dead(study)
-        found = [each.outcome for each in trials_of(study)]
-        missing = plan.trials - sum(each.is_result for each in found)
-        if missing <= 0:
-            return
-        if missing <= found.count(Outcome.RUNNING) and Outcome.WAITING not in found:
-            time.sleep(POLL)  # one of them may be found dead
-            continue
-        task.progress.say(f"{plan.trials - missing} of {plan.trials} trials are done.")
-        _run_trial(study, task)
-
-
-def _run_trial(study: Study, task: Task) -> None:
-    """One trial; what fails costs that trial alone."""
-    optuna = require("optuna", "search")
-    under_way: list[Trial] = []
-
-    def objective(trial: Trial) -> float:
-        under_way.append(trial)
+    while trial := queue.next(plan.trials, ELSEWHERE, end):
+        progress.say(f"{plan.trials - queue.missing} of {plan.trials} trials are done.")
         try:
-            return accuracy(trial, task)
-        except ToolchainError as error:
-            trial.set_user_attr(FAILURE, str(error))
-            task.progress.say(f"Trial {trial.number} failed: {error}")
-            raise
-
-    try:
-        study.optimize(objective, n_trials=1, catch=(ToolchainError,))
-    except optuna.exceptions.UpdateFinishedTrialError:
-        task.progress.say("This trial was given to another worker meanwhile; its result counts.")
-    except (KeyboardInterrupt, optuna.exceptions.StorageInternalError) as error:
-        for trial in under_way:
-            ended = study.get_trials(deepcopy=False)[trial.number]
-            if ended.state is optuna.trial.TrialState.FAIL:  # any other will be found dead
-                try_again(study, ended)
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        task.progress.say("The storage broke off; the trial is tried again.")
-
-
-def try_again(study: Study, trial: FrozenTrial) -> None:
-    """Put a trial that ended before its time back into the queue."""
-    tries = trial.user_attrs.get(TRY, 1)
-    if tries < TRIES:
-        known = {KNOWN: True} if trial.user_attrs.get(KNOWN) else {}
-        parameters = trial.system_attrs.get("fixed_params", trial.params)
-        study.enqueue_trial(parameters, user_attrs={TRY: tries + 1, **known})
-
-
-def _others_run(trials: list[TrialRecord]) -> bool:
-    return any(each.outcome is Outcome.RUNNING for each in trials)
+            queue.attempt(trial, work)
+        except ToolchainError as error:  # what fails costs that trial alone
+            progress.say(f"Trial {trial.number} failed: {error}")

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
+import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,140 +17,190 @@ from toolchain.support.errors import ToolchainError, UsageError, require
 from toolchain.support.progress import Progress
 
 if TYPE_CHECKING:
-    from optuna import Study
-    from sqlalchemy import URL
+    from optuna.storages import RDBStorage
+    from sqlalchemy import URL, Connection
 
 FILE = "search.db"
-HEARTBEAT = 10  # seconds between two signs of life of a trial
-GRACE = 60  # seconds without one after which it counts as dead
 BUSY = 60  # seconds to wait for another process that writes the file
 RETRY = 2.0  # seconds between two tries to reach a database that does not answer
-PATIENCE = 3600.0  # seconds after which they end
+SILENT = 60  # seconds after which the database takes its lock from a worker that it lost
+OPENINGS = 5  # tries to make the tables, which others may be making at the same time
 DRIVER = "postgresql+psycopg"
-OPENINGS = 5  # tries to open a storage that others may be making at the same time
+LOCK = 7_463_190_283  # of ours among all advisory locks of a database; drawn once
+SECRETS = ("password", "sslpassword")  # parameters of an address that nobody should see
+# libpq: so that a network that swallows everything is noticed before others take our trials
+LIVELINESS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
 
-OnDead = Callable[[Any, Any], None]
-"""Gets a study of Optuna and one of its frozen trials."""
+
+class ConnectionLostError(Exception):
+    """The connection broke in a transaction, of which nothing has happened then; or all of it, if
+    it broke at the very end."""
 
 
 class Storage:
-    """Optuna's storage at an address.
+    """Optuna's storage at an address, until the end of the `with` block that it is used in.
 
-    `optuna` is that storage. `on_dead` gets each trial whose process gave no sign of life for
-    `GRACE` seconds, once one of those who take part has marked it as failed. A connection that
-    breaks is made again: whoever needs it waits, and says so, as long as the database is away.
+    `optuna` is that storage. Whoever needs a connection to a database that is away waits for it,
+    and says so; `since` is when the last one was made, as told by `time.monotonic`.
+
+    Raises:
+        ToolchainError: it cannot be opened.
     """
 
-    def __init__(self, url: URL, progress: Progress, on_dead: OnDead) -> None:
-        self.url = url
+    def __init__(self, url: URL, progress: Progress) -> None:
+        self.since = time.monotonic()
+        self._url = url
         self._progress = progress
-        self._on_dead = on_dead
-        self._away = False
-        self._back = -2.0 * HEARTBEAT  # when a database answered again that was away
-        self.optuna = self._open()
+        self._is_file = url.get_backend_name() == "sqlite"
+        kind = url.get_dialect()
+        self._dialect = kind(dbapi=kind.import_dbapi())  # type: ignore[call-arg]
+        self._waits = False  # while it is opened, an error is an error
+        self._is_away = False
+        self._telling = threading.Lock()
+        self.optuna = self._opened()
+        self._waits = not self._is_file
+
+    def __enter__(self) -> Storage:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.optuna.engine.dispose()
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        if self._is_file:
+            return str(self._url.database)
+        shown = self._url.set(drivername=self._url.get_backend_name())
+        return shown.difference_update_query(SECRETS).render_as_string(hide_password=True)
 
-    def settle(self) -> None:
-        """Wait until others that lost the database too have told that they live: what stayed away
-        would else count as dead."""
-        self.optuna.engine.connect().close()  # which waits for it
-        time.sleep(max(0.0, self._back + 2 * HEARTBEAT - time.monotonic()))
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that this thread does with the storage inside happens at once or not at all, and
+        while nobody else is in such a transaction.
 
-    def _open(self) -> Any:
+        Whoever loses the connection loses the lock with it, for both are one.
+
+        Raises:
+            ConnectionLostError: the connection broke; try again.
+            ToolchainError: the storage cannot do what was asked.
+        """
+        broken = require("sqlalchemy", "search").exc.SQLAlchemyError
+        said = require("optuna", "search").exceptions.StorageInternalError  # of one of those
+        with self.optuna.engine.connect() as connection:
+            try:
+                with connection.begin():
+                    self._lock(connection)
+                    with self._bound(connection):
+                        yield
+            except (broken, said) as error:
+                if connection.invalidated:
+                    raise ConnectionLostError from error
+                raise self._refusal("failed", error) from error
+
+    def _lock(self, connection: Connection) -> None:
+        if self._is_file:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+
+    @contextlib.contextmanager
+    def _bound(self, connection: Connection) -> Iterator[None]:
+        """What Optuna does in this thread goes over this connection; what it commits or takes back
+        is a part of the transaction there."""
+        sessions = self.optuna.scoped_session
+        sessions.remove()
+        sessions(bind=connection, join_transaction_mode="create_savepoint")
+        try:
+            yield
+        finally:
+            sessions.remove()
+
+    def _opened(self) -> RDBStorage:
         optuna = require("optuna", "search")
         sqlalchemy = require("sqlalchemy", "search")
-
-        class Beating(optuna.storages.RDBStorage):  # type: ignore[misc, name-defined]
-            def record_heartbeat(self, trial_id: int) -> None:
-                # the connection may break in this very moment; there will be another beat
-                with contextlib.suppress(optuna.exceptions.StorageInternalError):
-                    super().record_heartbeat(trial_id)
-
-        made = self._made(Beating)
-        if not self._is_file:
-            sqlalchemy.event.listen(made.engine, "do_connect", self._connect)
-        return made
-
-    def _made(self, kind: type[Any]) -> Any:
-        optuna = require("optuna", "search")
-        sqlalchemy = require("sqlalchemy", "search")
+        # Optuna need not know the address: it would repeat the password, and stumble over braces
+        nowhere = "sqlite:///file" if self._is_file else f"{DRIVER}://"
+        how = {"creator": self._connected, "pool_pre_ping": True}
         for left in reversed(range(OPENINGS)):
             try:
-                with _unwarned():
-                    return kind(
-                        self.url.render_as_string(hide_password=False),
-                        engine_kwargs={"pool_pre_ping": True, "connect_args": self._connecting()},
-                        heartbeat_interval=HEARTBEAT,
-                        grace_period=GRACE,
-                        heartbeat_stale_trial_callback=self._on_dead,
-                    )
+                made: RDBStorage = optuna.storages.RDBStorage(nowhere, engine_kwargs=how)
+                return made
+            except RuntimeError as error:  # the tables are those of another version of Optuna
+                raise self._refusal("cannot be opened", error) from error
             except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-                if left:  # two that make the tables at once disturb each other
-                    time.sleep(random.random())
-                    continue
-                raise ToolchainError(
-                    f"The storage {self} cannot be opened: {_cause(error)}. Check its address and "
-                    "that the database is running, or leave --storage out: a file needs no "
-                    "database."
-                ) from error
+                if not left:
+                    raise self._refusal("cannot be opened", error) from error
+                time.sleep(random.random())  # two that make the tables at once disturb each other
         raise AssertionError
 
-    def replace_dead(self, study: Study) -> None:
-        """Mark the trials that gave no sign of life as failed, and tell of each."""
-        with _unwarned():
-            require("optuna", "search").storages.fail_stale_trials(study)
-
-    def _connecting(self) -> dict[str, Any]:
-        return {"timeout": BUSY} if self._is_file else {}
-
-    @property
-    def _is_file(self) -> bool:
-        return self.url.get_backend_name() == "sqlite"
-
-    def _connect(self, dialect: Any, _record: Any, arguments: Any, settings: Any) -> Any:
-        """A connection, as soon as there is one again."""
-        began = time.monotonic()
+    def _connected(self) -> Any:
+        """A new connection: of a file, or as soon as the database answers."""
+        arguments, settings = self._dialect.create_connect_args(self._url)
+        usual = {"timeout": BUSY} if self._is_file else LIVELINESS
         while True:
             try:
-                found = dialect.connect(*arguments, **settings)
-            except dialect.dbapi.OperationalError as error:
-                if time.monotonic() - began > PATIENCE:
-                    raise
-                self._tell_away(error)
+                made = self._dialect.connect(*arguments, **{**usual, **settings})
+                self._prepare(made)
+            except self._dialect.loaded_dbapi.OperationalError as error:
+                if not self._waits:
+                    raise self._refusal("cannot be opened", error) from error
+                self._tell(f"{self} does not answer: {_cause(error)}. Waiting for it.", away=True)
                 time.sleep(RETRY)
             else:
-                self._tell_back()
-                return found
+                self.since = time.monotonic()
+                self._tell(f"{self} answers again.", away=False)
+                return made
 
-    def _tell_away(self, error: Exception) -> None:
-        if not self._away:
-            self._away = True
-            self._progress.say(f"{self} does not answer: {_cause(error)}. Waiting for it.")
+    def _prepare(self, made: Any) -> None:
+        if not self._is_file:
+            made.execute(f"SET idle_in_transaction_session_timeout = '{SILENT}s'")
+            made.commit()
 
-    def _tell_back(self) -> None:
-        if self._away:
-            self._away, self._back = False, time.monotonic()
-            self._progress.say(f"{self} answers again.")
+    def _tell(self, words: str, away: bool) -> None:
+        """Say it if it is news."""
+        with self._telling:
+            if away is not self._is_away:
+                self._is_away = away
+                self._progress.say(words)
+
+    def _refusal(self, what: str, error: BaseException) -> ToolchainError:
+        return ToolchainError(
+            f"The storage {self} {what}: {_cause(error)}. Check its address and that the database "
+            "is running, or leave --storage out: a file needs no database."
+        )
 
 
 def address(text: str | None, folder: Path) -> URL:
     """The address that --storage names; without it, that of a file in `folder`.
 
     Raises:
+        UsageError: as `parsed`.
+        ToolchainError: as `parsed`.
+    """
+    if text is not None:
+        return parsed(text)
+    folder.mkdir(parents=True, exist_ok=True)
+    found: URL = require("sqlalchemy", "search").URL.create("sqlite", database=str(folder / FILE))
+    return found
+
+
+def parsed(text: str) -> URL:
+    """An address, whose database can be used from now on, also after TensorFlow is imported.
+
+    Raises:
         UsageError: it is none that is known.
-        ToolchainError: the extra that it needs is not installed.
+        ToolchainError: the extra that it needs is not installed, or was imported too late.
     """
     sqlalchemy = require("sqlalchemy", "search")
-    if text is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        found: URL = sqlalchemy.URL.create("sqlite", database=str(folder / FILE))
-        return found
     try:
         url: URL | None = sqlalchemy.make_url(text)
-    except sqlalchemy.exc.ArgumentError:
-        url = None  # the message would show what may hold a password
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        url = None  # the error would show what may hold a password
     if url is None or url.get_backend_name() not in ("postgresql", "sqlite"):
         raise UsageError(
             "--storage is no address that is known. Expected postgresql://user@host/database, or "
@@ -157,17 +208,27 @@ def address(text: str | None, folder: Path) -> URL:
         )
     if url.get_backend_name() == "sqlite":
         return url
-    require("psycopg", "search-postgresql")
+    _import_psycopg()
     return url.set(drivername=DRIVER)
 
 
-def has_password(text: str | None) -> bool:
+def _import_psycopg() -> None:
+    """
+    Raises:
+        ToolchainError: TensorFlow was imported before it. The one's OpenSSL would then find the
+            other's BoringSSL and crash in the first connection with TLS (tensorflow#93969).
+    """
+    if "tensorflow" in sys.modules and "psycopg" not in sys.modules:
+        raise ToolchainError(
+            "TensorFlow was imported before psycopg, and would crash it. Import psycopg at the top "
+            "of your program."
+        )
+    require("psycopg", "search-postgresql")
+
+
+def has_password(url: URL) -> bool:
     """Whether an address names a password."""
-    sqlalchemy = require("sqlalchemy", "search")
-    try:
-        return text is not None and sqlalchemy.make_url(text).password is not None
-    except sqlalchemy.exc.ArgumentError:
-        return False
+    return url.password is not None or any(map(url.query.get, SECRETS))
 
 
 def _cause(error: BaseException) -> str:
@@ -175,11 +236,3 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().partition("\n")[0].rstrip(".")
-
-
-@contextlib.contextmanager
-def _unwarned() -> Iterator[None]:
-    """Optuna calls the signs of life experimental, at each use."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", require("optuna", "search").exceptions.ExperimentalWarning)
-        yield

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from toolchain.export import calibration
 from toolchain.profiling.latency import Latency
 from toolchain.search.plan import Pictures, SearchPlan
 from toolchain.search.space import Candidate
-from toolchain.search.trials import CANDIDATE, COST, KNOWN, SECONDS, WORKER, excess
+from toolchain.search.trials import CANDIDATE, COST, KNOWN, WORKER, excess
 from toolchain.support.errors import require
 from toolchain.support.progress import Progress
 from toolchain.support.records import plain
@@ -74,14 +73,6 @@ def accuracy(trial: optuna.Trial, task: Task) -> float:
         ToolchainError: it cannot be built, converted or trained.
         KeyboardInterrupt: interrupted.
     """
-    began = monotonic()
-    try:
-        return _accuracy(trial, task)
-    finally:
-        trial.set_user_attr(SECONDS, monotonic() - began)
-
-
-def _accuracy(trial: optuna.Trial, task: Task) -> float:
     trial.set_user_attr(WORKER, f"{socket.gethostname()}, process {os.getpid()}")
     candidate = task.plan.space.suggest(trial)
     trial.set_user_attr(CANDIDATE, plain(candidate))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # what a trial keeps in Optuna's storage beside its parameters
 CANDIDATE, COST, KNOWN, WORKER = "candidate", "cost", "known", "worker"
-SECONDS, FAILURE, TRY = "seconds", "failure", "try"
+SECONDS, FAILURE, TRY, BEAT = "seconds", "failure", "try", "beat"
 
 
 class Outcome(StrEnum):
