@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from toolchain.model.dataset import Dataset
 SECRET = "mellon"
 UNREACHABLE = f"postgresql://me:{SECRET}@localhost:1/searches"
 BUDGET = ("--max-size", "60KB")
+ANY_VERDICT = (0, 4, 5)  # which proof two dozen pictures allow is luck
 
 
 def run(
-    folder: Path, *options: object, code: int = 0, **env: str
+    folder: Path, *options: object, code: int | Collection[int] = 0, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """A command in `folder`, with a cache of its own there."""
     cache = {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
@@ -36,9 +38,11 @@ def test_a_search_finds_a_network_that_is_trained_again_by_its_name(
     tmp_path: Path, photos: Path
 ) -> None:
     small = ("--trials", 1, "--finalists", 1, "--seeds", 1, "--epochs", 8)
-    done = run(tmp_path, "search", "--data", photos, "--name", "small", *BUDGET, *small)
+    asked = ("search", "--data", photos, "--name", "small", *BUDGET, *small)
+    done = run(tmp_path, *asked, code=ANY_VERDICT)
     assert "Trial 0 is the best in full" in done.stdout
     assert "toolchain train small" in done.stdout
+    assert "small.int8.tflite" in done.stdout
     folder = tmp_path / "models/small"
     first = json.loads((folder / "training.json").read_text())["plan"]
     run(tmp_path, "train", "small", "--epochs", 1)

@@ -40,6 +40,7 @@ from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
     from toolchain.benchmark.budget import Budget
+    from toolchain.export import ExportOutcome
     from toolchain.model.dataset import Dataset
     from toolchain.search import Pictures, SearchResult, Space
     from toolchain.userdata.contracts import AskedInput
@@ -242,17 +243,30 @@ def _tell(result: SearchResult, name: str, json: bool) -> None:
     from toolchain import report
 
     if json:
-        typer.echo(as_json({"trials": result.trials, "winner": result.winner}), nl=False)
+        typer.echo(
+            as_json(
+                {
+                    "trials": result.trials,
+                    "winner": result.winner,
+                    "files": result.outcomes,
+                }
+            ),
+            nl=False,
+        )
         return
     report.search(result.trials, name)
     report.found(result)
+    if result.outcomes:
+        report.proof(result.outcomes)
 
 
 def _verdict(result: SearchResult, budget: Budget) -> None:
     """
     Raises:
         BenchFailedError: no trial is within the budget, or the network in full is not.
+        ToolchainError: its file was rejected, is undecided, or could not be made.
     """
+    from toolchain.export import demand_proved
     from toolchain.search.trials import nearest
 
     if result.winner is None and not any(each.accuracy for each in result.trials):
@@ -262,9 +276,24 @@ def _verdict(result: SearchResult, budget: Budget) -> None:
             over = [f"{name} {share:.0%} over" for name, share in closest.over.items() if share > 0]
             said = f" Trial {closest.number} comes nearest: {' and '.join(over)}."
         raise BenchFailedError(f"No trial fits the budget.{said} Allow more, or more --trials.")
-    reached = result.trained.test_accuracy if result.trained else None
-    if budget.min_accuracy is not None and reached is not None and reached < budget.min_accuracy:
+    demand_proved(result.outcomes)
+    for outcome in result.outcomes:
+        _demand_within(outcome, budget)
+
+
+def _demand_within(outcome: ExportOutcome, budget: Budget) -> None:
+    """
+    Raises:
+        BenchFailedError: the file of the network in full is over the budget.
+    """
+    file, accuracy = outcome.artifact.path.name, outcome.artifact.info.accuracy or 0.0
+    if budget.min_accuracy is not None and accuracy < budget.min_accuracy:
         raise BenchFailedError(
-            f"The best network names {reached:.2%} of the test images right, less than "
+            f"{file} names {accuracy:.2%} of the test images right, less than "
             f"{budget.min_accuracy:.2%}. Allow it to cost more, or more --trials."
+        )
+    if budget.max_size is not None and outcome.size > budget.max_size:
+        raise BenchFailedError(
+            f"{file} has {outcome.size:,} bytes, more than {budget.max_size:,.0f}: the names of "
+            "its classes are in it. Search again with a smaller --max-size."
         )
