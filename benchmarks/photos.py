@@ -142,7 +142,7 @@ def split(folder: Path, seed: int, each: int) -> Path:
 
 
 def toolchain(*arguments: str) -> tuple[str, float, int]:
-    """What a command prints, the minutes it takes and its peak memory in bytes. Exit code 1 says
+    """What a command prints, the minutes it takes and its peak memory in bytes. Exit code 4 says
     that a file was rejected, 5 that one is undecided: both are results."""
     started = monotonic()
     command = [sys.executable, "-m", "toolchain", *arguments]
@@ -151,7 +151,7 @@ def toolchain(*arguments: str) -> tuple[str, float, int]:
     printed = child.stdout.read()
     _, status, used = os.wait4(child.pid, 0)
     code = os.waitstatus_to_exitcode(status)
-    if code not in (0, 1, 5):
+    if code not in (0, 4, 5):
         sys.exit(f"{' '.join(command)} ended with {code}.")
     return printed, (monotonic() - started) / 60, used.ru_maxrss * 1024
 

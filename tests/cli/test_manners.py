@@ -33,6 +33,10 @@ OWN_MEANING = {
     "--out": "what it writes: a model's folder, a bundle, a page",
     "--json": "of a benchmark it is a file, with far more than the table",
     "--threads": "a benchmark compares several numbers of them",
+    "--name": "of a search, or of a model that was trained elsewhere",
+    "--seeds": "of the model itself, or of each finalist of a search",
+    "--max-memory": "a benchmark measures a process, a search counts activations",
+    "--precision": "a search makes files of one precision",
     "--help": "added by the library",
 }
 

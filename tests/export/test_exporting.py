@@ -376,7 +376,7 @@ def test_the_exit_code_is_that_of_the_worst_file(
     bad = [each for each in verdicts if each is not Verdict.PROVED]
     with pytest.raises(ToolchainError) if bad else contextlib.nullcontext() as raised:
         cli_export._print_outcomes(made, json=False)
-        cli_export._demand_proved(made)
+        exporting.demand_proved(made)
     assert (present(raised).value.exit_code if bad else 0) == code
     assert not bad or len(str(present(raised).value).splitlines()) == len(bad)
     table = capsys.readouterr().out

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from toolchain import training
 from toolchain.formats import keras as keras_format
 from toolchain.model.dataset import Dataset
 from toolchain.networks import architectures
-from toolchain.networks.recipe import Recipe
+from toolchain.networks.recipe import Phase, Recipe
 from toolchain.support.errors import UsageError
 from toolchain.support.progress import Silent
 from toolchain.training import TrainingPlan, optimization
@@ -65,6 +66,17 @@ def test_cosine_rises_for_an_epoch_and_falls_to_nothing(digits: Dataset) -> None
     assert rates == [*sorted(rates[:10]), *sorted(rates[10:], reverse=True)]
     assert rates[30] == pytest.approx(0.005)  # halfway along the wave
     assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_one_steep_batch_does_not_throw_a_fine_tuning_far(digits: Dataset) -> None:
+    """A gradient of length 10,000 counts as one of length 1."""
+    tuning = Recipe(5, schedule="cosine", phases=(Phase(1, 1, 0),))
+    for recipe, longest in ((Recipe(5, schedule="cosine"), 10_000), (tuning, 1)):
+        optimizer = compiled(recipe, digits, images=100).optimizer
+        variable = keras.Variable(np.zeros(4, np.float32))
+        optimizer.apply([keras.ops.full((4,), 5_000.0)], [variable])
+        (momentum,) = (each for each in optimizer.variables if "momentum" in each.path)
+        assert np.linalg.norm(momentum) == pytest.approx(0.1 * longest, rel=1e-3)
 
 
 def test_smoothed_labels_are_learnt_as_smoothed(digits: Dataset) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.robustness.ssh_network import SSH, SSHD, Device, Network
+from benchmarks.robustness.ssh_network import SSH, SSHD, Device, Network, wait_for
+from tests import ROOT
+from tests.helpers import forked
 from toolchain import profiling
+from toolchain.delivery import ssh
 from toolchain.model import bundle
 from toolchain.model.artifact import InputContract, Precision
 from toolchain.networks import architectures
@@ -50,7 +55,9 @@ def small() -> Any:
 
 
 def left(pi: Device) -> list[Path]:
-    return [path for path in pi.home.rglob("*") if path != pi.home / "tmp"]
+    """The files and folders in its temporary folder, some of which may be going."""
+    found = os.walk(pi.home / "tmp")  # which passes over what is gone
+    return [Path(folder) / name for folder, folders, files in found for name in folders + files]
 
 
 def test_the_device_measures_and_nothing_stays(pi: Device, small: Any) -> None:
@@ -68,12 +75,34 @@ def test_what_goes_there_says_that_it_is_untrained(small: Any) -> None:
     assert held.entry.info.accuracy is None
 
 
-def test_a_file_that_was_trained_is_measured_as_well(pi: Device, exported: Path) -> None:
+def test_a_file_that_was_trained_is_measured_as_well(pi: Device) -> None:
     """It says how accurate it is, which noise contradicts."""
-    data = (exported / f"{exported.name}.int8.onnx").read_bytes()
-    with profiling.on_device(pi.name) as device:
-        assert 0 < device.latency(data, "onnx") < 1
+    path = ROOT / "models/released/fashion-fast/fashion-fast.int8.onnx"
+    done = forked.run("profile", path, "--device", pi.name)
+    assert re.search(r"file .* latency +on the device ", done.stdout)
+    assert re.search(r"int8.onnx +33,049 +\S+ .s +\S+ .s ", done.stdout)
     assert left(pi) == []
+
+
+def test_a_host_that_is_none(network: Network) -> None:
+    with pytest.raises(UsageError, match="is no host"), profiling.on_device("-oProxyCommand=x"):
+        pass
+    network.alias("off", 1)
+    with pytest.raises(ToolchainError, match="off cannot be reached"), profiling.on_device("off"):
+        pass
+
+
+def test_nothing_stays_where_the_connection_ends_in_the_middle(pi: Device, small: Any) -> None:
+    _, data = untrained.converted(small, "tflite", Precision.FLOAT32, None)
+    with ssh.connections((pi.name,)) as (line,):
+        line.open()
+        with ThreadPoolExecutor(1) as pool:
+            measuring = pool.submit(devices.Device(line).latency, data, "tflite")
+            wait_for(lambda: any(path.suffix == ".pyz" for path in left(pi)))
+            line.close()
+            with pytest.raises(ToolchainError, match="was lost"):
+                measuring.result()
+    wait_for(lambda: left(pi) == [])
 
 
 def test_a_device_without_a_runtime_says_what_to_do(
@@ -87,11 +116,3 @@ def test_a_device_without_a_runtime_says_what_to_do(
     ):
         device.latency(data, "tflite")
     assert left(pi) == []
-
-
-def test_a_host_that_is_none(network: Network) -> None:
-    with pytest.raises(UsageError, match="is no host"), profiling.on_device("-oProxyCommand=x"):
-        pass
-    network.alias("off", 1)
-    with pytest.raises(ToolchainError, match="off cannot be reached"), profiling.on_device("off"):
-        pass

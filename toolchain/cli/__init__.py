@@ -18,6 +18,7 @@ from toolchain.cli import (
     deploy,
     export,
     info,
+    profile,
     search,
     signing,
     train,
@@ -30,6 +31,11 @@ COMMANDS = (
         train.train,
         "toolchain train fashion-cnn --dataset digits --epochs 3",
         "toolchain train small-cnn --data photos/ --color --augment flip",
+    ),
+    (
+        profile.profile,
+        "toolchain profile fashion-small",
+        "toolchain profile efficientnet-lite0 --depth medium --size 96 --color --num-classes 6",
     ),
     (
         export.export,

@@ -16,6 +16,9 @@ from toolchain.cli.options import (
     DatasetName,
     Formats,
     Labels,
+    MaxLatency,
+    MaxSize,
+    MinAccuracy,
     Models,
     Official,
     Precisions,
@@ -54,20 +57,13 @@ def bench(
         ),
     ] = "1",
     official: Official = False,
-    max_latency: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Largest p90 latency, such as 5ms.")
-    ] = None,
-    max_size: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Largest file, such as 300KB.")
-    ] = None,
+    max_latency: MaxLatency = None,
+    max_size: MaxSize = None,
     max_memory: Annotated[
         str | None,
         typer.Option(metavar="BYTES", help="Most memory above a bare interpreter, such as 60MB."),
     ] = None,
-    min_accuracy: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Lowest accuracy on the test images, such as 90%."),
-    ] = None,
+    min_accuracy: MinAccuracy = None,
     json: Annotated[
         str | None,
         typer.Option(

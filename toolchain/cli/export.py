@@ -27,7 +27,7 @@ from toolchain.cli.options import (
 )
 from toolchain.external.preprocessing import Scale
 from toolchain.model.artifact import DEFAULT_GATE, Fit, Gate, Precision, Verdict
-from toolchain.support.errors import ProofFailedError, ToolchainError, UndecidedError, UsageError
+from toolchain.support.errors import ProofFailedError, UndecidedError, UsageError
 from toolchain.support.records import as_json
 from toolchain.support.streams import silence
 
@@ -197,7 +197,7 @@ def export(
     remembers = ModelFolder(folder).pictures
     if place is not None and remembers.exists():
         remember(remembers, place)  # they may have moved
-    _demand_proved(outcomes)
+    exporting.demand_proved(outcomes)
 
 
 @dataclass(frozen=True)
@@ -266,25 +266,6 @@ def _print_outcomes(outcomes: Sequence[ExportOutcome], json: bool) -> None:
         typer.echo(as_json(outcomes), nl=False)
     elif outcomes:
         report.proof(outcomes)
-
-
-def _demand_proved(outcomes: Sequence[ExportOutcome]) -> None:
-    """
-    Raises:
-        ProofFailedError: a file was rejected.
-        ToolchainError: one could not be made.
-        UndecidedError: one is undecided.
-    """
-    from toolchain.export.exporting import advice
-
-    verdicts = {outcome.verdict for outcome in outcomes}
-    words = "\n".join(filter(None, map(advice, outcomes)))
-    if Verdict.REJECTED in verdicts:
-        raise ProofFailedError(words)
-    if None in verdicts:
-        raise ToolchainError(words)
-    if Verdict.UNDECIDED in verdicts:
-        raise UndecidedError(words)
 
 
 def _print_studies(studies: Sequence[Study], json: bool) -> None:

@@ -130,6 +130,38 @@ FitOption = Annotated[
     Fit | None,
     one_of("fit", Fit, "--fit", "How pictures of another aspect ratio become SIZE. Default: pad."),
 ]
+Width = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N|SHARE",
+        help="Channels of the first layer of small-cnn; share of all channels of "
+        "mobilenet-v2: 0.35, 0.5, 0.75 or 1.",
+    ),
+]
+Depth = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|small|medium|full",
+        help="Blocks of a pretrained network to keep: fewer make a smaller, faster file.",
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Most epochs to train. Default: the recipe's."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="HOST", help="Measure latency on this device, as ssh names it."),
+]
+MaxLatency = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Largest latency, such as 5ms: p90 in bench, else median."),
+]
+MaxSize = Annotated[str | None, typer.Option(metavar="BYTES", help="Largest file, such as 300KB.")]
+MinAccuracy = Annotated[
+    str | None,
+    typer.Option(metavar="SHARE", help="Lowest accuracy on the test images, such as 90%."),
+]
 Precisions = Annotated[
     list[Precision] | None,
     one_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +15,14 @@ from toolchain.cli.options import (
     Data,
     DataDir,
     DatasetName,
+    Device,
+    Epochs,
     FitOption,
     Json,
     Labels,
+    MaxLatency,
+    MaxSize,
+    MinAccuracy,
     Seed,
     Size,
     Verbose,
@@ -26,6 +32,7 @@ from toolchain.cli.options import (
     pictures,
 )
 from toolchain.model.artifact import Precision
+from toolchain.model.folder import ModelFolder
 from toolchain.networks import efficientnet_lite
 from toolchain.support.errors import BenchFailedError, ToolchainError, UsageError
 from toolchain.support.records import as_json
@@ -33,6 +40,7 @@ from toolchain.support.streams import silence
 
 if TYPE_CHECKING:
     from toolchain.benchmark.budget import Budget
+    from toolchain.export import ExportOutcome
     from toolchain.model.dataset import Dataset
     from toolchain.search import Pictures, SearchResult, Space
     from toolchain.userdata.contracts import AskedInput
@@ -52,28 +60,17 @@ def search(
     fit: FitOption = None,
     dataset: DatasetName = None,
     data_dir: DataDir = None,
-    max_size: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Largest file, such as 64KB.")
-    ] = None,
-    max_latency: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Largest median latency of one image, such as 3ms."),
-    ] = None,
+    max_size: MaxSize = None,
+    max_latency: MaxLatency = None,
     max_memory: Annotated[
         str | None, typer.Option(metavar="BYTES", help="Most activations at once, such as 100KB.")
     ] = None,
-    min_accuracy: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Lowest accuracy on the test images, such as 90%."),
-    ] = None,
+    min_accuracy: MinAccuracy = None,
     precision: Annotated[
         Precision,
         one_of("precision", Precision, "--precision", "Precision of the TFLite file; not mixed."),
     ] = Precision.INT8,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="USER@HOST", help="Measure latency on this device, over SSH."),
-    ] = None,
+    device: Device = None,
     trials: Annotated[
         int, typer.Option(min=1, metavar="N", help="Candidates to try, of all workers together.")
     ] = 60,
@@ -86,6 +83,7 @@ def search(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Seeds to train each of these with.")
     ] = 3,
+    epochs: Epochs = None,
     sampler: Annotated[
         str, named(["tpe", "random"], "--sampler", "How candidates are chosen.")
     ] = "tpe",
@@ -113,14 +111,15 @@ def search(
         silence()
     _demand_private(context, storage)
     place = pictures(data, labels)
-    if dataset is None and place is None:
+    if dataset is None and place is None and not (show and name):
         raise UsageError("Name your pictures, --data FOLDER, or a data set, --dataset NAME.")
-    own = name or f"search-{dataset or place.paths[0].resolve().stem if place else dataset}"
+    own = name or f"search-{place.paths[0].resolve().stem if place else dataset}"
     folder = locate.OWN / own
     from toolchain import search as searching
     from toolchain.benchmark.budget import parse_budget
     from toolchain.cli import locate_data
     from toolchain.cli.progress import LINES, ProgressBar, import_keras
+    from toolchain.userdata.place import remember
 
     _quiet(verbose)
     if show:
@@ -130,13 +129,17 @@ def search(
     locate_data.one_of(place, dataset)
     budget = parse_budget(max_latency, max_size, max_memory, min_accuracy)
     _demand_limit(budget)
-    space, found = _prepared(place, dataset, data_dir, asked_input(size, color, fit))
+    asked = asked_input(size, color, fit)
+    space, found = _prepared(place, dataset, data_dir, asked, shown=not json)
+    space = dataclasses.replace(space, epochs=epochs)
     plan = searching.SearchPlan(
         own, space, budget, precision, trials, hours, device, finalists, seeds, seed, sampler
     )
     import_keras()
     with ProgressBar().shown() as progress:
         result = searching.search(plan, found, folder, storage, progress)
+    if result.trained:
+        remember(ModelFolder(folder).pictures, place)
     _tell(result, own, json)
     _verdict(result, budget)
 
@@ -181,9 +184,14 @@ def _demand_limit(budget: Budget) -> None:
 
 
 def _prepared(
-    place: Place | None, dataset: str | None, data_dir: Path | None, asked: AskedInput
+    place: Place | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    asked: AskedInput,
+    shown: bool,
 ) -> tuple[Space, Pictures]:
-    """The candidates for a data set, and the data set by its size."""
+    """The candidates for a data set, and the data set by its size. What is wrong with the user's
+    own pictures is `shown`, or not."""
     from toolchain import datasets
     from toolchain.cli.progress import LINES
     from toolchain.networks import architectures
@@ -195,12 +203,10 @@ def _prepared(
         found = datasets.load(str(dataset), data_dir, LINES)
         size = (found.contract.height, found.contract.width)
         return Space((size,), (), architectures.teacher_for(found.name)), Pictures(lambda _: found)
-    return _of_pictures(place, asked)
+    return _of_pictures(place, asked, shown)
 
 
-def _of_pictures(place: Place, asked: AskedInput) -> tuple[Space, Pictures]:
-    import dataclasses
-
+def _of_pictures(place: Place, asked: AskedInput, shown: bool) -> tuple[Space, Pictures]:
     from toolchain import report, userdata
     from toolchain.cli.progress import LINES
     from toolchain.search import Pictures, Space
@@ -209,7 +215,8 @@ def _of_pictures(place: Place, asked: AskedInput) -> tuple[Space, Pictures]:
 
     source = place.open()
     checked = look_for_faults(source, asked, LINES)
-    report.own_data(checked)
+    if shown:
+        report.own_data(checked)
     largest = max(max(each) for each in survey(source, range(len(source.pictures)), LINES).sizes)
     usual = (checked.contract.height, checked.contract.width)
     smaller = tuple((side, side) for side in SIDES if side <= largest)
@@ -236,17 +243,30 @@ def _tell(result: SearchResult, name: str, json: bool) -> None:
     from toolchain import report
 
     if json:
-        typer.echo(as_json({"trials": result.trials, "winner": result.winner}), nl=False)
+        typer.echo(
+            as_json(
+                {
+                    "trials": result.trials,
+                    "winner": result.winner,
+                    "files": result.outcomes,
+                }
+            ),
+            nl=False,
+        )
         return
     report.search(result.trials, name)
     report.found(result)
+    if result.outcomes:
+        report.proof(result.outcomes)
 
 
 def _verdict(result: SearchResult, budget: Budget) -> None:
     """
     Raises:
         BenchFailedError: no trial is within the budget, or the network in full is not.
+        ToolchainError: its file was rejected, is undecided, or could not be made.
     """
+    from toolchain.export import demand_proved
     from toolchain.search.trials import nearest
 
     if result.winner is None and not any(each.accuracy for each in result.trials):
@@ -256,9 +276,24 @@ def _verdict(result: SearchResult, budget: Budget) -> None:
             over = [f"{name} {share:.0%} over" for name, share in closest.over.items() if share > 0]
             said = f" Trial {closest.number} comes nearest: {' and '.join(over)}."
         raise BenchFailedError(f"No trial fits the budget.{said} Allow more, or more --trials.")
-    reached = result.trained.test_accuracy if result.trained else None
-    if budget.min_accuracy is not None and reached is not None and reached < budget.min_accuracy:
+    demand_proved(result.outcomes)
+    for outcome in result.outcomes:
+        _demand_within(outcome, budget)
+
+
+def _demand_within(outcome: ExportOutcome, budget: Budget) -> None:
+    """
+    Raises:
+        BenchFailedError: the file of the network in full is over the budget.
+    """
+    file, accuracy = outcome.artifact.path.name, outcome.artifact.info.accuracy or 0.0
+    if budget.min_accuracy is not None and accuracy < budget.min_accuracy:
         raise BenchFailedError(
-            f"The best network names {reached:.2%} of the test images right, less than "
+            f"{file} names {accuracy:.2%} of the test images right, less than "
             f"{budget.min_accuracy:.2%}. Allow it to cost more, or more --trials."
+        )
+    if budget.max_size is not None and outcome.size > budget.max_size:
+        raise BenchFailedError(
+            f"{file} has {outcome.size:,} bytes, more than {budget.max_size:,.0f}: the names of "
+            "its classes are in it. Search again with a smaller --max-size."
         )

@@ -15,17 +15,19 @@ from toolchain.cli.options import (
     Data,
     DataDir,
     DatasetName,
+    Depth,
+    Epochs,
     FitOption,
     Json,
     Labels,
-    Seed,
     Size,
     Verbose,
+    Width,
     asked_input,
     named,
     pictures,
 )
-from toolchain.model.folder import ModelFolder
+from toolchain.model.folder import SOURCE, ModelFolder
 from toolchain.networks import architectures, augmentation, choice, efficientnet_lite, pretrained
 from toolchain.networks.recipe import SCHEDULES, Recipe
 from toolchain.support.errors import (
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
     from toolchain.networks.architectures import Architecture
     from toolchain.networks.choice import Choice
-    from toolchain.training import TrainingResult
+    from toolchain.training import TrainingPlan, TrainingResult
     from toolchain.userdata.contracts import AskedInput
     from toolchain.userdata.place import Place
 
@@ -52,8 +54,8 @@ def train(
         typer.Argument(
             metavar="MODEL",
             autocompletion=lambda: list(architectures.names()),
-            help=f"One of {', '.join(architectures.names())}; or your own, as module:function. "
-            "Default: chosen by your pictures.",
+            help=f"One of {', '.join(architectures.names())}; your own, as module:function; or a "
+            "model in models/, to train it again. Default: chosen by your pictures.",
         ),
     ] = None,
     data: Data = None,
@@ -71,21 +73,8 @@ def train(
             help="The network, if MODEL is only a name: one of those above, or your own.",
         ),
     ] = None,
-    width: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N|SHARE",
-            help="Channels of the first layer of small-cnn; share of all channels of "
-            "mobilenet-v2: 0.35, 0.5, 0.75 or 1.",
-        ),
-    ] = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|small|medium|full",
-            help="Blocks of a pretrained network to keep: fewer make a smaller, faster file.",
-        ),
-    ] = None,
+    width: Width = None,
+    depth: Depth = None,
     freeze: Annotated[
         bool,
         typer.Option("--freeze", help="Train only the new head of a pretrained network."),
@@ -106,10 +95,7 @@ def train(
             "Let rare classes count as much as common ones.",
         ),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Most epochs to train. Default: the recipe's."),
-    ] = None,
+    epochs: Epochs = None,
     batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Batch size: images a training step.")
     ] = None,
@@ -159,7 +145,10 @@ def train(
             min=1, metavar="N", help="Stop after N epochs without a lower validation loss."
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Seed of all random numbers."),
+    ] = None,
     seeds: Annotated[
         int,
         typer.Option(
@@ -193,9 +182,10 @@ def train(
     if model is None:
         chosen = _chosen(place, architecture)
         model, depth = chosen.architecture, depth or chosen.depth
-    known = architectures.get(architecture or model)
+    base, earlier = _beginning(model, architecture, teacher)
+    known = base.network
     if target_accuracy is None and data is None:
-        target_accuracy = known.target_accuracy
+        target_accuracy = base.target_accuracy
     asked = {
         "epochs": epochs,
         "batch": batch,
@@ -206,35 +196,34 @@ def train(
         "augment": tuple(augment) if augment else None,
         "hold_out": (data is not None or seeds > 1) or None,
     }
-    plan = training.TrainingPlan(
-        architecture=architecture or model,
-        dataset="",
-        recipe=_recipe(known, asked, teacher, freeze),
+    plan = dataclasses.replace(
+        base,
+        recipe=_recipe(base.recipe, asked, teacher, freeze),
         target_accuracy=target_accuracy,
         monitor=monitor,
-        patience=patience,
-        seed=seed,
+        patience=patience or base.patience,
+        seed=base.seed if seed is None else seed,
         deterministic=deterministic,
-        width=None if width is None else known.chosen_width(width),
-        depth=known.depth(depth) if depth else None,
-        class_weight=class_weight,
+        width=base.width if width is None else known.chosen_width(width),
+        depth=known.depth(depth) if depth else base.depth,
+        class_weight=class_weight or base.class_weight,
         teacher=training.teacher_file(Path(teacher)) if teacher not in (None, "none") else None,
     )
     require_installed("keras", "export")  # before a download that would be for nothing
     name = model.rpartition(":")[2]  # of a user's own network, the function's
-    folder = out or locate.own_folder(name, data.resolve().stem if data else dataset)
-    if place is None:
-        if size or color or fit:
-            raise UsageError("--size, --color and --fit are for your own pictures: --data FOLDER.")
-        found = locate_data.named(dataset, known.dataset, data_dir)
-    else:
-        asked_of_them = _input(known, plan.recipe, size, color, fit)
-        found = _checked_pictures(place, asked_of_them, folder, json)
+    stem = data.resolve().stem if data else dataset
+    folder = out or locate.own_folder(name, None if earlier else stem)
+    usual = dataset if earlier else dataset or known.dataset
+    found = _usual_data(earlier, place, usual, data_dir, size or color or fit)
+    if found is None:
+        assert place
+        found = _checked_pictures(place, _input(known, plan.recipe, size, color, fit), folder, json)
     plan = dataclasses.replace(plan, dataset=found.name)
     import_keras()
     with ProgressBar().shown() as progress:
         result = training.train(plan, found, folder, progress, seeds)
-    remember(ModelFolder(folder).pictures, place)
+    if place or not earlier:
+        remember(ModelFolder(folder).pictures, place)
     if json:
         typer.echo(result.record.to_json(), nl=False)
         if result.stopped == "target":
@@ -242,6 +231,61 @@ def train(
     else:
         report.training(result)
     _training_verdict(result, known.recipe.epochs)
+
+
+def _beginning(
+    model: str, architecture: str | None, teacher: str | None
+) -> tuple[TrainingPlan, Path | None]:
+    """The plan that the options change: that of an architecture, or the one by which the model of
+    this name in `models/` was trained, with the Keras file of that training.
+
+    Raises:
+        UsageError: there is neither, or it was taught by a file of the user's, which is not named.
+        ToolchainError: the record of the training is damaged.
+    """
+    from toolchain.training import TrainingPlan, record
+
+    before = ModelFolder(locate.own_folder(model, None))
+    known = architecture or ":" in model or model in architectures.names()
+    kept = None if known or not before.find(SOURCE) else record.read(before.path)
+    if kept is None:
+        name = architecture or model
+        network = architectures.get(name)
+        return TrainingPlan(name, "", network.recipe, network.target_accuracy), None
+    if kept.plan.teacher and not kept.plan.recipe.teacher and teacher is None:
+        raise UsageError(
+            f"'{model}' was taught by {kept.plan.teacher.path}. Name that file with --teacher, or "
+            "leave it out with --teacher none."
+        )
+    return dataclasses.replace(kept.plan, teacher=None), before.find(SOURCE)
+
+
+def _usual_data(
+    earlier: Path | None,
+    place: Place | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    fitted: object,
+) -> Dataset | None:
+    """The data set of an earlier training, whose file is named, or one that toolchain knows; None
+    for the user's own pictures, which may be `fitted`.
+
+    Raises:
+        UsageError: any other is to be fitted, or there is none.
+        ToolchainError: it cannot be had.
+    """
+    from toolchain.cli import locate_data
+
+    if place and not earlier:
+        return None
+    if fitted:
+        raise UsageError(
+            "--size, --color and --fit are for your own pictures, --data FOLDER, and not for a "
+            "model that is trained again."
+        )
+    if earlier:
+        return locate_data.of_file(earlier, place, None if place else dataset, data_dir)
+    return locate_data.named(dataset, None, data_dir)
 
 
 def _chosen(place: Place | None, architecture: str | None) -> Choice:
@@ -275,12 +319,10 @@ def _chosen(place: Place | None, architecture: str | None) -> Choice:
     return chosen
 
 
-def _recipe(
-    known: Architecture, asked: Mapping[str, Any], teacher: str | None, freeze: bool
-) -> Recipe:
-    """The architecture's recipe with what was asked for instead; a teacher that is named, or
-    `none`, takes the place of its own."""
-    recipe = known.recipe.with_(asked)
+def _recipe(usual: Recipe, asked: Mapping[str, Any], teacher: str | None, freeze: bool) -> Recipe:
+    """The `usual` recipe with what was asked for instead; a teacher that is named, or `none`, takes
+    the place of its own."""
+    recipe = usual.with_(asked)
     if freeze:
         recipe = recipe.head_only()
     return dataclasses.replace(recipe, teacher=None) if teacher else recipe

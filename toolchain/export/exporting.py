@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,12 @@ from toolchain.model.artifact import (
 )
 from toolchain.model.folder import ModelFolder, layers_picture, outdated, rejected
 from toolchain.support import files
-from toolchain.support.errors import ToolchainError, UsageError
+from toolchain.support.errors import (
+    ProofFailedError,
+    ToolchainError,
+    UndecidedError,
+    UsageError,
+)
 from toolchain.support.progress import SILENT, Progress
 from toolchain.workstation.versions import versions
 
@@ -341,6 +346,23 @@ def _publish(artifact: Artifact, data: bytes, proof: Proof, context: ExportConte
     )
     files.remove(rejected(path))
     files.remove(layers_picture(path))
+
+
+def demand_proved(outcomes: Sequence[ExportOutcome]) -> None:
+    """
+    Raises:
+        ProofFailedError: a file was rejected.
+        ToolchainError: one could not be made.
+        UndecidedError: one is undecided.
+    """
+    verdicts = {outcome.verdict for outcome in outcomes}
+    words = "\n".join(filter(None, map(advice, outcomes)))
+    if Verdict.REJECTED in verdicts:
+        raise ProofFailedError(words)
+    if None in verdicts:
+        raise ToolchainError(words)
+    if Verdict.UNDECIDED in verdicts:
+        raise UndecidedError(words)
 
 
 def advice(outcome: ExportOutcome) -> str:

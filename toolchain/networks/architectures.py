@@ -51,6 +51,15 @@ FINE_TUNING = Recipe(
 TAUGHT = OWN_DATA.with_(
     {"epochs": 60, "schedule": COSINE, "augment": ("flip",), "teacher": "efficientnet-lite0"}
 )
+FASHION_FAST = Design(
+    (Stage(16, kernel=4, blocks=1), Stage(32, blocks=1, kind=VALID)),
+    FLATTEN,
+)
+FASHION_SMALL = Design(
+    (Stage(8, strides=1), Stage(16, blocks=1), Stage(32, blocks=1, kind=VALID)),
+    FLATTEN,
+)
+MNIST_SMALL = Design((Stage(8, strides=1, blocks=1), Stage(16, blocks=1), Stage(16, blocks=1)))
 HANDWRITING = LONG.with_({"epochs": 40, "learning_rate": 0.002, "augment": ("elastic",)})
 
 
@@ -286,11 +295,7 @@ def fashion_fast(contract: InputContract, classes: int) -> Any:
     The first convolution halves the sides at once, and channels are few: what costs time in a
     network so small is each operator, and each pixel of the first layers.
     """
-    stages = (
-        Stage(16, kernel=4, blocks=1),
-        Stage(32, blocks=1, kind=VALID),
-    )
-    return Design(stages, FLATTEN).build(contract, classes)
+    return FASHION_FAST.build(contract, classes)
 
 
 @_known_as("mnist-large", "mnist", HANDWRITING)
@@ -312,8 +317,7 @@ def large(contract: InputContract, classes: int) -> Any:
 )
 def mnist_small(contract: InputContract, classes: int) -> Any:
     """Digits in 16 KiB; 10,002 parameters on 28×28×1."""
-    stages = (Stage(8, strides=1, blocks=1), Stage(16, blocks=1), Stage(16, blocks=1))
-    return Design(stages).build(contract, classes)
+    return MNIST_SMALL.build(contract, classes)
 
 
 @_known_as(
@@ -325,8 +329,7 @@ def fashion_small(contract: InputContract, classes: int) -> Any:
     A few channels look at every pixel before the sides are halved: that is worth more than more
     channels later.
     """
-    stages = (Stage(8, strides=1), Stage(16, blocks=1), Stage(32, blocks=1, kind=VALID))
-    return Design(stages, FLATTEN).build(contract, classes)
+    return FASHION_SMALL.build(contract, classes)
 
 
 @_known_as("small-cnn-taught", None, TAUGHT, width=8, widths=CHANNELS)
@@ -340,14 +343,18 @@ def small_cnn(contract: InputContract, classes: int, width: int) -> Any:
     channel is averaged over the places, with weights that start equal. docs/models.md has the
     measurements that decided.
     """
-    side = max(contract.height, contract.width)
+    return small_cnn_design(max(contract.height, contract.width), width).build(contract, classes)
+
+
+def small_cnn_design(side: int, width: int) -> Design:
+    """`small-cnn` for pictures whose longer side has `side` pixels."""
     large = side > LARGEST_FULL_RESOLUTION
     halvings = math.ceil(math.log2(math.ceil(side / 2 if large else side) / SMALLEST_SIDE))
     grown = tuple(
         Stage(width * min(2**stage, 8), blocks=1) for stage in range(1, max(1, halvings) + 1)
     )
     first = Stage(width, strides=2 if large else 1)
-    return Design((first, *grown)).build(contract, classes)
+    return Design((first, *grown))
 
 
 @_known_as("efficientnet-lite0", None, FINE_TUNING, depths={"small": 5, "medium": 11, "full": 16})

@@ -26,8 +26,8 @@ def noise(contract: InputContract, count: int = NOISE_IMAGES) -> NDArray[np.uint
 
 def contract_of(model: Any) -> InputContract:
     """What the Keras `model` takes."""
-    height, width, channels = map(int, model.input_shape[1:])
-    return InputContract(height, width, channels)
+    height, width, channels = model.input_shape[1:]
+    return InputContract(int(height), int(width), int(channels))
 
 
 def converted(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from toolchain import export, training
+from toolchain import export
 from toolchain.export import ExportOutcome
 from toolchain.model.folder import ModelFolder
 from toolchain.search.queue import Queue
 from toolchain.search.storage import Storage
-from toolchain.search.trial import Task, training_plan
+from toolchain.search.trial import FORMAT, Task, training_plan
 from toolchain.search.trials import TrialRecord, trials_of
 from toolchain.training import TrainingResult
 from toolchain.training.own_teacher import with_own_teacher
@@ -63,7 +62,7 @@ class Finals:
 
 def trained(best: Sequence[TrialRecord], task: Task, folder: Path) -> Found:
     """Train the `best` trials in full with all seeds; publish the one that is best on the
-    validation images, on average, in `folder`, and export it.
+    validation images, on average, in `folder`, and export the file that was searched for.
 
     Raises:
         ToolchainError: as training and export.
@@ -73,27 +72,30 @@ def trained(best: Sequence[TrialRecord], task: Task, folder: Path) -> Found:
     means = {}
     for trial in best:
         task.progress.say(f"Trial {trial.number} is trained in full, with {plan.seeds} seeds.")
-        run, dataset = _in_full(trial, task)
-        taught = with_own_teacher(run, dataset, folder, task.progress)
-        place = model.finalist(trial.number).path
-        result = fit_seeds(taught, plan.seeds, dataset, place, task.progress)
+        result = _with_seeds(trial, task, folder, model.finalist(trial.number).path)
         means[trial.number] = fmean(each.validation_accuracy for each in result.seeds)
     winner = max(best, key=lambda trial: means[trial.number])
-    run, dataset = _in_full(winner, task)
     for seed in range(plan.seed, plan.seed + plan.seeds):
-        _move(model.finalist(winner.number).seed(seed).path, model.seed(seed).path)
-    result = training.train(run, dataset, folder, task.progress, plan.seeds)
-    return winner, result, export.export(folder, dataset, progress=task.progress)
+        made = model.finalist(winner.number).seed(seed).path
+        shutil.rmtree(model.seed(seed).path, ignore_errors=True)
+        shutil.copytree(made, model.seed(seed).path)
+    result = _with_seeds(winner, task, folder, folder)  # nothing but to publish the best of them
+    shutil.rmtree(task.features, ignore_errors=True)
+    chosen = export.targets((FORMAT,), (plan.precision,))
+    dataset = _pictures(winner, task)
+    return winner, result, export.export(folder, dataset, chosen, progress=task.progress)
 
 
-def _in_full(trial: TrialRecord, task: Task) -> tuple[training.TrainingPlan, Dataset]:
+def _with_seeds(trial: TrialRecord, task: Task, folder: Path, place: Path) -> TrainingResult:
+    """The best of all seeds of a trial, published in `place`; its teacher, if any, is in
+    `folder`."""
     assert trial.candidate
-    dataset = task.pictures.at(trial.candidate.size)
+    dataset = _pictures(trial, task)
     run = training_plan(trial.candidate, dataset, task.plan)
-    return dataclasses.replace(run, seed=task.plan.seed), dataset
+    taught = with_own_teacher(run, dataset, folder, task.progress)
+    return fit_seeds(taught, task.plan.seeds, dataset, place, task.progress)
 
 
-def _move(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.rmtree(target, ignore_errors=True)
-        source.rename(target)
+def _pictures(trial: TrialRecord, task: Task) -> Dataset:
+    assert trial.candidate
+    return task.pictures.at(trial.candidate.size)

@@ -46,7 +46,8 @@ def to_png(trials: Sequence[TrialRecord], budget: Budget, title: str) -> bytes:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("validation accuracy, %")
-    panels[1].legend(frameon=False, fontsize=8)
+    if panels[1].get_legend_handles_labels()[1]:
+        panels[1].legend(frameon=False, fontsize=8)
     return plots.png(figure)
 
 

@@ -6,13 +6,16 @@ import hashlib
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from toolchain.benchmark.budget import Budget
 from toolchain.model.artifact import Precision
+from toolchain.search import space
 from toolchain.search.space import Space
+from toolchain.support import files
 from toolchain.support.errors import UsageError
 from toolchain.support.records import plain
 from toolchain.support.suggestions import unknown
@@ -20,6 +23,7 @@ from toolchain.support.suggestions import unknown
 if TYPE_CHECKING:
     from toolchain.model.dataset import Dataset
 
+SHOWN = 12  # digits of a hash
 TPE, RANDOM = "tpe", "random"
 SAMPLERS = (TPE, RANDOM)
 
@@ -66,9 +70,11 @@ class SearchPlan:
         return {
             "toolchain": importlib.metadata.version("toolchain"),
             "pictures": sha256,
+            "space": files.sha256(Path(str(space.__file__)).read_bytes())[:SHOWN],
             "budget": plain(self.budget),
             "precision": str(self.precision),
             "sizes": [list(size) for size in self.space.sizes],
+            "epochs": self.space.epochs,
             "device": self.device,
             "sampler": self.sampler,
         }

@@ -101,13 +101,16 @@ def load(
         ToolchainError: there is no such search.
     """
     optuna = require("optuna", "search")
+    missing = ToolchainError(
+        f"There is no search called '{name}'. Begin one with: toolchain search --name {name}."
+    )
+    if address is None and not (folder / storage.FILE).exists():
+        raise missing
     with Storage(storage.address(address, folder), progress) as kept:
         try:
             return trials_of(optuna.load_study(study_name=name, storage=kept.optuna))
         except KeyError:
-            raise ToolchainError(
-                f"There is no search called '{name}' in {kept}. Begin one with: toolchain search."
-            ) from None
+            raise missing from None
 
 
 @contextlib.contextmanager

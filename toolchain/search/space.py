@@ -1,23 +1,20 @@
 """What a search may choose: networks, how they are trained, and the size of the pictures.
 
-To widen the space, suggest one more value here; a search that is under way takes it up too.
+To widen the space, suggest one more value here. A search that is under way keeps its space: it
+refuses another one.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toolchain.networks import architectures
 from toolchain.networks.design import (
-    AVERAGE,
-    FLATTEN,
     HEADS,
     RESIDUAL,
     SEPARABLE,
-    SMALLEST_SIDE,
     VALID,
     Design,
     Stage,
@@ -38,60 +35,13 @@ EPOCHS = 80  # of a network of stages, in full
 LARGE = 128  # pixels a side; a first layer halves larger pictures
 TUNING_RATES = (0.0003, 0.003)
 TUNING_AUGMENTATIONS = ("flip", "any-way-up", "standard")
-# the released networks, and small-cnn, as parameters of the space
-KNOWN: tuple[Mapping[str, Any], ...] = (
-    {  # fashion-small
-        "stem channels": 8,
-        "stem strides": 1,
-        "stem kernel": 3,
-        "stem blocks": 0,
-        "stages": 2,
-        "channels 1": 16,
-        "blocks 1": 1,
-        "channels 2": 32,
-        "blocks 2": 1,
-        "kind": RESIDUAL,
-        "last kind": VALID,
-        "head": FLATTEN,
-        "augment": "flip light",
-        "batch": 128,
-        "rate": 0.004,
-        "smoothing": 0.05,
-    },
-    {  # fashion-fast
-        "stem channels": 16,
-        "stem strides": 2,
-        "stem kernel": 4,
-        "stem blocks": 1,
-        "stages": 1,
-        "channels 1": 32,
-        "blocks 1": 1,
-        "last kind": VALID,
-        "head": FLATTEN,
-        "augment": "flip light",
-        "batch": 128,
-        "rate": 0.004,
-        "smoothing": 0.05,
-    },
-    {  # mnist-small
-        "stem channels": 8,
-        "stem strides": 1,
-        "stem kernel": 3,
-        "stem blocks": 1,
-        "stages": 2,
-        "channels 1": 16,
-        "blocks 1": 1,
-        "channels 2": 16,
-        "blocks 2": 1,
-        "kind": RESIDUAL,
-        "last kind": RESIDUAL,
-        "head": AVERAGE,
-        "augment": "elastic",
-        "batch": 128,
-        "rate": 0.004,
-        "smoothing": 0.0,
-    },
+# found by hand, with whose recipe; and small-cnn, which depends on the pictures
+KNOWN = (
+    (architectures.FASHION_SMALL, "fashion-small"),
+    (architectures.FASHION_FAST, "fashion-fast"),
+    (architectures.MNIST_SMALL, "mnist-small"),
 )
+SMALL_CNN, WIDTH = "small-cnn", 8
 
 
 @dataclass(frozen=True)
@@ -114,12 +64,14 @@ class Space:
 
     `sizes` are heights and widths in pixels that its pictures may be brought to, `pretrained` the
     names of the pretrained architectures that may be cut, `teacher` the architecture that teaches
-    a network of stages where it is trained in full, if one does.
+    a network of stages where it is trained in full, if one does. `epochs` are those of a training
+    in full, by default 80 of a network of stages, and as many as its recipe says of another.
     """
 
     sizes: tuple[tuple[int, int], ...]
     pretrained: tuple[str, ...] = ()
     teacher: str | None = None
+    epochs: int | None = None
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
         """The candidate of a trial of Optuna."""
@@ -127,16 +79,20 @@ class Space:
         words = trial.suggest_categorical("size", tuple(map(_words, self.sizes)))
         size = self.sizes[list(map(_words, self.sizes)).index(words)]
         if network == STAGES:
-            return Candidate(network, _recipe(trial, self.teacher), size, _design(trial, size))
+            recipe = _recipe(trial, self.teacher).with_({"epochs": self.epochs})
+            return Candidate(network, recipe, size, _design(trial, size))
         known = architectures.get(network)
         depth = trial.suggest_int("depth", 1, known.whole)
-        return Candidate(network, _fine_tuning(trial, known.recipe), size, depth=depth)
+        recipe = _fine_tuning(trial, known.recipe).with_({"epochs": self.epochs})
+        return Candidate(network, recipe, size, depth=depth)
 
     def known(self) -> Iterator[Mapping[str, Any]]:
         """Networks that were found by hand, as parameters of the space: a search tries them first,
         so that it does not end below them."""
         size = max(self.sizes)
-        for parameters in (*KNOWN, _small_cnn(max(size))):
+        small_cnn = architectures.small_cnn_design(max(size), WIDTH)
+        for design, name in (*KNOWN, (small_cnn, SMALL_CNN)):
+            parameters = _parameters(design, architectures.get(name).recipe)
             yield {"network": STAGES, "size": _words(size), **parameters}
         for name in self.pretrained:
             for depth in architectures.get(name).depths.values():
@@ -162,8 +118,10 @@ def _design(trial: optuna.trial.BaseTrial, size: tuple[int, int]) -> Design:
         blocks=trial.suggest_int("stem blocks", 0, 1),
     )
     count = trial.suggest_int("stages", 1, MOST_STAGES)
-    kinds = [trial.suggest_categorical("kind", (RESIDUAL, SEPARABLE))] * (count - 1)
-    kinds.append(trial.suggest_categorical("last kind", (RESIDUAL, SEPARABLE, VALID)))
+    last = trial.suggest_categorical("last kind", (RESIDUAL, SEPARABLE, VALID))
+    kinds = [last]
+    if count > 1:
+        kinds = [trial.suggest_categorical("kind", (RESIDUAL, SEPARABLE))] * (count - 1) + kinds
     stages = tuple(
         Stage(
             channels=trial.suggest_int(f"channels {number}", *CHANNELS, log=True),
@@ -196,13 +154,23 @@ def _fine_tuning(trial: optuna.trial.BaseTrial, recipe: Recipe) -> Recipe:
     return recipe.with_({"learning_rate": rate, "augment": (augment,)})
 
 
-def _small_cnn(side: int) -> dict[str, Any]:
-    """The network small-cnn for pictures of so many pixels a side."""
-    halved = math.ceil(side / 2) if side > LARGE else side
-    count = max(1, math.ceil(math.log2(halved / SMALLEST_SIDE)))
-    found: dict[str, Any] = {"stem channels": 8, "stem strides": 1, "stem kernel": 3}
-    found |= {"stem blocks": 0, "stages": count, "kind": RESIDUAL, "last kind": RESIDUAL}
-    for number in range(1, count + 1):
-        found |= {f"channels {number}": min(8 * 2**number, 64), f"blocks {number}": 1}
-    recipe = {"augment": "none", "batch": 32, "rate": 0.001, "smoothing": 0.0}
-    return found | {"head": AVERAGE} | recipe
+def _parameters(design: Design, recipe: Recipe) -> dict[str, Any]:
+    """What suggests this design and what the space varies of this recipe."""
+    stem, *stages = design.stages
+    found: dict[str, Any] = {
+        "stem channels": stem.channels,
+        "stem strides": stem.strides,
+        "stem kernel": stem.kernel,
+        "stem blocks": stem.blocks,
+        "stages": len(stages),
+        "kind": stages[0].kind,
+        "last kind": stages[-1].kind,
+        "head": design.head,
+        "augment": " ".join(recipe.augment) or "none",
+        "batch": recipe.batch,
+        "rate": recipe.learning_rate,
+        "smoothing": recipe.label_smoothing,
+    }
+    for number, stage in enumerate(stages, 1):
+        found |= {f"channels {number}": stage.channels, f"blocks {number}": stage.blocks}
+    return found

@@ -87,7 +87,10 @@ def accuracy(trial: optuna.Trial, task: Task) -> float:
     over = excess(cost, task.plan.budget)
     for name, share in over.items():
         trial.set_constraint(name, share)
-    if max(over.values(), default=0) > 0:
+    too_much = [f"{name} {share:.0%} over" for name, share in over.items() if share > 0]
+    words = ", ".join([f"{cost.size:,} bytes", f"{cost.latency * 1e6:,.1f} µs", *too_much])
+    task.progress.say(f"Trial {trial.number}: {words}.")
+    if too_much:
         raise require("optuna", "search").TrialPruned
     return _trained(trial, model, plan, dataset, task)
 
@@ -110,6 +113,8 @@ def _trained(
         return not behind
 
     train_in_memory(model, plan, dataset, task.features, task.progress, goes_on)
+    ended = ", behind others" if behind else ""
+    task.progress.say(f"Trial {trial.number}: {found:.2%} of the validation images{ended}.")
     if behind:
         raise require("optuna", "search").TrialPruned
     return found

@@ -14,16 +14,20 @@ def layer_table(layers: Sequence[Layer]) -> str:
     """A line a layer and one of totals; at most 80 columns wide for the usual names. Of a deep
     network, the last layers; one line for all before them.
     """
-    layers = _shortened(layers)
+    rows = layer_rows(_shortened(layers))
+    widths = [max(len(row[column]) for row in (HEAD, *rows)) for column in range(len(HEAD))]
+    lines = [_line(HEAD, widths), "  ".join("─" * width for width in widths)]
+    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+
+
+def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, str, str, str]]:
+    """The cells of `HEAD` for each layer, and in the end those of the totals."""
     rows = [
         (each.kind, " × ".join(map(str, each.output)), f"{each.parameters:,}", f"{each.macs:,}")
         for each in layers
     ]
     parameters, macs = sum(each.parameters for each in layers), sum(each.macs for each in layers)
-    rows.append(("total", "", f"{parameters:,}", f"{macs:,}"))
-    widths = [max(len(row[column]) for row in (HEAD, *rows)) for column in range(len(HEAD))]
-    lines = [_line(HEAD, widths), "  ".join("─" * width for width in widths)]
-    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+    return [*rows, ("total", "", f"{parameters:,}", f"{macs:,}")]
 
 
 def _shortened(layers: Sequence[Layer]) -> Sequence[Layer]:

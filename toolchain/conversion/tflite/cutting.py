@@ -35,4 +35,9 @@ def _cut(model: Any, count: int, outputs: set[int]) -> bytes:
     graph.operators = graph.operators[:count]
     graph.outputs = np.array(sorted(outputs), np.int32)
     model.signatureDefs = []  # they name the outputs that were cut off
+    ends = {int(i) for each in graph.operators for i in (*each.inputs, *each.outputs)}
+    used = {tensor.buffer for index, tensor in enumerate(graph.tensors) if index in ends}
+    for number, buffer in enumerate(model.buffers):
+        if number not in used:
+            buffer.data = None  # weights of what was cut off
     return packed(model)

@@ -172,8 +172,9 @@ def layers_of(output: str, model: Any) -> tuple[str, ...]:
     known = set(_layer_names(model))
     found: dict[str, None] = {}
     for name in output.split(";"):
-        scopes = [re.sub(r"_\d+$", "", scope) for scope in name.split("/")]
-        layers = [scope for scope in scopes if scope in known] or name.split("/")[:-1]
+        *scopes, _ = name.split("/")  # the last part is the operation, which may be called `add`
+        plain = [re.sub(r"_\d+$", "", scope) for scope in scopes]
+        layers = [scope for scope in plain if scope in known] or scopes
         found |= dict.fromkeys(layers[-1:])
     return tuple(found)
 
