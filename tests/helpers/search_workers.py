@@ -162,11 +162,11 @@ def _simulated(trial: Trial, folder: Path) -> float:
     trial.set_user_attr(CANDIDATE, plain(candidate))
     trial.set_constraint("size", -0.5)
     accuracy = 1 - candidate.recipe.learning_rate
+    _hold(folder, str(trial.number))
     for rung in (1, 3, 9):
         trial.report(accuracy, rung)
         if trial.should_prune() and not trial.user_attrs.get(KNOWN):
             raise optuna.TrialPruned
-        _hold(folder, str(trial.number))
         time.sleep(0.01)
     print(f"made {trial.number}", flush=True)
     return accuracy

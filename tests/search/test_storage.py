@@ -99,10 +99,12 @@ def test_of_four_workers_one_is_killed_in_a_trial(
     database = f"sqlite:///{tmp_path}/search.db"
     url = request.getfixturevalue("url") if where == "postgresql" else database
     # at once, so that they make the tables and the study in the same moment
-    workers += [Worker(tmp_path / name, url, 10, GRACE) for name in "abc"]
-    workers.append(Worker(tmp_path / "killed", url, 10, GRACE, held=ANY))
-    number = int(workers[-1].await_held())
+    names = ("a", "b", "c", "killed")
+    workers += [Worker(tmp_path / name, url, 10, GRACE, held=ANY) for name in names]
+    number = [int(each.await_held()) for each in workers][-1]
     workers[-1].kill()
+    for each in workers[:-1]:
+        each.go_on()
     for each in workers[:-1]:
         each.await_end()
     account(url, 10, workers, dead=1)
