@@ -42,7 +42,7 @@ def test_a_search_finds_a_network_that_is_trained_again_by_its_name(
     done = run(tmp_path, *asked, code=ANY_VERDICT)
     assert "Trial 0 is the best in full" in done.stdout
     assert "toolchain train small" in done.stdout
-    assert "small.int8.tflite" in done.stdout
+    assert "small against Keras" in done.stdout
     folder = tmp_path / "models/small"
     first = json.loads((folder / "training.json").read_text())["plan"]
     run(tmp_path, "train", "small", "--epochs", 1)

@@ -69,9 +69,9 @@ def prepare(folder: Path) -> None:
 
 
 def write_photos(folder: Path, digits: Dataset) -> None:
-    """Three classes of sixty pictures, each of a colour of its own."""
+    """Three classes of forty pictures, each of a colour of its own."""
     for label in range(3):
-        shown = digits.train_images[digits.train_labels == label][:60]
+        shown = digits.train_images[digits.train_labels == label][:40]
         for number, pixels in enumerate(shown):
             colored = np.repeat(pixels, 3, axis=-1)
             colored[:, :, label] //= 2
