@@ -51,7 +51,7 @@ MOST_TRAINING = 4  # workers, on two cores
 EPOCHS = 24  # of a training in full; a trial has a quarter of them
 LENGTHS = (10, 60, 600)  # seconds of a trial, for which machines are counted
 SIDE = 28
-READY = 300  # seconds until all workers have to be
+LOST = 3600  # seconds after which a worker that is waited for counts as lost
 POLL = 0.1  # seconds; a search looks less often at what others do, for its trials take longer
 
 Work = Callable[["Trial"], float]
@@ -96,8 +96,8 @@ def plan(trials: int, sampler: str = TPE) -> SearchPlan:
     return SearchPlan("benchmark", Space(((SIDE, SIDE),)), budget, trials=trials, sampler=sampler)
 
 
-def worker(url: str, trials: int, make: Make, begins: Barrier) -> None:
-    """Trials, from the moment when all workers are ready."""
+def worker(url: str, trials: int, make: Make, together: Barrier) -> None:
+    """Trials, from the moment when all workers are ready until all have ended."""
     silence()
     import optuna
 
@@ -107,25 +107,27 @@ def worker(url: str, trials: int, make: Make, begins: Barrier) -> None:
     with Storage(storage.address(url, Path()), SILENT) as kept:
         pictures, work = make()
         shared = run.agreed(kept, asked, pictures, SILENT)
-        begins.wait()
+        together.wait()
         run.try_all(shared, asked, work, SILENT)
+        together.wait()
 
 
 def seconds(url: str, workers: int, trials: int, make: Make) -> float:
     """How long so many workers take."""
     context = multiprocessing.get_context("spawn")
-    begins = context.Barrier(workers + 1, timeout=READY)
+    together = context.Barrier(workers + 1, timeout=LOST)
     started = [
-        context.Process(target=worker, args=(url, trials, make, begins)) for _ in range(workers)
+        context.Process(target=worker, args=(url, trials, make, together)) for _ in range(workers)
     ]
     for each in started:
         each.start()
-    begins.wait()
+    together.wait()
     began = time.perf_counter()
+    together.wait()
+    took = time.perf_counter() - began
     for each in started:
         each.join()
         assert each.exitcode == 0
-    took = time.perf_counter() - began
     done = search.load("benchmark", Path(), url)
     assert sum(each.outcome.is_result for each in done) == trials
     return took
