@@ -8,8 +8,8 @@ from typing import Any
 from toolchain.networks.recipe import CONSTANT, Recipe, Stage
 from toolchain.support.errors import require
 
-# Of a fine-tuning: without it, one of eleven runs of efficientnet-lite0 ended all its ReLUs for good,
-# and answered every picture with the same class.
+# Of a fine-tuning: without it, one of eleven runs of efficientnet-lite0 ended all its ReLUs for
+# good, and answered every picture with the same class.
 LARGEST_GRADIENT = 1.0
 STEPS_PER_CALL = 32  # less of Python between the steps; Ctrl-C still answers within 0.1 s
 
